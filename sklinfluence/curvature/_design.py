@@ -1,0 +1,86 @@
+"""The rows of an embedding, each with its 1, in blocks that fit the memory asked for."""
+
+import numpy as np
+from scipy import sparse
+from sklearn import get_config
+
+# Past this many rows a block gains no speed from matrix products, it only costs cache.
+_MAX_BLOCK_ROWS = 2048
+
+
+def block_slices(n_rows, values_per_row):
+    """Slices over the rows, each within scikit-learn's ``working_memory``.
+
+    Parameters
+    ----------
+    n_rows : int
+    values_per_row : int
+        float64 values that one row needs while its block is worked on.
+    """
+    budget = get_config()["working_memory"] * 2**20
+    size = int(budget // (8 * max(values_per_row, 1)))
+    size = max(1, min(size, _MAX_BLOCK_ROWS))
+    return [slice(i, min(i + size, n_rows)) for i in range(0, n_rows, size)]
+
+
+class Design:
+    """Embedding rows x_i, with a 1 appended when the head has an intercept.
+
+    The 1 is never stored: products add the intercept's part, blocks append it.
+
+    Parameters
+    ----------
+    X : {ndarray, CSR matrix} of shape (n_rows, n_features)
+        float32 or float64. Sparse rows are made dense a block at a time, and only
+        where a method needs the rows themselves.
+    fit_intercept : bool
+    """
+
+    def __init__(self, X, fit_intercept):
+        self.X = X
+        self.fit_intercept = fit_intercept
+        self.n_rows, n_features = X.shape
+        self.n_columns = n_features + bool(fit_intercept)
+
+    def rows(self, index):
+        """The chosen rows as a float64 array of shape (n_chosen, n_columns)."""
+        block = self.X[index]
+        if sparse.issparse(block):
+            block = block.toarray()
+        out = np.empty((block.shape[0], self.n_columns))
+        out[:, : block.shape[1]] = block
+        if self.fit_intercept:
+            out[:, -1] = 1.0
+        return out
+
+    def dot(self, W, index=slice(None)):
+        """Rows times W: (n_columns, m) to (n_chosen, m)."""
+        X = self.X[index]
+        if not self.fit_intercept:
+            return X @ W
+        return X @ W[:-1] + W[-1]
+
+    def transpose_dot(self, U, index=slice(None)):
+        """Transposed rows times U: (n_chosen, m) to (n_columns, m)."""
+        product = self.X[index].T @ U
+        if not self.fit_intercept:
+            return np.asarray(product)
+        return np.vstack([product, U.sum(axis=0)])
+
+    def squared_norms(self, index=slice(None)):
+        """Squared length of each row, its 1 included: (n_chosen,)."""
+        X = self.X[index]
+        if sparse.issparse(X):
+            norms = np.asarray(X.multiply(X).sum(axis=1), dtype=float).ravel()
+        else:
+            norms = np.einsum("ij,ij->i", X, X, dtype=float)
+        return norms + bool(self.fit_intercept)
+
+    def gram(self, weights, columns=None):
+        """Sum of weight times row row^T over ``columns``: (n_columns, n_columns)."""
+        columns = np.arange(self.n_columns) if columns is None else columns
+        total = np.zeros((len(columns), len(columns)))
+        for block in block_slices(self.n_rows, self.n_columns):
+            rows = self.rows(block)[:, columns] * np.sqrt(weights[block])[:, None]
+            total += rows.T @ rows
+        return total

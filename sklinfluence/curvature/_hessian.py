@@ -1,0 +1,130 @@
+"""The Hessian of a head's objective, as a thing one multiplies by or makes dense.
+
+For raw predictions f_i with curvature S_i, row weight s_i and row x_i,
+H = sum_i s_i S_i (x) x_i x_i^T + diag(penalty) + proximal I. Parameters run over
+outputs first, columns second. Neither form ever holds one gradient a row.
+"""
+
+import numpy as np
+from scipy.linalg.blas import dsyrk
+
+from sklinfluence.curvature._design import block_slices
+
+
+class Hessian:
+    """Symmetric positive semi-definite operator of shape (p, p).
+
+    Parameters
+    ----------
+    objective : Objective
+    raw : ndarray of shape (n_rows, n_outputs)
+        Raw predictions at which the curvature is taken.
+    """
+
+    def __init__(self, objective, raw):
+        self.objective = objective
+        self.raw = raw
+        self.n_outputs, self.n_columns = objective.shape
+        n_parameters = self.n_outputs * self.n_columns
+        self.shape = (n_parameters, n_parameters)
+
+    @property
+    def diagonal_terms(self):
+        """Penalty and proximal term, (n_outputs, n_columns)."""
+        return self.objective.penalty + self.objective.proximal
+
+    @property
+    def is_block_diagonal(self):
+        """Whether outputs do not interact."""
+        return self.objective.loss.separable
+
+    @property
+    def has_equal_blocks(self):
+        """Whether every output has the same diagonal block (least squares)."""
+        return self.objective.loss.is_quadratic and bool(
+            np.all(self.diagonal_terms == self.diagonal_terms[0])
+        )
+
+    def null_space(self):
+        """Orthonormal basis of the kernel, (p, n_directions)."""
+        return self.objective.null_space()
+
+    def _weighted_curvature(self, index):
+        """Curvature times row weight: (n_chosen, K) or (n_chosen, K, K)."""
+        objective = self.objective
+        curvature = objective.loss.curvature(objective.targets[index], self.raw[index])
+        weights = objective.weights[index]
+        return curvature * weights.reshape(-1, *[1] * (curvature.ndim - 1))
+
+    def matvec(self, V):
+        """H V for V of shape (p, m)."""
+        V = np.asarray(V)
+        K, q = self.n_outputs, self.n_columns
+        m = V.shape[1]
+        by_column = V.reshape(K, q, m).transpose(1, 0, 2).reshape(q, K * m)
+        product = np.zeros((q, K * m))
+        design = self.objective.design
+        for block in block_slices(design.n_rows, 3 * K * m + K * K):
+            moved = design.dot(by_column, block).reshape(-1, K, m)
+            curvature = self._weighted_curvature(block)
+            if self.is_block_diagonal:
+                bent = curvature[:, :, None] * moved
+            else:
+                bent = curvature @ moved
+            product += design.transpose_dot(bent.reshape(-1, K * m), block)
+        out = product.reshape(q, K, m).transpose(1, 0, 2).reshape(K * q, m)
+        return out + self.diagonal_terms.reshape(-1, 1) * V
+
+    def diagonal_blocks(self):
+        """The block of each output, (n_outputs, n_columns, n_columns).
+
+        One block stands for all where they are equal: shape (1, ...) then.
+        """
+        n_blocks = 1 if self.has_equal_blocks else self.n_outputs
+        pairs = [(k, k) for k in range(n_blocks)]
+        blocks = np.stack(list(self._accumulate(pairs).values()))
+        inner = np.arange(self.n_columns)
+        blocks[:, inner, inner] += self.diagonal_terms[:n_blocks]
+        return blocks
+
+    def dense(self):
+        """H as an array of shape (p, p), in Fortran order."""
+        K, q = self.n_outputs, self.n_columns
+        H = np.zeros(self.shape, order="F")
+        if self.is_block_diagonal:
+            blocks = self.diagonal_blocks()
+            for k in range(K):
+                at = slice(k * q, (k + 1) * q)
+                H[at, at] = blocks[min(k, len(blocks) - 1)]
+            return H
+        pairs = [(k, m) for k in range(K) for m in range(k, K)]
+        for (k, m), block in self._accumulate(pairs).items():
+            H[k * q : (k + 1) * q, m * q : (m + 1) * q] = block
+            H[m * q : (m + 1) * q, k * q : (k + 1) * q] = block
+        H[np.diag_indices_from(H)] += self.diagonal_terms.ravel()
+        return H
+
+    def _accumulate(self, pairs):
+        """Sum of s_i S_i[k, m] x_i x_i^T for each pair (k, m), a dict of arrays.
+
+        Each is a symmetric rank-k update of rows scaled by the root of their
+        weight, half the work of a general product. Off the diagonal the softmax's
+        curvature -p_k p_m is never positive, so the update is subtracted.
+        """
+        q = self.n_columns
+        sums = {pair: np.zeros((q, q), order="F") for pair in pairs}
+        design = self.objective.design
+        for block in block_slices(design.n_rows, 2 * q + self.n_outputs**2):
+            rows = design.rows(block)
+            scaled = np.empty_like(rows)
+            curvature = self._weighted_curvature(block)
+            for k, m in pairs:
+                weight = curvature[:, k] if curvature.ndim == 2 else curvature[:, k, m]
+                sign = 1.0 if k == m else -1.0
+                np.multiply(rows, np.sqrt(sign * weight)[:, None], out=scaled)
+                dsyrk(
+                    sign, scaled.T, beta=1.0, c=sums[k, m], lower=1, overwrite_c=1
+                )
+        for total in sums.values():
+            total += np.tril(total, -1).T
+        return sums

@@ -1,0 +1,5 @@
+"""Rankers from gradients."""
+
+from sklinfluence.gradient._influence_ranker import InfluenceRanker
+
+__all__ = ["InfluenceRanker"]

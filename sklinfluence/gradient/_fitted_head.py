@@ -1,0 +1,220 @@
+"""A head at its optimum on the training rows, its Hessian factored there."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from sklinfluence.curvature._design import Design
+from sklinfluence.curvature._newton import minimize, read_as_is
+from sklinfluence.curvature._objective import Objective
+from sklinfluence.curvature._solvers import SingularHessianError, resolve_solver
+from sklinfluence.curvature._solvers._auto import solver_name
+
+# Training gradients on which a factor's residual is measured (a factor serves every
+# row at once, so no right-hand side of its own is solved a row).
+_N_PROBES = 64
+
+
+@dataclass
+class FittedHead:
+    """What every influence of a linear head is a function of.
+
+    Attributes
+    ----------
+    objective : Objective
+        With the damping asked for as its proximal term.
+    theta : ndarray of shape (n_outputs, n_columns)
+    raw : ndarray of shape (n_rows, n_outputs)
+        Raw predictions of the training rows.
+    residual : ndarray of shape (n_rows, n_outputs)
+        Unweighted derivative of each row's loss.
+    operator : Hessian
+    solver : object with ``init`` and ``solve``
+    state : object
+        The solver's state for ``operator``.
+    gap : float
+        Largest change of a training raw prediction that polishing made.
+    """
+
+    objective: Objective
+    theta: np.ndarray
+    raw: np.ndarray
+    residual: np.ndarray
+    operator: object
+    solver: object
+    state: object
+    gap: float
+
+    @property
+    def query_residual(self):
+        """Residuals of the training rows as queries: of the unweighted loss."""
+        loss = self.objective.loss.unweighted()
+        if loss is self.objective.loss:
+            return self.residual
+        return loss.gradient(self.objective.targets, self.raw)
+
+    @property
+    def coefficients(self):
+        """Weighted residuals s_i r_i: row i's gradient is s_i r_i (x) x_i."""
+        return self.objective.weights[:, None] * self.residual
+
+    def solve(self, B):
+        """H^+ B, with a warning for a residual above the solver's tolerance."""
+        X, info = self.solver.solve(self.state, B)
+        warn_about_residual(self.solver, info)
+        return X
+
+    def row_blocks(self, rows):
+        """(I (x) x)^T H^+ (I (x) x) of each row: (b, K), or (b, K, K) for a softmax."""
+        if hasattr(self.state, "row_blocks"):
+            return self.state.row_blocks(rows)
+        K, q = self.theta.shape
+        if self.objective.loss.separable:
+            solved = self.solve(np.tile(rows.T, (K, 1))).reshape(K, q, len(rows))
+            return np.einsum("kqb,bq->bk", solved, rows)
+        solved = self.solve(outer_rows(rows, K)).reshape(K, q, len(rows), K)
+        return np.einsum("kqbm,bq->bkm", solved, rows)
+
+    @property
+    def has_factor(self):
+        """Whether one factor serves all rows, so that whole-data passes are cheap."""
+        return hasattr(self.state, "row_blocks")
+
+
+def gradient_rows(coefficients, rows):
+    """Gradients r (x) x of a block of rows, (n_chosen, p)."""
+    if coefficients.shape[1] == 1:
+        return coefficients * rows
+    return (coefficients[:, :, None] * rows[:, None, :]).reshape(len(rows), -1)
+
+
+def outer_rows(rows, n_outputs):
+    """e_k (x) x_j for every row j and output k: (p, n_chosen * n_outputs)."""
+    b, q = rows.shape
+    B = np.zeros((n_outputs, q, b, n_outputs))
+    for k in range(n_outputs):
+        B[k, :, :, k] = rows.T
+    return B.reshape(n_outputs * q, b * n_outputs)
+
+
+def fit_head(head, embedding, *, solver="auto", damping=0.0, refit_head=True):
+    """Polish a copy of the head and factor its Hessian.
+
+    Parameters
+    ----------
+    head : LinearHead
+    embedding : {ndarray, CSR matrix} of shape (n_rows, n_features)
+    solver : str or object with ``init`` and ``solve``
+    damping : float
+        Of the mean Hessian.
+    refit_head : bool
+        Whether to take the head to its optimum, or read it as it is.
+
+    Returns
+    -------
+    fitted : FittedHead
+    """
+    design = Design(embedding, head.fit_intercept)
+    objective = Objective(design, head.loss, head.targets, head.weights, head.penalty)
+    theta = np.array(head.coef, dtype=float)
+    if head.fit_intercept:
+        theta = np.column_stack([theta, head.intercept])
+    solver = resolve_solver(
+        solver, theta.shape, is_block_diagonal=head.loss.separable
+    )
+    end = _settle(objective, theta, solver, damping, refit_head)
+    operator, state = end.operator, end.state
+    if damping and not operator.objective.proximal:
+        objective = objective.damped(damping, end.theta)
+        operator = objective.hessian(end.raw)
+        state = solver.init(operator)
+    objective = operator.objective
+    if refit_head:
+        _warn_about_gap(end, head)
+    residual = objective.residual(end.raw)
+    return FittedHead(
+        objective, end.theta, end.raw, residual, operator, solver, state, end.gap
+    )
+
+
+def _settle(objective, theta, solver, damping, refit_head):
+    """The head at its optimum, or where it stands."""
+    damped = objective.damped(damping, theta)
+    if not refit_head:
+        return read_as_is(damped, theta, solver)
+    try:
+        return minimize(objective, theta, solver)
+    except SingularHessianError:
+        # Without damping there is nothing to go on with; with it there is, from the
+        # parameters that the estimator found.
+        if not damping:
+            raise
+        return read_as_is(damped, theta, solver)
+
+
+def describe_solver(fitted, damping):
+    """The dict that estimators publish as ``solver_info_``."""
+    objective, K = fitted.objective, fitted.theta.shape[0]
+    weighted = np.flatnonzero(objective.weights)
+    n_probes = min(_N_PROBES, len(weighted))
+    probes = weighted[np.linspace(0, len(weighted) - 1, n_probes).astype(int)]
+    gradients = gradient_rows(
+        fitted.coefficients[probes], objective.design.rows(probes)
+    )
+    _, info = fitted.solver.solve(fitted.state, gradients.T)
+    warn_about_residual(fitted.solver, info)
+    out = {
+        "solver": solver_name(fitted.solver),
+        "n_parameters": K * fitted.theta.shape[1],
+        "damping": damping,
+        "damping_in_force": objective.proximal,
+        **info,
+    }
+    if hasattr(fitted.state, "eigenvalue_range"):
+        low, high = fitted.state.eigenvalue_range()
+        out["smallest_eigenvalue"], out["largest_eigenvalue"] = low, high
+        out["condition_number"] = high / low
+    return out
+
+
+def warn_about_residual(solver, info):
+    """A ConvergenceWarning when a right-hand side missed the solver's tolerance."""
+    residual = np.asarray(info.get("residual", ()))
+    tol = getattr(solver, "tol", None)
+    if tol is None or residual.size == 0 or not np.any(residual > tol):
+        return
+    n_missed = int(np.sum(residual > tol))
+    warnings.warn(
+        f"{type(solver).__name__} left {n_missed} of {residual.size} right-hand sides "
+        f"above its tolerance: the largest relative residual is {residual.max():.1e}, "
+        f"tol={tol:.1e}. Influences are off by about that much. Raise max_iter, scale "
+        "the columns of X, penalise the estimator more or set damping above 0.",
+        ConvergenceWarning,
+        stacklevel=3,
+    )
+
+
+def _warn_about_gap(end, head):
+    """Name a head that was far from the optimum of its own objective."""
+    if not end.converged:
+        warnings.warn(
+            "Polishing the head stopped before its optimum: the objective may have "
+            "none (no penalty and separable classes). Penalise the estimator (a "
+            "finite C, an alpha above 0).",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
+    scale = np.std(head.targets if head.loss.is_quadratic else end.raw)
+    scale = scale if head.loss.is_quadratic else max(1.0, scale)
+    if end.gap > 0.1 * scale:
+        warnings.warn(
+            "The head that the estimator fitted is far from the optimum of its "
+            f"objective: polishing changed a training raw prediction by {end.gap:.2g}. "
+            "Influences are those of the polished head. Raise the estimator's "
+            "max_iter or lower its tol, or pass refit_head=False to read the head "
+            "as it is.",
+            ConvergenceWarning,
+            stacklevel=4,
+        )

@@ -1,0 +1,461 @@
+"""InfluenceRanker: influence functions of a linear last layer."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.utils import check_consistent_length, get_tags
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import check_is_fitted
+
+from sklinfluence._sklearn_compat import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    _check_sample_weight,
+    _fit_context,
+    _set_random_states,
+)
+from sklinfluence.base import BaseRanker
+from sklinfluence.gradient._fitted_head import describe_solver, fit_head
+from sklinfluence.gradient._inputs import check_embedding, default_estimator, polished
+from sklinfluence.gradient._leave_one_out import LeaveOneOutMixin
+from sklinfluence.gradient._normalize import NORMALIZATIONS, query_scale, train_scale
+from sklinfluence.gradient._refine import Refined, refine
+from sklinfluence.gradient._removal import remove_each
+from sklinfluence.gradient._scores import (
+    Queries,
+    first_order,
+    gradient_lengths,
+    inverse_ratio,
+    loss_rise,
+    mean_first_order,
+    one_step_newton,
+    parameter_change,
+)
+from sklinfluence.heads import linear_head
+from sklinfluence.heads._fit import fit_weighted
+
+
+class InfluenceRanker(LeaveOneOutMixin, BaseRanker):
+    """Influence of training rows on the predictions of a linear last layer.
+
+    Fits, or reads, an estimator whose last layer is linear, takes a copy of that
+    layer to the optimum of the estimator's own objective and factors the Hessian
+    there. ``influence(X, y)[j, i]`` is then the rise in the loss of query j when
+    training row i is left out: positive for a proponent, negative for an opponent,
+    in nats (classification) or half squared target units (regression). A query's
+    loss is never weighted; a training row leaves with its weight.
+
+    Read more in the :ref:`User Guide <influence>`.
+
+    Parameters
+    ----------
+    estimator : estimator, default=None
+        Any estimator that :func:`sklinfluence.heads.linear_head` knows, or a Pipeline
+        that ends in one: the embedding is what the steps before it make of a row. A
+        fitted model is passed as ``FrozenEstimator(model)``. It is cloned, never
+        changed. None: ``LogisticRegression()`` for class targets, ``Ridge()`` for
+        real ones.
+    method : {"influence", "newton", "grad_dot"}, default="influence"
+        "influence": Koh and Liang's first-order influence, g_j^T H^-1 g_i.
+        "newton": each row leaves by one exact Newton step of the objective without
+        it, and the query's loss is evaluated there; exact for least squares.
+        "grad_dot": g_j^T g_i, without curvature.
+    normalize : {"theta", "loss", "gradient", "cosine"}, default=None
+        What each row's influence is divided by. "theta": the length of the parameter
+        change (theta-RelatIF); "loss": the root of its self-influence (l-RelatIF);
+        "gradient": the length of its gradient (renormalised influence); "cosine": the
+        lengths of both gradients. 0 / 0 is 0.
+    solver : {"auto", "cholesky", "cg"} or solver object, default="auto"
+        How H^-1 is applied. An object with ``init`` and ``solve``, such as
+        :class:`sklinfluence.curvature.ConjugateGradient`, carries parameters of its
+        own (``solver__tol``). "auto": Cholesky while H can be factored, else
+        conjugate gradients.
+    damping : float, default=0.0
+        Added to the diagonal of the *mean* Hessian, intercepts included.
+    refine : float, default=None
+        Rows whose one-step leave-one-out error may exceed this many nats are taken
+        to their optimum by further Newton steps. It costs a parameter vector for
+        each such row.
+    refit_head : bool, default=True
+        Whether to take the head to its optimum. False reads it as it is.
+    n_influences : int, default=None
+        `transform` keeps this many influences of each query, the largest in
+        magnitude, in a CSR matrix. None: all, dense.
+    n_jobs : int, default=None
+        Threads that share the training rows. None means 1 unless in a
+        :func:`joblib.parallel_config` context.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the estimator's own ``random_state`` parameters. None leaves them as
+        they are.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+        The fitted estimator.
+    head_ : LinearHead
+        Its linear head, polished.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels; classification only.
+    self_influence_ : ndarray of shape (n_train,)
+        Influence of each row on its own loss, with its given label: memorization.
+    ranking_ : ndarray of shape (n_train,)
+        Rank of each row, 1 for the largest self-influence.
+    loo_decision_function_ : ndarray of shape (n_train,) or (n_train, n_classes)
+        Raw prediction of each training row by the model that never saw it;
+        classification only. One Newton step, or exact where refined.
+    loo_proba_ : ndarray of shape (n_train, n_classes)
+        The same as probabilities, for logistic heads.
+    loo_prediction_ : ndarray of shape (n_train,) or (n_train, n_targets)
+        The same for regression, where it is exact (PRESS).
+    loo_score_ : float
+        Mean log-likelihood of the rows under their leave-one-out predictions; for
+        heads fitted by least squares, minus the mean squared error.
+    leverage_ : ndarray of shape (n_train,)
+        tr(s_i S_i B_i); their sum is the head's degrees of freedom.
+    stationarity_gap_ : float
+        Largest change of a training raw prediction that polishing made
+        (``refit_head=False``: that one Newton step would make).
+    solver_info_ : dict
+        ``solver``, ``n_parameters``, ``damping``, ``damping_in_force`` (on the sum
+        form), ``smallest_eigenvalue`` and ``largest_eigenvalue`` (estimates),
+        ``condition_number``, and ``residual``: what right-hand sides that are
+        training gradients were solved to.
+    n_features_in_ : int
+        Number of columns of X, when the estimator knows it.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of columns, when X has string names.
+
+    See Also
+    --------
+    sklinfluence.filtering.MislabelFilter : Drop the rows whose label looks wrong.
+    sklinfluence.heads.linear_head : Which estimators have a linear head.
+
+    Notes
+    -----
+    Rows of leverage 1 cannot leave: without them the objective has no unique optimum.
+    What depends on leaving them out is NaN, and one warning names them.
+
+    References
+    ----------
+    .. [1] Koh, P. W. and Liang, P. (2017). Understanding black-box predictions via
+       influence functions.
+    .. [2] Hammoudeh, Z. and Lowd, D. Training data influence analysis and estimation:
+       a survey; equations 33, 66, 69.
+    .. [3] Barshan, E., Brunet, M.-E. and Dziugaite, G. K. (2020). RelatIF:
+       identifying explanatory training examples via relative influence.
+    .. [4] Rad, K. R. and Maleki, A. (2020). A scalable estimate of the out-of-sample
+       prediction error via approximate leave-one-out.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklinfluence.gradient import InfluenceRanker
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> model = make_pipeline(StandardScaler(), LogisticRegression())
+    >>> ranker = InfluenceRanker(model, method="newton").fit(X[:400], y[:400])
+    >>> ranker.influence(X[400:], y[400:]).shape
+    (169, 400)
+    >>> influence, index = ranker.opponents(X[400:402], y[400:402], n=3)
+    >>> index.shape
+    (2, 3)
+    """
+
+    _parameter_constraints: dict = {
+        "estimator": [HasMethods("fit"), None],
+        "method": [StrOptions({"influence", "newton", "grad_dot"})],
+        "normalize": [StrOptions(set(NORMALIZATIONS)), None],
+        "solver": [
+            StrOptions({"auto", "cholesky", "cg"}),
+            HasMethods(["init", "solve"]),
+        ],
+        "damping": [Interval(Real, 0, None, closed="left")],
+        "refine": [Interval(Real, 0, None, closed="neither"), None],
+        "refit_head": ["boolean"],
+        "n_influences": [Interval(Integral, 1, None, closed="left"), None],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        estimator=None,
+        *,
+        method="influence",
+        normalize=None,
+        solver="auto",
+        damping=0.0,
+        refine=None,
+        refit_head=True,
+        n_influences=None,
+        n_jobs=None,
+        random_state=None,
+    ):
+        self.estimator = estimator
+        self.method = method
+        self.normalize = normalize
+        self.solver = solver
+        self.damping = damping
+        self.refine = refine
+        self.refit_head = refit_head
+        self.n_influences = n_influences
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, sample_weight=None):
+        """Fit the estimator, polish its head and factor the Hessian.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_train, n_features)
+            Training rows, in any form that the estimator takes.
+        y : array-like of shape (n_train,) or (n_train, n_targets)
+            Class labels or real targets.
+        sample_weight : array-like of shape (n_train,), default=None
+            Weights of the rows, non-negative; passed to the last step of a Pipeline.
+
+        Returns
+        -------
+        self : InfluenceRanker
+
+        Raises
+        ------
+        TypeError
+            If no linear head is known for the estimator.
+        ValueError
+            If targets are multilabel, or the estimator's penalty is not supported.
+        SingularHessianError
+            If the objective has no unique optimum and ``damping`` is 0.
+        """
+        y, sample_weight = self._check_training(X, y, sample_weight)
+        estimator = clone(self.estimator) if self.estimator else default_estimator(y)
+        if self.random_state is not None:
+            _set_random_states(estimator, self.random_state)
+        self.estimator_ = fit_weighted(estimator, X, y, sample_weight)
+        head = linear_head(self.estimator_, y, sample_weight)
+        embedding = check_embedding(head.embed(X))
+        self._fitted = fit_head(
+            head,
+            embedding,
+            solver=self.solver,
+            damping=self.damping,
+            refit_head=self.refit_head,
+        )
+        self.head_ = polished(head, self._fitted.theta)
+        self._dtype = embedding.dtype
+        self.stationarity_gap_ = self._fitted.gap
+        self.solver_info_ = describe_solver(self._fitted, self.damping)
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(self.estimator_, name):
+                setattr(self, name, getattr(self.estimator_, name))
+        if head.classes is not None:
+            self.classes_ = head.classes
+        self._removal = self._refined = None
+        if self._fitted.has_factor or self._needs_removal():
+            self._leave_each_out()
+        self._scale = self._column_scale()
+        return self
+
+    def _check_training(self, X, y, sample_weight):
+        name = type(self).__name__
+        if y is None:
+            raise ValueError(
+                f"This {name} estimator requires y to be passed, but the target y is "
+                "None."
+            )
+        check_consistent_length(X, y, sample_weight)
+        kind = type_of_target(y, input_name="y")
+        if kind in ("multilabel-indicator", "multiclass-multioutput"):
+            raise ValueError(
+                f"y is {kind}: {name} takes one label a row. Fit one ranker for each "
+                "output, y[:, k]."
+            )
+        y = np.asarray(y)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(
+                sample_weight, np.empty(len(y)), dtype=float, ensure_non_negative=True
+            )
+        return y, sample_weight
+
+    def _needs_removal(self):
+        """Whether queries are answered from leave-one-out quantities."""
+        return self.method == "newton" or self.normalize == "loss"
+
+    def _leave_each_out(self):
+        """The pass over all rows; at fit if one factor serves it, else when asked."""
+        if self._removal is None:
+            removal = remove_each(self._fitted, self.n_jobs)
+            refined = Refined()
+            if self.refine is not None:
+                refined = refine(self._fitted, removal, self.refine, self.n_jobs)
+            self._removal, self._refined = removal, refined
+        return self._removal
+
+    @property
+    def _uses_curvature(self):
+        return self.method != "grad_dot"
+
+    @property
+    def _coefficients(self):
+        """c_i, where row i's leaving moves the parameters by H^+ (c_i (x) x_i)."""
+        if self.method != "newton":
+            return self._fitted.coefficients
+        weights = self._fitted.objective.weights[:, None]
+        return weights * self._leave_each_out().residual
+
+    @property
+    def _n_train(self):
+        return len(self._fitted.residual)
+
+    def _raw_self_influence(self):
+        """Self-influence before it is normalised."""
+        fitted = self._fitted
+        if self.method == "grad_dot":
+            alike = np.einsum("ik,ik->i", fitted.query_residual, fitted.coefficients)
+            return alike * fitted.objective.design.squared_norms()
+        removal = self._leave_each_out()
+        if self.method == "influence":
+            return removal.self_influence
+        loss, targets = fitted.objective.loss.unweighted(), fitted.objective.targets
+        return loss.loss(targets, removal.raw) - loss.loss(targets, fitted.raw)
+
+    def _column_scale(self):
+        """What `normalize` multiplies each row's influence with; None for nothing."""
+        if self.normalize is None:
+            return None
+        own = self._raw_self_influence() if self.normalize == "loss" else None
+        return train_scale(
+            self._fitted,
+            self.normalize,
+            self._coefficients if self.normalize == "theta" else None,
+            own,
+            use_curvature=self._uses_curvature,
+        )
+
+    @property
+    def self_influence_(self):
+        check_is_fitted(self)
+        own = self._raw_self_influence()
+        if self.normalize is not None:
+            own = own * self._scale
+        if self.normalize == "cosine":
+            fitted = self._fitted
+            lengths = gradient_lengths(fitted.objective.design, fitted.query_residual)
+            own = inverse_ratio(own, lengths)
+        return own.astype(self._dtype, copy=False)
+
+    def _queries(self, X, y):
+        """X and y as queries; without y, of the model's own prediction."""
+        if y is None and hasattr(self, "classes_"):
+            y = self.estimator_.predict(X)
+        elif y is None and self._fitted.raw.shape[1] > 1:
+            raise ValueError(
+                "Without y, influence is on the prediction itself, and this model "
+                f"predicts {self._fitted.raw.shape[1]} targets. Pass y, shape "
+                "(n_queries, n_targets)."
+            )
+        targets = None if y is None else self.head_.encode(y)
+        embedding = check_embedding(self.head_.embed(X))
+        return Queries.at(self._fitted, embedding, targets), embedding.dtype
+
+    def _influence_block(self, X, y):
+        queries, dtype = self._queries(X, y)
+        if self.method == "newton":
+            influence = one_step_newton(self._fitted, self._leave_each_out(), queries)
+            self._put_refined(influence, queries)
+        else:
+            influence = first_order(
+                self._fitted, queries, use_curvature=self._uses_curvature
+            )
+        if self.normalize is not None:
+            influence *= self._scale
+            influence *= query_scale(queries, self.normalize)[:, None]
+        return influence.astype(dtype, copy=False)
+
+    def _put_refined(self, influence, queries):
+        """Replace the columns of refined rows by their influence at the optimum."""
+        index, change = self._refined.index, self._refined.change
+        if index.size:
+            asked = queries.design.rows(slice(None))
+            shift = np.einsum("jq,ikq->jik", asked, change, optimize=True)
+            influence[:, index] = loss_rise(queries, shift)
+
+    def mean_influence(self, X, y=None):
+        """Mean influence of every training row over all queries.
+
+        First-order influence takes one solve for the mean gradient; the Newton
+        step, which is not linear in the query, goes block by block.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_queries, n_features)
+        y : array-like of shape (n_queries,), default=None
+            As in `influence`.
+
+        Returns
+        -------
+        influence : ndarray of shape (n_train,)
+        """
+        check_is_fitted(self)
+        if self.method == "newton":
+            return super().mean_influence(X, y)
+        queries, dtype = self._queries(X, self._check_query_targets(X, y))
+        mean = mean_first_order(
+            self._fitted,
+            queries,
+            query_scale(queries, self.normalize),
+            use_curvature=self._uses_curvature,
+        )
+        if self.normalize is not None:
+            mean *= self._scale
+        return mean.astype(dtype, copy=False)
+
+    def parameter_influence(self, index):
+        """How far each row holds the head's parameters from where they would be.
+
+        Parameters
+        ----------
+        index : int or array-like of shape (n_chosen,)
+            Training rows.
+
+        Returns
+        -------
+        change : ndarray of shape (n_chosen, n_outputs, n_columns)
+            theta - theta without the row (Cook's vector), the intercept's column
+            last; (n_outputs, n_columns) for a single int.
+
+        Raises
+        ------
+        ValueError
+            For ``method="grad_dot"``, which knows no parameter change.
+        """
+        check_is_fitted(self)
+        if self.method == "grad_dot":
+            raise ValueError(
+                "method='grad_dot' has no parameter change: it uses no curvature. "
+                "Use method='influence' or method='newton'."
+            )
+        chosen = np.arange(self._n_train)[index]
+        rows = np.atleast_1d(chosen)
+        change = -parameter_change(self._fitted, self._coefficients, rows)
+        if self.method == "newton":
+            for at, row in zip(self._refined.index, self._refined.change):
+                change[rows == at] = -row
+        return change[0] if np.ndim(chosen) == 0 else change
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        estimator = LogisticRegression() if self.estimator is None else self.estimator
+        wrapped = get_tags(estimator)
+        tags.input_tags = wrapped.input_tags
+        # What predict and predict_proba are, although the ranker is a transformer.
+        tags.classifier_tags = wrapped.classifier_tags
+        tags.regressor_tags = wrapped.regressor_tags
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

@@ -1,0 +1,169 @@
+"""Every training row left out of the fit, from the one factor.
+
+With B_i = (I (x) x_i)^T H^+ (I (x) x_i), taking row i's curvature out of H by the
+Woodbury identity turns its residual r_i into r~_i = (I - s_i S_i B_i)^-1 r_i, the
+parameters into theta + s_i H^+ (r~_i (x) x_i) and the row's own raw prediction into
+f_i + s_i B_i r~_i: one exact Newton step for the objective without the row, exact for
+least squares (Pregibon 1981; Rad and Maleki 2020).
+"""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.utils.parallel import Parallel, delayed
+
+from sklinfluence.curvature._design import block_slices
+
+# Below this, what is left of a row's curvature once it is taken out of H is rounding.
+_LEVERAGE_ONE = 1e-9
+
+
+@dataclass
+class Removal:
+    """Leave-one-out quantities of all rows.
+
+    Attributes
+    ----------
+    raw : ndarray of shape (n_rows, n_outputs)
+        Each row's raw prediction by the model without it; NaN at leverage 1.
+    residual : ndarray of shape (n_rows, n_outputs)
+        r~_i; NaN at leverage 1.
+    self_influence : ndarray of shape (n_rows,)
+        s_i r_i^T B_i r_i.
+    leverage : ndarray of shape (n_rows,)
+        tr(s_i S_i B_i); over all rows they sum to the degrees of freedom.
+    largest_leverage : ndarray of shape (n_rows,)
+        Upper bound of the largest eigenvalue of s_i S_i^1/2 B_i S_i^1/2.
+    spread : ndarray of shape (n_rows,)
+        Largest squared length, in H^+, of a difference of two outputs at x_i (of
+        one output where they do not interact).
+    moved : ndarray of shape (n_rows,)
+        Squared length, in H, of the parameter change: s_i^2 r~_i^T B_i r~_i.
+    """
+
+    raw: np.ndarray
+    residual: np.ndarray
+    self_influence: np.ndarray
+    leverage: np.ndarray
+    largest_leverage: np.ndarray
+    spread: np.ndarray
+    moved: np.ndarray
+
+    @property
+    def is_defined(self):
+        """False for rows of leverage 1."""
+        return ~np.isnan(self.residual).any(axis=1)
+
+
+def remove_each(fitted, n_jobs=None):
+    """Leave each training row out.
+
+    Parameters
+    ----------
+    fitted : FittedHead
+    n_jobs : int, default=None
+        Threads that share the blocks of rows.
+
+    Returns
+    -------
+    removal : Removal
+    """
+    n_rows, K = fitted.residual.shape
+    blocks = block_slices(n_rows, 2 * fitted.theta.size + 4 * K * K)
+    parts = Parallel(n_jobs=n_jobs, prefer="threads")(
+        delayed(_remove_block)(fitted, block) for block in blocks
+    )
+    removal = Removal(*(np.concatenate(column) for column in zip(*parts)))
+    _warn_about_leverage_one(removal)
+    return removal
+
+
+def _remove_block(fitted, block):
+    objective = fitted.objective
+    rows = objective.design.rows(block)
+    weights, residual = objective.weights[block], fitted.residual[block]
+    asked = fitted.query_residual[block]
+    B = fitted.row_blocks(rows)
+    S = objective.loss.curvature(objective.targets[block], fitted.raw[block])
+    curvature = S * weights.reshape(-1, *[1] * (S.ndim - 1))
+    left = removed_residual(-curvature, B, residual)
+    change = apply_block(B, left) * weights[:, None]
+    return (
+        fitted.raw[block] + change,
+        left,
+        weights * np.einsum("ik,ik->i", asked, apply_block(B, residual)),
+        trace_of_product(curvature, B),
+        _largest_leverage(curvature, B),
+        _spread(B),
+        weights * np.einsum("ik,ik->i", left, change),
+    )
+
+
+def apply_block(blocks, vectors):
+    """Each row's block times its vector; diagonal blocks are stored as (n, K)."""
+    if blocks.ndim == 2:
+        return blocks * vectors
+    return np.einsum("ikm,im->ik", blocks, vectors)
+
+
+def trace_of_product(curvature, B):
+    """tr(S_i B_i) of each row, both symmetric."""
+    return np.sum(curvature * B, axis=tuple(range(1, B.ndim)))
+
+
+def removed_residual(curvature, B, residual):
+    """(I + curvature_i B_i)^-1 r_i; NaN where that matrix is singular.
+
+    Parameters
+    ----------
+    curvature : ndarray of shape (n, K) or (n, K, K)
+        Weighted curvature of what is added: negative to take the row out, positive
+        to put it in.
+    B : ndarray of the same shape
+    residual : ndarray of shape (n, K)
+    """
+    if B.ndim == 2:
+        kept = 1.0 + curvature * B
+        kept[kept < _LEVERAGE_ONE] = np.nan
+        return residual / kept
+    kept = np.eye(B.shape[1]) + curvature @ B
+    # The product of 1 - h over the eigenvalues h: small only if one of them is 1.
+    for i in np.flatnonzero(~(np.linalg.det(kept) > _LEVERAGE_ONE)):
+        if np.min(np.linalg.eigvals(kept[i]).real) < _LEVERAGE_ONE:
+            kept[i] = np.nan
+    out = np.full_like(residual, np.nan)
+    sound = ~np.isnan(kept[:, 0, 0])
+    out[sound] = np.linalg.solve(kept[sound], residual[sound][:, :, None])[:, :, 0]
+    return out
+
+
+def _largest_leverage(curvature, B):
+    if B.ndim == 2:
+        return np.max(curvature * B, axis=1)
+    largest = trace_of_product(curvature, B)
+    # The trace bounds it from above, closely enough where it is well below 1.
+    high = np.flatnonzero(largest > 0.9)
+    eigenvalues = np.linalg.eigvals(curvature[high] @ B[high])
+    largest[high] = np.max(eigenvalues.real, axis=1, initial=0.0)
+    return largest
+
+
+def _spread(B):
+    if B.ndim == 2:
+        return np.max(B, axis=1)
+    diagonal = np.einsum("ikk->ik", B)
+    return np.max(diagonal[:, :, None] + diagonal[:, None, :] - 2 * B, axis=(1, 2))
+
+
+def _warn_about_leverage_one(removal):
+    undefined = np.flatnonzero(~removal.is_defined)
+    if undefined.size == 0:
+        return
+    named = ", ".join(map(str, undefined[:10]))
+    more = f" and {undefined.size - 10} more" if undefined.size > 10 else ""
+    warnings.warn(
+        f"Row(s) {named}{more} have leverage 1: without such a row the objective has "
+        "no unique optimum, so what depends on leaving it out is NaN.",
+        stacklevel=4,
+    )
