@@ -1,0 +1,36 @@
+"""Every private import from scikit-learn, in one place, so a rename breaks one file."""
+
+from sklearn.base import _fit_context
+from sklearn.ensemble._base import _set_random_states
+from sklearn.utils import _safe_indexing
+from sklearn.utils._metadata_requests import _raise_for_params, _routing_enabled
+from sklearn.utils._optional_dependencies import check_matplotlib_support
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    validate_params,
+)
+from sklearn.utils._plotting import _validate_style_kwargs
+from sklearn.utils.validation import (
+    _check_method_params,
+    _check_sample_weight,
+    _estimator_has,
+)
+
+__all__ = [
+    "HasMethods",
+    "Interval",
+    "StrOptions",
+    "_check_method_params",
+    "_check_sample_weight",
+    "_estimator_has",
+    "_fit_context",
+    "_raise_for_params",
+    "_routing_enabled",
+    "_safe_indexing",
+    "_set_random_states",
+    "_validate_style_kwargs",
+    "check_matplotlib_support",
+    "validate_params",
+]

@@ -1,0 +1,71 @@
+"""Fitting with sample weights that reach the estimator at the end of a Pipeline."""
+
+from sklearn import get_config
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import has_fit_parameter
+
+
+def fit_weighted(estimator, X, y, sample_weight=None):
+    """Fit an estimator, with sample weights for its last step.
+
+    Parameters
+    ----------
+    estimator : estimator
+        It is fitted in place, unless it is frozen.
+
+    X : array-like of shape (n_rows, n_features)
+        Training rows.
+
+    y : array-like of shape (n_rows,) or (n_rows, n_outputs)
+        Training targets.
+
+    sample_weight : array-like of shape (n_rows,), default=None
+        Passed on as ``sample_weight`` when metadata routing is enabled, and the
+        estimator decides where it goes. Otherwise it goes to the last step of a
+        Pipeline, and of a Pipeline in it.
+
+    Returns
+    -------
+    estimator : estimator
+        The fitted estimator.
+
+    Raises
+    ------
+    ValueError
+        If weights are given and the last step's ``fit`` takes none.
+    """
+    last = _last_step(estimator)
+    # What is frozen is not trained: weights would be refused (by routing) or ignored.
+    if sample_weight is None or isinstance(last, FrozenEstimator):
+        return estimator.fit(X, y)
+    if not has_fit_parameter(last, "sample_weight"):
+        raise ValueError(
+            f"sample_weight was given, but fit of {type(last).__name__} does not take "
+            "it. Pass sample_weight=None, or use an estimator whose fit takes "
+            "sample_weight."
+        )
+    routing = get_config()["enable_metadata_routing"]
+    keyword = "sample_weight" if routing else _weight_keyword(estimator)
+    return estimator.fit(X, y, **{keyword: sample_weight})
+
+
+def _inner(estimator):
+    """The estimator that this one passes fit's keywords on to, and their prefix."""
+    if isinstance(estimator, Pipeline):
+        name, last = estimator.steps[-1]
+        return last, f"{name}__"
+    if isinstance(estimator, GridSearchCV | RandomizedSearchCV):
+        return estimator.estimator, ""
+    return None, ""
+
+
+def _last_step(estimator):
+    inner, _ = _inner(estimator)
+    return estimator if inner is None else _last_step(inner)
+
+
+def _weight_keyword(estimator):
+    inner, prefix = _inner(estimator)
+    return "sample_weight" if inner is None else prefix + _weight_keyword(inner)

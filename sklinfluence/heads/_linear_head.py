@@ -1,0 +1,191 @@
+"""The linear head of a fitted estimator, and the function that finds it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import singledispatch
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LinearHead:
+    r"""The last, linear layer of a fitted estimator and the objective it minimises.
+
+    With embeddings :math:`x_i` (and a 1 after them when there is an intercept), raw
+    predictions :math:`f_i = \theta x_i` and training weights :math:`s_i`, the
+    objective is scikit-learn's own, in sum form:
+
+    .. math:: J(\theta) = \sum_i s_i \ell(y_i, f_i)
+              + \tfrac12 \sum_{kj} \Lambda_{kj} \theta_{kj}^2
+
+    Below, n_outputs counts raw predictions a row: one for a binary classifier.
+
+    Parameters
+    ----------
+    loss : object
+        The training loss :math:`\ell`, one of those in ``sklinfluence.curvature``:
+        it has ``loss``, ``gradient`` and ``curvature`` of (coded targets, raw
+        predictions).
+
+    coef : ndarray of shape (n_outputs, n_embedding)
+        Weights, in float64.
+
+    intercept : ndarray of shape (n_outputs,)
+        Intercepts, in float64; zeros when there are none.
+
+    fit_intercept : bool
+        Whether the intercepts are parameters of the objective.
+
+    penalty : ndarray of shape (n_outputs, n_parameters)
+        The diagonal of :math:`\Lambda`. n_parameters is n_embedding, plus one when
+        ``fit_intercept``: the intercept's entry comes last.
+
+    targets : ndarray of shape (n_rows, n_outputs)
+        The training targets, coded: one-hot or {0, 1} for classes, -1 and +1 for
+        classes fitted by least squares, the values themselves for real targets.
+
+    weights : ndarray of shape (n_rows,)
+        What each training row's loss is multiplied with: sample weight times class
+        weight.
+
+    classes : ndarray of shape (n_classes,) or None
+        The class labels; None for regression.
+
+    embed : callable
+        ``embed(X)`` gives the embedding of rows, validated by the estimator itself:
+        a dense or CSR array of shape (n_rows, n_embedding). It must pickle.
+
+    encode : callable
+        ``encode(y)`` gives coded targets of shape (n_rows, n_outputs). It must
+        pickle.
+
+    See Also
+    --------
+    linear_head : Find the linear head of a fitted estimator.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklinfluence.heads import linear_head
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = LogisticRegression(max_iter=500).fit(X, y)
+    >>> head = linear_head(model, y)
+    >>> raw = head.embed(X) @ head.coef.T + head.intercept
+    >>> bool(np.allclose(raw, model.decision_function(X)))
+    True
+    >>> head.penalty.shape  # three classes, four features and an intercept
+    (3, 5)
+    """
+
+    loss: object
+    coef: np.ndarray
+    intercept: np.ndarray
+    fit_intercept: bool
+    penalty: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray
+    classes: np.ndarray | None
+    embed: Callable
+    encode: Callable
+
+    def __post_init__(self):
+        if np.ndim(self.coef) != 2:
+            raise ValueError(
+                "coef of a LinearHead must have shape (n_outputs, n_embedding), "
+                f"got {np.shape(self.coef)}."
+            )
+        n_outputs, n_embedding = self.coef.shape
+        n_rows = len(self.targets)
+        expected = {
+            "intercept": (n_outputs,),
+            "penalty": (n_outputs, n_embedding + bool(self.fit_intercept)),
+            "targets": (n_rows, n_outputs),
+            "weights": (n_rows,),
+        }
+        for name, shape in expected.items():
+            if np.shape(getattr(self, name)) != shape:
+                raise ValueError(
+                    f"{name} of a LinearHead must have shape {shape}, as its coef has "
+                    f"shape {self.coef.shape}, its targets have {n_rows} rows and "
+                    f"fit_intercept={self.fit_intercept}; got "
+                    f"{np.shape(getattr(self, name))}."
+                )
+
+    def __repr__(self):
+        # The arrays would fill screens.
+        n_outputs, n_embedding = self.coef.shape
+        return (
+            f"LinearHead({type(self.loss).__name__}, n_outputs={n_outputs}, "
+            f"n_embedding={n_embedding}, n_rows={len(self.targets)})"
+        )
+
+
+@singledispatch
+def linear_head(estimator, y, sample_weight=None):
+    """Find the linear head of a fitted estimator.
+
+    A function that dispatches on the type of its first argument
+    (:func:`functools.singledispatch`). For an estimator of your own, register a
+    function that returns its :class:`LinearHead`::
+
+        @linear_head.register(MyEstimator)
+        def my_head(estimator, y, sample_weight=None): return LinearHead(...)
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted estimator: one of scikit-learn's with a linear last layer, a
+        Pipeline that ends in one, a search that was refitted on one, or a
+        FrozenEstimator around any of these. It is never changed.
+
+    y : array-like of shape (n_rows,) or (n_rows, n_outputs)
+        The targets that it was fitted on.
+
+    sample_weight : array-like of shape (n_rows,), default=None
+        The sample weights that it was fitted with. Class weights are multiplied in
+        here, as the estimator itself does it.
+
+    Returns
+    -------
+    head : LinearHead
+        Parameters, penalty, loss, coded targets and weights, and the functions that
+        embed rows and code targets.
+
+    Raises
+    ------
+    TypeError
+        If no head is registered for the type of ``estimator``.
+    ValueError
+        If the estimator's type is known, but not the objective that its parameters
+        ask for, such as an l1 penalty.
+
+    See Also
+    --------
+    LinearHead : What is returned.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklinfluence.heads import linear_head
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = make_pipeline(StandardScaler(), Ridge(alpha=10.0)).fit(X, y)
+    >>> head = linear_head(model, y)
+    >>> head
+    LinearHead(SquaredLoss, n_outputs=1, n_embedding=10, n_rows=442)
+    >>> head.penalty
+    array([[10., 10., 10., 10., 10., 10., 10., 10., 10., 10.,  0.]])
+    """
+    known = sorted(kind.__name__ for kind in linear_head.registry if kind is not object)
+    name = type(estimator).__name__
+    raise TypeError(
+        f"No linear head is known for {name}. linear_head knows "
+        f"{', '.join(known)}. Register your own with\n\n"
+        f"    @linear_head.register({name})\n"
+        "    def head(estimator, y, sample_weight=None): return LinearHead(...)\n\n"
+        "where linear_head and LinearHead come from sklinfluence.heads."
+    )

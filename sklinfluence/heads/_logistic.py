@@ -1,0 +1,99 @@
+"""LogisticRegression and LogisticRegressionCV."""
+
+from functools import partial
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.validation import check_is_fitted
+
+from sklinfluence.curvature._losses import LogisticLoss, SoftmaxLoss
+from sklinfluence.heads._linear_head import LinearHead, linear_head
+from sklinfluence.heads._parameters import (
+    as_coef,
+    as_intercept,
+    penalty_diagonal,
+    refuse_l1,
+    validated,
+)
+from sklinfluence.heads._targets import class_coder, label_index, row_weights
+
+
+@linear_head.register(LogisticRegression)
+def _logistic_head(estimator, y, sample_weight=None):
+    check_is_fitted(estimator)
+    # C=inf and the deprecated penalty=None leave nothing to mix: no l1 either.
+    if _penalty_name(estimator) is None or np.isinf(estimator.C):
+        strength = 0.0
+    else:
+        _check_l2(estimator, estimator.l1_ratio, remedy="l1_ratio=0")
+        strength = 1.0 / estimator.C
+    return _head(
+        estimator, y, sample_weight, strength, scaling=estimator.intercept_scaling
+    )
+
+
+@linear_head.register(LogisticRegressionCV)
+def _logistic_cv_head(estimator, y, sample_weight=None):
+    check_is_fitted(estimator)
+    # One value, or one a class that are all the same (the legacy attributes).
+    chosen = np.ravel(estimator.l1_ratio_)[0]
+    _check_l2(estimator, chosen, remedy="l1_ratios=(0,)", parameter="the chosen ")
+    strength = 1.0 / np.ravel(estimator.C_)[0]
+    # The final fit on all rows leaves intercept_scaling at its default; only the fits
+    # on folds, whose mean refit=False takes, pass it on.
+    scaling = 1.0 if estimator.refit else estimator.intercept_scaling
+    return _head(estimator, y, sample_weight, strength, scaling)
+
+
+def _penalty_name(estimator):
+    # TODO(1.10): scikit-learn removes the parameter; l1_ratio and C say it all.
+    return getattr(estimator, "penalty", "deprecated")
+
+
+def _check_l2(estimator, l1_ratio, *, remedy, parameter=""):
+    # Of the deprecated values, "l2" and "l1" overrule l1_ratio.
+    if _penalty_name(estimator) == "l2":
+        return
+    if _penalty_name(estimator) == "l1":
+        refuse_l1(estimator, "penalty='l1'", f"{remedy} (or penalty='l2')")
+    if l1_ratio is not None and l1_ratio > 0:
+        refuse_l1(estimator, f"{parameter}l1_ratio={l1_ratio:g}", remedy)
+
+
+def _head(estimator, y, sample_weight, strength, scaling):
+    classes = estimator.classes_
+    coef = as_coef(estimator.coef_)
+    # liblinear's intercept is the weight of one more feature, of constant value
+    # "scaling", and that weight is penalised as all are.
+    liblinear = estimator.solver == "liblinear"
+    intercept_strength = strength / scaling**2 if liblinear else 0.0
+    encode = class_coder(classes, one_column=True)
+    targets = encode(y)
+    return LinearHead(
+        loss=LogisticLoss() if len(coef) == 1 else SoftmaxLoss(),
+        coef=coef,
+        intercept=as_intercept(estimator.intercept_, coef),
+        fit_intercept=estimator.fit_intercept,
+        penalty=penalty_diagonal(
+            strength, coef, estimator.fit_intercept, intercept_strength
+        ),
+        targets=targets,
+        weights=_weights(estimator, label_index(y, classes), sample_weight, targets),
+        classes=classes,
+        embed=partial(validated, estimator),
+        encode=encode,
+    )
+
+
+def _weights(estimator, labels, sample_weight, targets):
+    weights = row_weights(sample_weight, targets)
+    # "balanced" balances sample weights here, unlike in RidgeClassifier and
+    # SGDClassifier; LogisticRegressionCV does so once, on all rows.
+    class_weights = compute_class_weight(
+        estimator.class_weight,
+        classes=estimator.classes_,
+        y=estimator.classes_[labels],
+        sample_weight=weights,
+    )
+    return weights * class_weights[labels]
