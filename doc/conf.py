@@ -1,0 +1,43 @@
+"""Configuration of the documentation; `make docs` builds it."""
+
+import sklinfluence
+
+project = "sklinfluence"
+copyright = "The sklinfluence developers"
+author = "The sklinfluence developers"
+version = release = sklinfluence.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+]
+templates_path = ["_templates"]
+exclude_patterns = ["_build", "_templates"]
+
+autosummary_generate = True
+# The class template lists the members; numpydoc would list them once more.
+numpydoc_show_class_members = False
+intersphinx_mapping = {
+    "python": ("https://docs.python.org/3", None),
+    "numpy": ("https://numpy.org/doc/stable", None),
+    "sklearn": ("https://scikit-learn.org/stable", None),
+}
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    # The demo is a command with arguments, not a page.
+    "ignore_pattern": r"demo\.py",
+    "doc_module": ("sklinfluence",),
+    "backreferences_dir": "generated/backreferences",
+    "reference_url": {"sklinfluence": None},
+    "remove_config_comments": True,
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = f"sklinfluence {release}"
+html_theme_options = {"show_prev_next": False}
