@@ -18,7 +18,16 @@ from sklearn.utils.validation import (
     _estimator_has,
 )
 
+try:
+    from sklearn.callback import CallbackSupportMixin
+except ImportError:  # callbacks came in scikit-learn 1.9, marked experimental
+
+    class CallbackSupportMixin:
+        """Estimators of an older scikit-learn have no callbacks."""
+
+
 __all__ = [
+    "CallbackSupportMixin",
     "HasMethods",
     "Interval",
     "StrOptions",

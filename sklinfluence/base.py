@@ -12,11 +12,19 @@ from sklearn.base import (
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from sklinfluence._sklearn_compat import _estimator_has, _safe_indexing
+from sklinfluence._sklearn_compat import (
+    CallbackSupportMixin,
+    _estimator_has,
+    _safe_indexing,
+)
 from sklinfluence.curvature._design import block_slices
+from sklinfluence.heads._ask import ask, sliceable
+
+__all__ = ["BaseRanker"]
 
 
 class BaseRanker(
+    CallbackSupportMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     BaseEstimator,
@@ -71,6 +79,9 @@ class BaseRanker(
     def _influence_block(self, X, y):
         """Influence of every training row on a block of queries.
 
+        A block may be all queries: keep what is built beside the result within
+        ``working_memory``.
+
         Parameters
         ----------
         X : array-like of shape (n_block, n_features)
@@ -106,6 +117,7 @@ class BaseRanker(
     def _blocks(self, X, y):
         """(slice, influence) for blocks of queries, within ``working_memory``."""
         check_is_fitted(self)
+        X = sliceable(X)
         n_queries = _num_samples(X)
         y = self._check_query_targets(X, y)
         for block in block_slices(n_queries, 4 * self._n_train):
@@ -116,9 +128,10 @@ class BaseRanker(
 
     def _check_query_targets(self, X, y):
         y = None if y is None else np.asarray(y)
-        if y is not None and _num_samples(y) != _num_samples(X):
+        n_queries = _num_samples(sliceable(X))
+        if y is not None and _num_samples(y) != n_queries:
             raise ValueError(
-                f"y has {_num_samples(y)} rows, X has {_num_samples(X)}: the "
+                f"y has {_num_samples(y)} rows, X has {n_queries}: the "
                 "influence on a query's loss needs one target for each query."
             )
         return y
@@ -145,14 +158,9 @@ class BaseRanker(
         ValueError
             If a label in ``y`` was not seen in training.
         """
-        out = None
-        for block, values in self._blocks(X, y):
-            if out is None:
-                if len(values) == _num_samples(X):
-                    return values
-                out = np.empty((_num_samples(X), values.shape[1]), dtype=values.dtype)
-            out[block] = values
-        return out
+        check_is_fitted(self)
+        # One call: the matrix is what was asked for, and blocks would copy it.
+        return self._influence_block(sliceable(X), self._check_query_targets(X, y))
 
     def mean_influence(self, X, y=None):
         """Mean influence of every training row over all queries.
@@ -170,7 +178,7 @@ class BaseRanker(
         total = 0.0
         for _, values in self._blocks(X, y):
             total = total + values.sum(axis=0, dtype=float)
-        return total / _num_samples(X)
+        return total / _num_samples(sliceable(X))
 
     def transform(self, X):
         """Influence of every training row on the model's own prediction for X.
@@ -299,7 +307,7 @@ class BaseRanker(
         y_pred : ndarray of shape (n_queries,)
         """
         check_is_fitted(self)
-        return self.estimator_.predict(X)
+        return ask(self.estimator_, "predict", X)
 
     @available_if(_estimator_has("predict_proba"))
     def predict_proba(self, X):
@@ -314,7 +322,7 @@ class BaseRanker(
         proba : ndarray of shape (n_queries, n_classes)
         """
         check_is_fitted(self)
-        return self.estimator_.predict_proba(X)
+        return ask(self.estimator_, "predict_proba", X)
 
     @available_if(_estimator_has("decision_function"))
     def decision_function(self, X):
@@ -329,7 +337,7 @@ class BaseRanker(
         decision : ndarray of shape (n_queries,) or (n_queries, n_classes)
         """
         check_is_fitted(self)
-        return self.estimator_.decision_function(X)
+        return ask(self.estimator_, "decision_function", X)
 
     @available_if(_estimator_has("score"))
     def score(self, X, y, sample_weight=None):
@@ -347,8 +355,8 @@ class BaseRanker(
         """
         check_is_fitted(self)
         if sample_weight is None:
-            return self.estimator_.score(X, y)
-        return self.estimator_.score(X, y, sample_weight=sample_weight)
+            return ask(self.estimator_, "score", X, y)
+        return ask(self.estimator_, "score", X, y, sample_weight=sample_weight)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

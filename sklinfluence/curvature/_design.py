@@ -1,4 +1,4 @@
-"""The rows of an embedding, each with its 1, in blocks that fit the memory asked for."""
+"""Rows of an embedding, each with its 1, in blocks that fit the memory asked for."""
 
 import numpy as np
 from scipy import sparse
@@ -8,7 +8,7 @@ from sklearn import get_config
 _MAX_BLOCK_ROWS = 2048
 
 
-def block_slices(n_rows, values_per_row):
+def block_slices(n_rows, values_per_row, at_most=_MAX_BLOCK_ROWS):
     """Slices over the rows, each within scikit-learn's ``working_memory``.
 
     Parameters
@@ -16,10 +16,12 @@ def block_slices(n_rows, values_per_row):
     n_rows : int
     values_per_row : int
         float64 values that one row needs while its block is worked on.
+    at_most : int, default=2048
+        Rows of a block, however much memory there is.
     """
     budget = get_config()["working_memory"] * 2**20
     size = int(budget // (8 * max(values_per_row, 1)))
-    size = max(1, min(size, _MAX_BLOCK_ROWS))
+    size = max(1, min(size, at_most))
     return [slice(i, min(i + size, n_rows)) for i in range(0, n_rows, size)]
 
 
@@ -53,19 +55,45 @@ class Design:
             out[:, -1] = 1.0
         return out
 
-    def dot(self, W, index=slice(None)):
+    def dot(self, W, index=None):
         """Rows times W: (n_columns, m) to (n_chosen, m)."""
+        if index is not None or self._is_in_memory:
+            return self._dot(W, slice(None) if index is None else index)
+        out = np.empty((self.n_rows, W.shape[1]))
+        for block in block_slices(self.n_rows, self.n_columns + W.shape[1]):
+            out[block] = self._dot(W, block)
+        return out
+
+    def _dot(self, W, index):
         X = self.X[index]
         if not self.fit_intercept:
             return X @ W
         return X @ W[:-1] + W[-1]
 
-    def transpose_dot(self, U, index=slice(None)):
+    def transpose_dot(self, U, index=None):
         """Transposed rows times U: (n_chosen, m) to (n_columns, m)."""
+        if index is not None or self._is_in_memory:
+            return self._transpose_dot(U, slice(None) if index is None else index)
+        total = np.zeros((self.n_columns, U.shape[1]))
+        for block in block_slices(self.n_rows, self.n_columns + U.shape[1]):
+            total += self._transpose_dot(U[block], block)
+        return total
+
+    def _transpose_dot(self, U, index):
         product = self.X[index].T @ U
         if not self.fit_intercept:
             return np.asarray(product)
         return np.vstack([product, U.sum(axis=0)])
+
+    @property
+    def _is_in_memory(self):
+        """Whether one product over all rows makes no copy of them.
+
+        float32 rows are cast, memory-mapped rows read: both by the block.
+        """
+        return sparse.issparse(self.X) or (
+            self.X.dtype == np.float64 and not isinstance(self.X, np.memmap)
+        )
 
     def squared_norms(self, index=slice(None)):
         """Squared length of each row, its 1 included: (n_chosen,)."""

@@ -49,10 +49,12 @@ class Hessian:
         """Orthonormal basis of the kernel, (p, n_directions)."""
         return self.objective.null_space()
 
-    def _weighted_curvature(self, index):
+    def _weighted_curvature(self, index, diagonal=False):
         """Curvature times row weight: (n_chosen, K) or (n_chosen, K, K)."""
         objective = self.objective
-        curvature = objective.loss.curvature(objective.targets[index], self.raw[index])
+        loss = objective.loss
+        form = loss.curvature_diagonal if diagonal else loss.curvature
+        curvature = form(objective.targets[index], self.raw[index])
         weights = objective.weights[index]
         return curvature * weights.reshape(-1, *[1] * (curvature.ndim - 1))
 
@@ -64,13 +66,14 @@ class Hessian:
         by_column = V.reshape(K, q, m).transpose(1, 0, 2).reshape(q, K * m)
         product = np.zeros((q, K * m))
         design = self.objective.design
-        for block in block_slices(design.n_rows, 3 * K * m + K * K):
-            moved = design.dot(by_column, block).reshape(-1, K, m)
-            curvature = self._weighted_curvature(block)
-            if self.is_block_diagonal:
-                bent = curvature[:, :, None] * moved
-            else:
-                bent = curvature @ moved
+        objective = self.objective
+        for block in block_slices(design.n_rows, 3 * K * m):
+            bent = objective.loss.curvature_product(
+                objective.targets[block],
+                self.raw[block],
+                design.dot(by_column, block).reshape(-1, K, m),
+                objective.weights[block],
+            )
             product += design.transpose_dot(bent.reshape(-1, K * m), block)
         out = product.reshape(q, K, m).transpose(1, 0, 2).reshape(K * q, m)
         return out + self.diagonal_terms.reshape(-1, 1) * V
@@ -113,18 +116,17 @@ class Hessian:
         """
         q = self.n_columns
         sums = {pair: np.zeros((q, q), order="F") for pair in pairs}
+        only_diagonal = all(k == m for k, m in pairs)
         design = self.objective.design
         for block in block_slices(design.n_rows, 2 * q + self.n_outputs**2):
             rows = design.rows(block)
             scaled = np.empty_like(rows)
-            curvature = self._weighted_curvature(block)
+            curvature = self._weighted_curvature(block, diagonal=only_diagonal)
             for k, m in pairs:
                 weight = curvature[:, k] if curvature.ndim == 2 else curvature[:, k, m]
                 sign = 1.0 if k == m else -1.0
                 np.multiply(rows, np.sqrt(sign * weight)[:, None], out=scaled)
-                dsyrk(
-                    sign, scaled.T, beta=1.0, c=sums[k, m], lower=1, overwrite_c=1
-                )
+                dsyrk(sign, scaled.T, beta=1.0, c=sums[k, m], lower=1, overwrite_c=1)
         for total in sums.values():
             total += np.tril(total, -1).T
         return sums

@@ -14,10 +14,25 @@ an unweighted row; units are nats (half squared target units for the squared los
 """
 
 import numpy as np
-from scipy.special import expit, log_softmax, softmax
+from scipy.special import expit
+
+# Logit moves beyond it are no longer small changes of a loss: differences serve.
+_WIDE = 1.0
 
 
-class SquaredLoss:
+class _SeparableCurvature:
+    """Forms of a curvature whose outputs do not interact."""
+
+    def curvature_product(self, targets, raw, V, weights):
+        """Weight times curvature times V, row by row; V is (n_rows, n_outputs, m)."""
+        return (weights[:, None] * self.curvature(targets, raw))[:, :, None] * V
+
+    def curvature_diagonal(self, targets, raw):
+        """Diagonal of each row's curvature, (n_rows, n_outputs)."""
+        return self.curvature(targets, raw)
+
+
+class SquaredLoss(_SeparableCurvature):
     """Half squared error, summed over outputs."""
 
     separable = True
@@ -32,11 +47,16 @@ class SquaredLoss:
     def curvature(self, targets, raw):
         return np.ones_like(raw)
 
+    def rise(self, targets, raw, shift):
+        """Rise in each row's loss for each of its shifts: (m, b) for (m, b, K)."""
+        residual = (raw - targets)[:, None, :]
+        return np.sum(shift * (residual + 0.5 * shift), axis=2)
+
     def unweighted(self):
         return self
 
 
-class LogisticLoss:
+class LogisticLoss(_SeparableCurvature):
     """Independent logistic problems, one an output; a binary problem is one output.
 
     Parameters
@@ -52,22 +72,43 @@ class LogisticLoss:
     def __init__(self, positive_weight=None):
         self.positive_weight = positive_weight
 
-    def _term_weight(self, targets):
+    def _term_weights(self, targets):
+        """Weights of log(1 + e^f) and of -f; a soft target has both its terms."""
         if self.positive_weight is None:
-            return 1.0
-        return 1.0 + (self.positive_weight - 1.0) * targets
+            return 1.0, targets
+        positive = self.positive_weight * targets
+        return 1.0 - targets + positive, positive
 
     def loss(self, targets, raw):
-        # log(1 + e^f) - y f, in the form that neither overflows nor cancels.
-        terms = np.logaddexp(0.0, raw) - targets * raw
-        return np.sum(self._term_weight(targets) * terms, axis=1)
+        # log(1 + e^f) is max(f, 0) + log(1 + e^-|f|): neither term overflows, and the
+        # loss of a row that is right by a wide margin is not lost to cancellation.
+        whole, positive = self._term_weights(targets)
+        tail = np.log1p(np.exp(-np.abs(raw)))
+        wrong = positive * np.maximum(-raw, 0.0)
+        wrong += (whole - positive) * np.maximum(raw, 0.0)
+        return np.sum(whole * tail + wrong, axis=1)
 
     def gradient(self, targets, raw):
-        return self._term_weight(targets) * (expit(raw) - targets)
+        # expit(-f), not 1 - expit(f), for the same reason.
+        whole, positive = self._term_weights(targets)
+        return (whole - positive) * expit(raw) - positive * expit(-raw)
 
     def curvature(self, targets, raw):
         # expit(f) expit(-f), not p (1 - p): exact in the far tail too.
-        return self._term_weight(targets) * (expit(raw) * expit(-raw))
+        whole, _ = self._term_weights(targets)
+        return whole * (expit(raw) * expit(-raw))
+
+    def rise(self, targets, raw, shift):
+        """Rise in each row's loss for each of its shifts: (m, b) for (m, b, K)."""
+        whole, positive = self._term_weights(targets)
+        # log(1 + e^(f + d)) - log(1 + e^f) = log(1 + p (e^d - 1)): no cancellation.
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            terms = np.log1p(expit(raw)[:, None, :] * np.expm1(shift))
+        if self.positive_weight is not None:
+            terms *= whole[:, None, :]
+        rise = terms - positive[:, None, :] * shift
+        rise = rise[:, :, 0] if rise.shape[2] == 1 else rise.sum(axis=2)
+        return _mend(self, rise, np.max(np.abs(shift), axis=2), targets, raw, shift)
 
     def unweighted(self):
         return self if self.positive_weight is None else LogisticLoss()
@@ -80,23 +121,88 @@ class SoftmaxLoss:
     is_quadratic = False
 
     def loss(self, targets, raw):
-        return -np.sum(targets * log_softmax(raw, axis=1), axis=1)
+        shifted, _, rest = _softmax_parts(raw)
+        return np.sum(targets * (np.log1p(rest) - shifted), axis=1)
 
     def gradient(self, targets, raw):
-        return softmax(raw, axis=1) - targets
+        proba, complement = _probabilities(raw)
+        return (1.0 - targets) * proba - targets * complement
 
     def curvature(self, targets, raw):
-        proba = softmax(raw, axis=1)
+        proba, complement = _probabilities(raw)
         curvature = -proba[:, :, None] * proba[:, None, :]
         diagonal = np.arange(proba.shape[1])
-        curvature[:, diagonal, diagonal] += proba
+        curvature[:, diagonal, diagonal] = proba * complement
         return curvature
+
+    def curvature_product(self, targets, raw, V, weights):
+        """Weight times curvature times V, row by row; V is (n_rows, n_outputs, m)."""
+        proba, _ = _probabilities(raw)
+        mean = np.einsum("ik,ikm->im", proba, V)[:, None, :]
+        return (weights[:, None] * proba)[:, :, None] * (V - mean)
+
+    def curvature_diagonal(self, targets, raw):
+        """Diagonal of each row's curvature, (n_rows, n_outputs)."""
+        proba, complement = _probabilities(raw)
+        return proba * complement
+
+    def curvature_sum(self, targets, raw, weights):
+        """Sum over the rows of weight times curvature, (n_outputs, n_outputs)."""
+        proba, complement = _probabilities(raw)
+        total = -(proba.T @ (weights[:, None] * proba))
+        np.fill_diagonal(total, weights @ (proba * complement))
+        return total
+
+    def curvature_in_basis(self, targets, raw, basis):
+        """Diagonal of basis^T curvature basis of each row, (n_rows, n_basis)."""
+        proba, _ = _probabilities(raw)
+        return proba @ basis**2 - (proba @ basis) ** 2
+
+    def rise(self, targets, raw, shift):
+        """Rise in each row's loss for each of its shifts: (m, b) for (m, b, K)."""
+        proba, _ = _probabilities(raw)
+        # log sum_k p_k e^d_k = log(1 + sum_k p_k (e^d_k - 1)): no cancellation.
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            rise = np.log1p(np.einsum("jik,jk->ji", np.expm1(shift), proba))
+            rise -= np.einsum("jik,jk->ji", shift, targets)
+        return _mend(self, rise, np.max(np.abs(shift), axis=2), targets, raw, shift)
 
     def unweighted(self):
         return self
 
 
-class PredictionDrop:
+def _softmax_parts(raw):
+    """Raw predictions less their largest; where that is; the sum of e^ the others.
+
+    Apart from the largest's own 1 the sum keeps its relative precision, and with it
+    the loss, residual and curvature of a row that is right by a wide margin.
+    """
+    top = (np.arange(len(raw)), np.argmax(raw, axis=1))
+    shifted = raw - raw[top][:, None]
+    others = np.exp(shifted)
+    others[top] = 0.0
+    return shifted, top, others.sum(axis=1, keepdims=True)
+
+
+def _probabilities(raw):
+    """Softmax probabilities p and 1 - p, both to full relative precision."""
+    shifted, top, rest = _softmax_parts(raw)
+    proba = np.exp(shifted) / (1.0 + rest)
+    complement = 1.0 - proba
+    complement[top] = (rest / (1.0 + rest))[:, 0]
+    return proba, complement
+
+
+def _mend(loss, rise, largest, targets, raw, shift):
+    """Rises of wide shifts as differences of losses, where e^shift serves no more."""
+    j, i = np.nonzero(largest > _WIDE)
+    if j.size:
+        moved = loss.loss(targets[j], raw[j] + shift[j, i])
+        rise[j, i] = moved - loss.loss(targets[j], raw[j])
+    return rise
+
+
+class PredictionDrop(_SeparableCurvature):
     """The raw prediction with its sign turned, as if it were a loss.
 
     Its rise when a row is left out is the amount by which that row pushes the
@@ -113,3 +219,6 @@ class PredictionDrop:
 
     def curvature(self, targets, raw):
         return np.zeros_like(raw)
+
+    def rise(self, targets, raw, shift):
+        return -np.sum(shift, axis=2)

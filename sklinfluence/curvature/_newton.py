@@ -73,11 +73,13 @@ def minimize(objective, theta, solver, *, tol=1e-11, max_iter=100):
             if size <= STALE**1.25:
                 converged = True
                 break
-            factored_at, factor, last_move = raw, _factor(objective, raw, solver), np.inf
+            factored_at, factor = raw, _factor(objective, raw, solver)
+            last_move = np.inf
             continue
         length = _line_search(objective, theta, raw, step, shift)
         theta, raw = theta + length * step, raw + length * shift
-        last_move = size if length == 1.0 else np.inf
+        # A shortened step says the factor is a poor one here: form it afresh.
+        last_move = size if length == 1.0 else 0.0
         if objective.loss.is_quadratic or length == 0.0:
             converged = length > 0 or size <= STALE
             break
@@ -108,7 +110,8 @@ def _step(objective, theta, raw, solver, factor):
 
 
 def _relative_size(change, raw):
-    return np.max(np.abs(change), initial=0.0) / max(1.0, np.max(np.abs(raw), initial=0.0))
+    largest = np.max(np.abs(raw), initial=0.0)
+    return np.max(np.abs(change), initial=0.0) / max(1.0, largest)
 
 
 def _line_search(objective, theta, raw, step, shift):

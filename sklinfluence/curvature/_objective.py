@@ -66,9 +66,15 @@ class Objective:
         """Derivative of J, of theta's shape."""
         raw = self.raw(theta) if raw is None else raw
         weighted = self.weights[:, None] * self.residual(raw)
-        gradient = self.design.transpose_dot(weighted).T + self.penalty * theta
+        return self.design.transpose_dot(weighted).T + self.penalty_gradient(theta)
+
+    def penalty_gradient(self, theta):
+        """Derivative of what J adds to the losses; theta may have a third axis."""
+        axes = [1] * (theta.ndim - 2)
+        gradient = self.penalty.reshape(*self.shape, *axes) * theta
         if self.proximal:
-            gradient += self.proximal * (theta - self.center)
+            center = self.center.reshape(*self.shape, *axes)
+            gradient += self.proximal * (theta - center)
         return gradient
 
     def hessian(self, raw):
@@ -118,7 +124,7 @@ class Objective:
         return np.hstack(directions)
 
     def _blind_columns(self, output):
-        """Basis of the unpenalised combinations of columns that are zero on all rows."""
+        """Basis of the unpenalised column combinations that are zero on all rows."""
         n_columns = self.shape[1]
         free = np.flatnonzero(self.penalty[output] == 0)
         only_intercept = len(free) == 1 and self.design.fit_intercept

@@ -1,5 +1,7 @@
 """Rankers from gradients."""
 
+from sklinfluence.gradient._diverse import select_diverse
 from sklinfluence.gradient._influence_ranker import InfluenceRanker
+from sklinfluence.gradient._representer_ranker import RepresenterRanker
 
-__all__ = ["InfluenceRanker"]
+__all__ = ["InfluenceRanker", "RepresenterRanker", "select_diverse"]

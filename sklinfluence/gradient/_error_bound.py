@@ -80,10 +80,7 @@ def _gradients_without(objective, fitted, index, change, shift):
     q = change.shape[1]
     data = objective.design.transpose_dot(residual.reshape(n_rows, b * K))
     gradient = data.reshape(q, b, K).transpose(2, 0, 1)
-    gradient = gradient + objective.penalty[:, :, None] * (
-        fitted.theta[:, :, None] + change
-    )
-    gradient += objective.proximal * change
+    gradient = gradient + objective.penalty_gradient(fitted.theta[:, :, None] + change)
     return gradient.reshape(K * q, b)
 
 

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from sklinfluence.curvature._active_set import ActiveSetObjective, WholeDesign
 from sklinfluence.curvature._design import Design
 from sklinfluence.curvature._newton import minimize, read_as_is
 from sklinfluence.curvature._objective import Objective
 from sklinfluence.curvature._solvers import SingularHessianError, resolve_solver
 from sklinfluence.curvature._solvers._auto import solver_name
+from sklinfluence.heads._l1 import on_active_columns
 
 # Training gradients on which a factor's residual is measured (a factor serves every
 # row at once, so no right-hand side of its own is solved a row).
@@ -66,6 +68,13 @@ class FittedHead:
         warn_about_residual(self.solver, info)
         return X
 
+    def solve_rows(self, coefficients, rows):
+        """H^+ (c_i (x) x_i) of a block of rows, (p, n_chosen)."""
+        B = gradient_rows(coefficients, rows).T
+        if hasattr(self.state, "apply_inverse"):
+            return self.state.apply_inverse(B)
+        return self.solve(B)
+
     def row_blocks(self, rows):
         """(I (x) x)^T H^+ (I (x) x) of each row: (b, K), or (b, K, K) for a softmax."""
         if hasattr(self.state, "row_blocks"):
@@ -116,14 +125,8 @@ def fit_head(head, embedding, *, solver="auto", damping=0.0, refit_head=True):
     -------
     fitted : FittedHead
     """
-    design = Design(embedding, head.fit_intercept)
-    objective = Objective(design, head.loss, head.targets, head.weights, head.penalty)
-    theta = np.array(head.coef, dtype=float)
-    if head.fit_intercept:
-        theta = np.column_stack([theta, head.intercept])
-    solver = resolve_solver(
-        solver, theta.shape, is_block_diagonal=head.loss.separable
-    )
+    objective, theta = training_objective(head, embedding)
+    solver = resolve_solver(solver, theta.shape, is_block_diagonal=head.loss.separable)
     end = _settle(objective, theta, solver, damping, refit_head)
     operator, state = end.operator, end.state
     if damping and not operator.objective.proximal:
@@ -133,10 +136,32 @@ def fit_head(head, embedding, *, solver="auto", damping=0.0, refit_head=True):
     objective = operator.objective
     if refit_head:
         _warn_about_gap(end, head)
+    _warn_about_active_set(objective, end)
     residual = objective.residual(end.raw)
     return FittedHead(
         objective, end.theta, end.raw, residual, operator, solver, state, end.gap
     )
+
+
+def training_objective(head, embedding):
+    """The head's objective and parameters; with an l1 part, on its active columns."""
+    design = Design(embedding, head.fit_intercept)
+    whole = None
+    if head.l1 is not None:
+        every_l1 = head.l1
+        head, columns = on_active_columns(head)
+        whole = WholeDesign(design, columns, every_l1)
+        design = Design(embedding[:, columns], head.fit_intercept)
+    theta = np.array(head.coef, dtype=float)
+    if head.fit_intercept:
+        theta = np.column_stack([theta, head.intercept])
+    terms = (design, head.loss, head.targets, head.weights, head.penalty)
+    if whole is None:
+        return Objective(*terms), theta
+    active = (theta != 0) | (head.l1 == 0)
+    linear = np.where(active, head.l1 * np.sign(theta), 0.0)
+    objective = ActiveSetObjective(*terms, linear=linear, active=active, whole=whole)
+    return objective, theta
 
 
 def _settle(objective, theta, solver, damping, refit_head):
@@ -196,6 +221,20 @@ def warn_about_residual(solver, info):
     )
 
 
+def _warn_about_active_set(objective, end):
+    """Name an l1 fit whose coefficients at zero are not those of its optimum."""
+    if not isinstance(objective, ActiveSetObjective):
+        return
+    if objective.breaks(end.theta, end.raw, np.zeros((1, *end.theta.shape)))[0]:
+        warnings.warn(
+            "The coefficients that the estimator left at zero, or their signs, are not "
+            "those of the optimum of its l1 objective. Influences are those on the set "
+            "that it found. Lower the estimator's tol or raise its max_iter.",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
+
+
 def _warn_about_gap(end, head):
     """Name a head that was far from the optimum of its own objective."""
     if not end.converged:
@@ -206,7 +245,8 @@ def _warn_about_gap(end, head):
             ConvergenceWarning,
             stacklevel=4,
         )
-    scale = np.std(head.targets if head.loss.is_quadratic else end.raw)
+    # A logit off by less than 0.1 changes no loss by more than 0.1 nats.
+    scale = 0.5 * np.ptp(end.raw)
     scale = scale if head.loss.is_quadratic else max(1.0, scale)
     if end.gap > 0.1 * scale:
         warnings.warn(

@@ -4,28 +4,31 @@ from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.linear_model import LogisticRegression
-from sklearn.utils import check_consistent_length, get_tags
-from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted
 
+from sklinfluence._progress import FitTracker, untracked
 from sklinfluence._sklearn_compat import (
     HasMethods,
     Interval,
     StrOptions,
-    _check_sample_weight,
     _fit_context,
     _set_random_states,
 )
-from sklinfluence.base import BaseRanker
 from sklinfluence.gradient._fitted_head import describe_solver, fit_head
+from sklinfluence.gradient._head_ranker import HeadRanker
+from sklinfluence.gradient._head_tools import HeadToolsMixin
 from sklinfluence.gradient._inputs import check_embedding, default_estimator, polished
 from sklinfluence.gradient._leave_one_out import LeaveOneOutMixin
-from sklinfluence.gradient._normalize import NORMALIZATIONS, query_scale, train_scale
+from sklinfluence.gradient._normalize import (
+    NORMALIZATIONS,
+    moving_coefficients,
+    own_influence,
+    query_scale,
+    train_scale,
+)
 from sklinfluence.gradient._refine import Refined, refine
 from sklinfluence.gradient._removal import remove_each
 from sklinfluence.gradient._scores import (
-    Queries,
     first_order,
     gradient_lengths,
     inverse_ratio,
@@ -35,10 +38,11 @@ from sklinfluence.gradient._scores import (
     parameter_change,
 )
 from sklinfluence.heads import linear_head
+from sklinfluence.heads._ask import sliceable
 from sklinfluence.heads._fit import fit_weighted
 
 
-class InfluenceRanker(LeaveOneOutMixin, BaseRanker):
+class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
     """Influence of training rows on the predictions of a linear last layer.
 
     Fits, or reads, an estimator whose last layer is linear, takes a copy of that
@@ -115,6 +119,12 @@ class InfluenceRanker(LeaveOneOutMixin, BaseRanker):
         heads fitted by least squares, minus the mean squared error.
     leverage_ : ndarray of shape (n_train,)
         tr(s_i S_i B_i); their sum is the head's degrees of freedom.
+    loo_error_bound_ : ndarray of shape (n_train,)
+        Bound, in nats, on what one Newton step leaves of each row's leave-one-out
+        logits; inf where none is known, 0 for least squares. Computed when asked for.
+    active_set_changes_ : ndarray of shape (n_train,)
+        Whether a row's leaving changes the active coefficients of an l1 penalty, so
+        that the influence on the present ones is not that of a refit.
     stationarity_gap_ : float
         Largest change of a training raw prediction that polishing made
         (``refit_head=False``: that one Newton step would make).
@@ -233,68 +243,54 @@ class InfluenceRanker(LeaveOneOutMixin, BaseRanker):
         SingularHessianError
             If the objective has no unique optimum and ``damping`` is 0.
         """
+        X = sliceable(X)
         y, sample_weight = self._check_training(X, y, sample_weight)
-        estimator = clone(self.estimator) if self.estimator else default_estimator(y)
+        tracker = FitTracker(self, X, y)
+        # Not "if self.estimator": an ensemble has a length, which it lacks unfitted.
+        if self.estimator is None:
+            estimator = default_estimator(y)
+        else:
+            estimator = clone(self.estimator)
         if self.random_state is not None:
             _set_random_states(estimator, self.random_state)
-        self.estimator_ = fit_weighted(estimator, X, y, sample_weight)
-        head = linear_head(self.estimator_, y, sample_weight)
+        with tracker.task("fit the estimator"):
+            estimator = fit_weighted(estimator, X, y, sample_weight)
+        head = linear_head(estimator, y, sample_weight)
         embedding = check_embedding(head.embed(X))
-        self._fitted = fit_head(
-            head,
-            embedding,
-            solver=self.solver,
-            damping=self.damping,
-            refit_head=self.refit_head,
-        )
-        self.head_ = polished(head, self._fitted.theta)
+        with tracker.task("polish the head and factor its Hessian"):
+            fitted = fit_head(
+                head,
+                embedding,
+                solver=self.solver,
+                damping=self.damping,
+                refit_head=self.refit_head,
+            )
+            solver_info = describe_solver(fitted, self.damping)
+        removal = refined = None
+        if fitted.has_factor or self.method == "newton" or self.normalize == "loss":
+            removal, refined = self._leave_each_out_of(fitted, tracker.each)
+        scale = train_scale(fitted, removal, self.method, self.normalize)
+        # Nothing is set before all is done: an interrupted fit leaves no half of one.
+        self.estimator_, self._fitted = estimator, fitted
+        self.solver_info_ = solver_info
+        self._removal, self._refined, self._scale = removal, refined, scale
+        self.head_ = polished(head, fitted.theta)
+        self.stationarity_gap_ = fitted.gap
         self._dtype = embedding.dtype
-        self.stationarity_gap_ = self._fitted.gap
-        self.solver_info_ = describe_solver(self._fitted, self.damping)
-        for name in ("n_features_in_", "feature_names_in_"):
-            if hasattr(self.estimator_, name):
-                setattr(self, name, getattr(self.estimator_, name))
-        if head.classes is not None:
-            self.classes_ = head.classes
-        self._removal = self._refined = None
-        if self._fitted.has_factor or self._needs_removal():
-            self._leave_each_out()
-        self._scale = self._column_scale()
+        self._set_input_attributes(head)
+        tracker.done()
         return self
 
-    def _check_training(self, X, y, sample_weight):
-        name = type(self).__name__
-        if y is None:
-            raise ValueError(
-                f"This {name} estimator requires y to be passed, but the target y is "
-                "None."
-            )
-        check_consistent_length(X, y, sample_weight)
-        kind = type_of_target(y, input_name="y")
-        if kind in ("multilabel-indicator", "multiclass-multioutput"):
-            raise ValueError(
-                f"y is {kind}: {name} takes one label a row. Fit one ranker for each "
-                "output, y[:, k]."
-            )
-        y = np.asarray(y)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(
-                sample_weight, np.empty(len(y)), dtype=float, ensure_non_negative=True
-            )
-        return y, sample_weight
-
-    def _needs_removal(self):
-        """Whether queries are answered from leave-one-out quantities."""
-        return self.method == "newton" or self.normalize == "loss"
+    def _leave_each_out_of(self, fitted, each=untracked):
+        removal, refined = remove_each(fitted, self.n_jobs, each), Refined()
+        if self.refine is not None:
+            refined = refine(fitted, removal, self.refine, self.n_jobs, each)
+        return removal, refined
 
     def _leave_each_out(self):
-        """The pass over all rows; at fit if one factor serves it, else when asked."""
+        """The pass over all rows; done in fit if one factor serves it, else here."""
         if self._removal is None:
-            removal = remove_each(self._fitted, self.n_jobs)
-            refined = Refined()
-            if self.refine is not None:
-                refined = refine(self._fitted, removal, self.refine, self.n_jobs)
-            self._removal, self._refined = removal, refined
+            self._removal, self._refined = self._leave_each_out_of(self._fitted)
         return self._removal
 
     @property
@@ -302,67 +298,17 @@ class InfluenceRanker(LeaveOneOutMixin, BaseRanker):
         return self.method != "grad_dot"
 
     @property
-    def _coefficients(self):
-        """c_i, where row i's leaving moves the parameters by H^+ (c_i (x) x_i)."""
-        if self.method != "newton":
-            return self._fitted.coefficients
-        weights = self._fitted.objective.weights[:, None]
-        return weights * self._leave_each_out().residual
-
-    @property
-    def _n_train(self):
-        return len(self._fitted.residual)
-
-    def _raw_self_influence(self):
-        """Self-influence before it is normalised."""
-        fitted = self._fitted
-        if self.method == "grad_dot":
-            alike = np.einsum("ik,ik->i", fitted.query_residual, fitted.coefficients)
-            return alike * fitted.objective.design.squared_norms()
-        removal = self._leave_each_out()
-        if self.method == "influence":
-            return removal.self_influence
-        loss, targets = fitted.objective.loss.unweighted(), fitted.objective.targets
-        return loss.loss(targets, removal.raw) - loss.loss(targets, fitted.raw)
-
-    def _column_scale(self):
-        """What `normalize` multiplies each row's influence with; None for nothing."""
-        if self.normalize is None:
-            return None
-        own = self._raw_self_influence() if self.normalize == "loss" else None
-        return train_scale(
-            self._fitted,
-            self.normalize,
-            self._coefficients if self.normalize == "theta" else None,
-            own,
-            use_curvature=self._uses_curvature,
-        )
-
-    @property
     def self_influence_(self):
         check_is_fitted(self)
-        own = self._raw_self_influence()
+        fitted = self._fitted
+        removal = None if self.method == "grad_dot" else self._leave_each_out()
+        own = own_influence(fitted, removal, self.method)
         if self.normalize is not None:
             own = own * self._scale
         if self.normalize == "cosine":
-            fitted = self._fitted
             lengths = gradient_lengths(fitted.objective.design, fitted.query_residual)
             own = inverse_ratio(own, lengths)
         return own.astype(self._dtype, copy=False)
-
-    def _queries(self, X, y):
-        """X and y as queries; without y, of the model's own prediction."""
-        if y is None and hasattr(self, "classes_"):
-            y = self.estimator_.predict(X)
-        elif y is None and self._fitted.raw.shape[1] > 1:
-            raise ValueError(
-                "Without y, influence is on the prediction itself, and this model "
-                f"predicts {self._fitted.raw.shape[1]} targets. Pass y, shape "
-                "(n_queries, n_targets)."
-            )
-        targets = None if y is None else self.head_.encode(y)
-        embedding = check_embedding(self.head_.embed(X))
-        return Queries.at(self._fitted, embedding, targets), embedding.dtype
 
     def _influence_block(self, X, y):
         queries, dtype = self._queries(X, y)
@@ -443,19 +389,11 @@ class InfluenceRanker(LeaveOneOutMixin, BaseRanker):
             )
         chosen = np.arange(self._n_train)[index]
         rows = np.atleast_1d(chosen)
-        change = -parameter_change(self._fitted, self._coefficients, rows)
-        if self.method == "newton":
-            for at, row in zip(self._refined.index, self._refined.change):
+        removal = self._leave_each_out() if self.method == "newton" else None
+        coefficients = moving_coefficients(self._fitted, removal, self.method)
+        change = -parameter_change(self._fitted, coefficients, rows)
+        if self.method == "newton" and self._refined.index.size:
+            refined = zip(self._refined.index, self._refined.change, strict=True)
+            for at, row in refined:
                 change[rows == at] = -row
         return change[0] if np.ndim(chosen) == 0 else change
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        estimator = LogisticRegression() if self.estimator is None else self.estimator
-        wrapped = get_tags(estimator)
-        tags.input_tags = wrapped.input_tags
-        # What predict and predict_proba are, although the ranker is a transformer.
-        tags.classifier_tags = wrapped.classifier_tags
-        tags.regressor_tags = wrapped.regressor_tags
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags

@@ -8,6 +8,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.utils import check_array
 from sklearn.utils.multiclass import type_of_target
 
+from sklinfluence.heads._l1 import on_active_columns
+
 
 def default_estimator(y):
     """LogisticRegression for class targets, Ridge for real ones."""
@@ -37,7 +39,9 @@ def check_embedding(embedding):
 
 
 def polished(head, theta):
-    """The head with its parameters at the optimum."""
+    """The head with its parameters at the optimum; of an l1 head, those in use."""
+    if head.l1 is not None:
+        head, _ = on_active_columns(head)
     if not head.fit_intercept:
         return replace(head, coef=theta)
     return replace(head, coef=theta[:, :-1], intercept=theta[:, -1])

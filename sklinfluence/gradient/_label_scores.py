@@ -77,4 +77,5 @@ def studentized(fitted, removal):
     own = weights * fitted.residual * removal.residual
     variance = noise_variance(fitted, removal) * left - own
     variance = np.maximum(variance, 0.0) / (left - 1.0)
-    return np.sign(fitted.residual) * np.sqrt(inverse_ratio(np.maximum(own, 0), variance))
+    squares = inverse_ratio(np.maximum(own, 0.0), variance)
+    return np.sign(fitted.residual) * np.sqrt(squares)

@@ -42,7 +42,8 @@ class LeaveOneOutMixin:
                 "loo_proba_ needs a logistic head; this one is fitted by least "
                 "squares. Use loo_decision_function_."
             )
-        return class_probabilities(self._fitted.objective.loss, self._leave_each_out().raw)
+        loss = self._fitted.objective.loss
+        return class_probabilities(loss, self._leave_each_out().raw)
 
     @property
     def loo_prediction_(self):
@@ -55,7 +56,8 @@ class LeaveOneOutMixin:
         objective, raw = self._fitted.objective, self._leave_each_out().raw
         if objective.loss.is_quadratic:
             return -float(np.nanmean((raw - objective.targets) ** 2))
-        return -float(np.nanmean(objective.loss.unweighted().loss(objective.targets, raw)))
+        losses = objective.loss.unweighted().loss(objective.targets, raw)
+        return -float(np.nanmean(losses))
 
     def _check_task(self, name, classification):
         check_is_fitted(self)
@@ -76,7 +78,9 @@ class LeaveOneOutMixin:
         if X is None:
             return self._training_label_scores(score)
         if y is None:
-            raise ValueError(f"score={score!r} of new rows needs y, their given labels.")
+            raise ValueError(
+                f"score={score!r} of new rows needs their given labels, y."
+            )
         queries, _ = self._queries(X, y)
         return self._new_label_scores(score, queries)
 
@@ -172,7 +176,7 @@ class LeaveOneOutMixin:
             own = part.loss.loss(part.targets, part.raw)
             own = own - part.loss.loss(part.targets, part.raw + change)
         return own * self_scale(
-            fitted, part, self.normalize, residual, own, self._uses_curvature
+            fitted, part, self.method, self.normalize, residual, own
         )
 
 

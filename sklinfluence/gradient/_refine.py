@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
+from sklinfluence._progress import untracked
 from sklinfluence.curvature._newton import minimize
 from sklinfluence.curvature._solvers import SingularHessianError
 from sklinfluence.gradient._error_bound import newton_error_bound
@@ -27,7 +28,7 @@ class Refined:
     change: np.ndarray = None
 
 
-def refine(fitted, removal, tol, n_jobs=None):
+def refine(fitted, removal, tol, n_jobs=None, each=untracked):
     """Take the rows whose error bound exceeds ``tol`` to their optimum.
 
     Parameters
@@ -37,6 +38,10 @@ def refine(fitted, removal, tol, n_jobs=None):
         Its ``raw`` and ``moved`` of the refined rows are replaced.
     tol : float
         In nats; also the relative move of raw predictions at which a row is done.
+    n_jobs : int, default=None
+        Threads that share the rows.
+    each : callable, default=untracked
+        Reports progress: `FitTracker.each`.
 
     Returns
     -------
@@ -50,7 +55,7 @@ def refine(fitted, removal, tol, n_jobs=None):
     start = parameter_change(fitted, weights[:, None] * removal.residual, index)
     changes = Parallel(n_jobs=n_jobs, prefer="threads")(
         delayed(_settle_without)(fitted, i, change, tol)
-        for i, change in zip(index, start)
+        for i, change in each("refine", list(zip(index, start, strict=True)))
     )
     change = np.stack(changes)
     rows = fitted.objective.design.rows(index)

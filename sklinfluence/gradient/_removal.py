@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
+from sklinfluence._progress import untracked
 from sklinfluence.curvature._design import block_slices
 
 # Below this, what is left of a row's curvature once it is taken out of H is rounding.
@@ -40,6 +41,8 @@ class Removal:
         one output where they do not interact).
     moved : ndarray of shape (n_rows,)
         Squared length, in H, of the parameter change: s_i^2 r~_i^T B_i r~_i.
+    error_bound : ndarray of shape (n_rows,)
+        From `newton_error_bound`, once it has been asked for.
     """
 
     raw: np.ndarray
@@ -49,6 +52,7 @@ class Removal:
     largest_leverage: np.ndarray
     spread: np.ndarray
     moved: np.ndarray
+    error_bound: np.ndarray | None = None
 
     @property
     def is_defined(self):
@@ -56,7 +60,7 @@ class Removal:
         return ~np.isnan(self.residual).any(axis=1)
 
 
-def remove_each(fitted, n_jobs=None):
+def remove_each(fitted, n_jobs=None, each=untracked):
     """Leave each training row out.
 
     Parameters
@@ -64,6 +68,8 @@ def remove_each(fitted, n_jobs=None):
     fitted : FittedHead
     n_jobs : int, default=None
         Threads that share the blocks of rows.
+    each : callable, default=untracked
+        Reports progress: `FitTracker.each`.
 
     Returns
     -------
@@ -72,9 +78,10 @@ def remove_each(fitted, n_jobs=None):
     n_rows, K = fitted.residual.shape
     blocks = block_slices(n_rows, 2 * fitted.theta.size + 4 * K * K)
     parts = Parallel(n_jobs=n_jobs, prefer="threads")(
-        delayed(_remove_block)(fitted, block) for block in blocks
+        delayed(_remove_block)(fitted, block)
+        for block in each("leave each row out", blocks)
     )
-    removal = Removal(*(np.concatenate(column) for column in zip(*parts)))
+    removal = Removal(*map(np.concatenate, zip(*parts, strict=True)))
     _warn_about_leverage_one(removal)
     return removal
 

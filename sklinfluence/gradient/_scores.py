@@ -51,6 +51,12 @@ class Queries:
         parts = (self.targets[index], self.raw[index], self.residual[index])
         return Queries(design, self.loss, *parts)
 
+    def at_theta(self, theta):
+        """The same queries of a head with other parameters."""
+        raw = self.design.dot(theta.T)
+        residual = self.loss.gradient(self.targets, raw)
+        return Queries(self.design, self.loss, self.targets, raw, residual)
+
     def gradients(self):
         """(p, n_queries), Fortran order: right-hand sides for the solver."""
         return gradient_rows(self.residual, self.design.rows(slice(None))).T
@@ -94,23 +100,38 @@ def apply_gradients(fitted, direction):
 
 
 def one_step_newton(fitted, removal, queries):
-    """Each query's loss re-evaluated at the Newton step without each row, less its loss.
+    """Each query's loss at the Newton step without each row, less its loss.
 
     Returns
     -------
     influence : ndarray of shape (n_queries, n_train)
         NaN columns for rows of leverage 1.
     """
-    design = fitted.objective.design
     coefficients = fitted.objective.weights[:, None] * removal.residual
-    shifts = _shift_function(fitted, queries, design.n_rows)
     n_queries, K = queries.raw.shape
-    out = np.empty((n_queries, design.n_rows))
-    values_per_row = fitted.theta.size + 4 * n_queries * K
-    for block in block_slices(design.n_rows, values_per_row):
+    n_train, p = len(coefficients), fitted.theta.size
+    out = np.empty((n_queries, n_train))
+    if _solve_per_row(fitted, n_queries, n_train):
+        _fill_rises(out, fitted, queries, coefficients, row_shifts(fitted, queries))
+        return out
+    # Solved queries are held in memory: as many at a time as working_memory takes.
+    for chunk in block_slices(n_queries, 3 * p * K):
+        part = queries.take(chunk)
+        shifts = query_shifts(fitted, part)
+        _fill_rises(out[chunk], fitted, part, coefficients, shifts)
+    return out
+
+
+def _fill_rises(out, fitted, queries, coefficients, shifts):
+    """Fill (n_queries, n_train) block by block of training rows."""
+    design = fitted.objective.design
+    n_shifts = queries.raw.size
+    # The shifts of a block are walked through several times: keep them in cache.
+    at_most = max(64, 2**20 // max(n_shifts, 1))
+    values_per_row = fitted.theta.size + 6 * n_shifts
+    for block in block_slices(design.n_rows, values_per_row, at_most):
         shift = shifts(coefficients[block], design.rows(block))
         out[:, block] = loss_rise(queries, shift)
-    return out
 
 
 def loss_rise(queries, shift):
@@ -124,15 +145,20 @@ def loss_rise(queries, shift):
     -------
     rise : ndarray of shape (n_queries, b)
     """
-    m, b, K = shift.shape
-    moved = (queries.raw[:, None, :] + shift).reshape(m * b, K)
-    targets = np.repeat(queries.targets, b, axis=0)
-    before = queries.loss.loss(queries.targets, queries.raw)
-    return queries.loss.loss(targets, moved).reshape(m, b) - before[:, None]
+    return queries.loss.rise(queries.targets, queries.raw, shift)
 
 
-def _shift_function(fitted, queries, n_train):
-    """How queries' raw predictions move when rows leave: the cheaper of two routes.
+def _solve_per_row(fitted, n_queries, n_train):
+    """Whether one solve a training row is less work than n_outputs a query."""
+    K, _ = fitted.theta.shape
+    if fitted.objective.loss.separable:
+        return False
+    p = fitted.theta.size
+    return n_train * (p + n_queries) < n_queries * K * (p + n_train)
+
+
+def row_shifts(fitted, queries):
+    """How queries' raw predictions move when rows leave, solving for each row.
 
     Returns
     -------
@@ -141,27 +167,34 @@ def _shift_function(fitted, queries, n_train):
     """
     K, q = fitted.theta.shape
     asked = queries.design.rows(slice(None))
-    m, p = len(asked), K * q
+
+    def shifts(coefficients, rows):
+        change = fitted.solve_rows(coefficients, rows).reshape(K, q, -1)
+        return np.stack([asked @ change[k] for k in range(K)], axis=2)
+
+    return shifts
+
+
+def query_shifts(fitted, queries):
+    """The same, solving once for each query and output."""
+    K, q = fitted.theta.shape
+    asked = queries.design.rows(slice(None))
+    m = len(asked)
     if fitted.objective.loss.separable:
         solved = fitted.solve(np.tile(asked.T, (K, 1))).reshape(K, q, m)
 
         def shifts(coefficients, rows):
-            products = np.einsum("bq,kqm->mbk", rows, solved, optimize=True)
-            return products * coefficients
+            moves = [
+                (rows * coefficients[:, k, None] @ solved[k]).T for k in range(K)
+            ]
+            return np.stack(moves, axis=2) if K > 1 else moves[0][:, :, None]
 
-    elif m * K * (p + n_train) < n_train * (p + m):
+    else:
         solved = fitted.solve(outer_rows(asked, K))
 
         def shifts(coefficients, rows):
             products = gradient_rows(coefficients, rows) @ solved
             return products.reshape(len(rows), m, K).transpose(1, 0, 2)
-
-    else:
-
-        def shifts(coefficients, rows):
-            change = fitted.solve(gradient_rows(coefficients, rows).T)
-            change = change.reshape(K, q, len(rows))
-            return np.stack([asked @ change[k] for k in range(K)], axis=2)
 
     return shifts
 
@@ -169,7 +202,7 @@ def _shift_function(fitted, queries, n_train):
 def parameter_change(fitted, coefficients, index):
     """theta without row i less theta, H^+ (c_i (x) x_i): (n_chosen, K, q)."""
     rows = fitted.objective.design.rows(index)
-    change = fitted.solve(gradient_rows(coefficients[index], rows).T)
+    change = fitted.solve_rows(coefficients[index], rows)
     return change.T.reshape(len(rows), *fitted.theta.shape)
 
 
@@ -177,9 +210,7 @@ def change_lengths(fitted, coefficients):
     """Length of every row's `parameter_change`, in blocks: (n_train,)."""
     n_rows = fitted.objective.design.n_rows
     lengths = [
-        np.linalg.norm(
-            parameter_change(fitted, coefficients, block), axis=(1, 2)
-        )
+        np.linalg.norm(parameter_change(fitted, coefficients, block), axis=(1, 2))
         for block in block_slices(n_rows, 4 * fitted.theta.size)
     ]
     return np.concatenate(lengths)
@@ -213,5 +244,6 @@ def added_row(fitted, queries):
 
 def inverse_ratio(numerator, denominator):
     """numerator / denominator, with 0/0 = 0."""
-    out = np.zeros(np.broadcast_shapes(np.shape(numerator), np.shape(denominator)))
-    return np.divide(numerator, denominator, out=out, where=np.not_equal(denominator, 0))
+    numerator, denominator = np.broadcast_arrays(numerator, denominator)
+    out = np.zeros(numerator.shape)
+    return np.divide(numerator, denominator, out=out, where=denominator != 0)

@@ -2,6 +2,7 @@
 
 # The adapters enter themselves in linear_head's registry when they are imported.
 from sklinfluence.heads import (  # noqa: F401
+    _l1,
     _least_squares,
     _logistic,
     _mlp,

@@ -6,6 +6,8 @@ from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
+from sklinfluence.heads._ask import fit_inputs
+
 
 def fit_weighted(estimator, X, y, sample_weight=None):
     """Fit an estimator, with sample weights for its last step.
@@ -37,6 +39,7 @@ def fit_weighted(estimator, X, y, sample_weight=None):
         If weights are given and the last step's ``fit`` takes none.
     """
     last = _last_step(estimator)
+    X, y = fit_inputs(estimator, X, y)
     # What is frozen is not trained: weights would be refused (by routing) or ignored.
     if sample_weight is None or isinstance(last, FrozenEstimator):
         return estimator.fit(X, y)

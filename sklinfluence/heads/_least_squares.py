@@ -18,6 +18,7 @@ from sklinfluence.heads._parameters import (
     as_coef,
     as_intercept,
     penalty_diagonal,
+    refuse_positive,
     validated,
 )
 from sklinfluence.heads._targets import (
@@ -63,7 +64,7 @@ def _chosen_alpha(estimator):
 
 def _regression_head(estimator, y, sample_weight, strength):
     check_is_fitted(estimator)
-    _refuse_positive(estimator)
+    refuse_positive(estimator)
     encode = value_coder(len(as_coef(estimator.coef_)))
     targets = encode(y)
     return _head(
@@ -78,7 +79,7 @@ def _regression_head(estimator, y, sample_weight, strength):
 
 def _classifier_head(estimator, y, sample_weight, strength):
     check_is_fitted(estimator)
-    _refuse_positive(estimator)
+    refuse_positive(estimator)
     encode = class_coder(estimator.classes_, one_column=True, negative=-1.0)
     targets = encode(y)
     return _head(
@@ -97,16 +98,6 @@ def _class_weighted(estimator, y, weights):
     # "balanced" counts rows here, whatever their sample weights.
     labels = estimator.classes_[label_index(y, estimator.classes_)]
     return weights * compute_sample_weight(estimator.class_weight, labels)
-
-
-def _refuse_positive(estimator):
-    # RidgeCV has no such parameter.
-    if getattr(estimator, "positive", False):
-        raise ValueError(
-            f"{type(estimator).__name__} with positive=True is not supported by "
-            "linear_head: coefficients held at zero have no influence function. Fit "
-            "the estimator with positive=False."
-        )
 
 
 def _head(estimator, *, strength, targets, weights, classes, encode):

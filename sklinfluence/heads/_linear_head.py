@@ -6,6 +6,8 @@ from functools import singledispatch
 
 import numpy as np
 
+from sklinfluence.heads._ask import dispatch
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LinearHead:
@@ -59,6 +61,10 @@ class LinearHead:
         ``encode(y)`` gives coded targets of shape (n_rows, n_outputs). It must
         pickle.
 
+    l1 : ndarray of shape (n_outputs, n_parameters), default=None
+        The strength of the l1 penalty on every parameter, which the objective adds as
+        :math:`\sum_{kj} l_{kj} |\theta_{kj}|`. None: there is none.
+
     See Also
     --------
     linear_head : Find the linear head of a fitted estimator.
@@ -89,6 +95,7 @@ class LinearHead:
     classes: np.ndarray | None
     embed: Callable
     encode: Callable
+    l1: np.ndarray | None = None
 
     def __post_init__(self):
         if np.ndim(self.coef) != 2:
@@ -104,6 +111,8 @@ class LinearHead:
             "targets": (n_rows, n_outputs),
             "weights": (n_rows,),
         }
+        if self.l1 is not None:
+            expected["l1"] = expected["penalty"]
         for name, shape in expected.items():
             if np.shape(getattr(self, name)) != shape:
                 raise ValueError(
@@ -180,6 +189,10 @@ def linear_head(estimator, y, sample_weight=None):
     >>> head.penalty
     array([[10., 10., 10., 10., 10., 10., 10., 10., 10., 10.,  0.]])
     """
+    # Skorch's nets are entered in the registry when the first one is met.
+    found = dispatch(linear_head, estimator)
+    if found is not linear_head.dispatch(object):
+        return found(estimator, y, sample_weight)
     known = sorted(kind.__name__ for kind in linear_head.registry if kind is not object)
     name = type(estimator).__name__
     raise TypeError(

@@ -47,8 +47,8 @@ def penalty_diagonal(strength, coef, fit_intercept, intercept_strength=0.0):
 
 def refuse_l1(estimator, got, remedy):
     raise ValueError(
-        f"{type(estimator).__name__} with {got} has an l1 term in its penalty. l1 and "
-        "elastic-net heads are not supported by linear_head yet; an l2 penalty is: "
+        f"{type(estimator).__name__} with {got} has an l1 term in its penalty. "
+        "linear_head does not support it for this estimator; an l2 penalty it does: "
         f"use {remedy}."
     )
 
@@ -59,3 +59,13 @@ def refuse_loss(estimator, supported):
         f"for linear_head. Got {estimator.loss!r} instead; fit the estimator with "
         f"loss={supported!r}."
     )
+
+
+def refuse_positive(estimator):
+    # RidgeCV has no such parameter.
+    if getattr(estimator, "positive", False):
+        raise ValueError(
+            f"{type(estimator).__name__} with positive=True is not supported by "
+            "linear_head: coefficients held at zero have no influence function. Fit "
+            "the estimator with positive=False."
+        )

@@ -145,6 +145,24 @@ class CholeskyState:
     def _is_shared(self):
         return len(self.factors) > 1 and self.factors[0] is self.factors[1]
 
+    def apply_inverse(self, B):
+        """H^+ B by the explicit inverse: one product, for right-hand sides by the row.
+
+        Parameters
+        ----------
+        B : ndarray of shape (p, m)
+
+        Returns
+        -------
+        X : ndarray of shape (p, m)
+        """
+        size = self.factors[0].size
+        out = np.empty_like(B)
+        for k, factor in enumerate(self.factors):
+            at = slice(k * size, (k + 1) * size)
+            out[at] = factor.inverse() @ B[at]
+        return out
+
     def row_blocks(self, rows):
         """(I (x) x_i)^T H^+ (I (x) x_i) of each row.
 

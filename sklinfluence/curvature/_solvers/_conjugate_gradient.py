@@ -143,7 +143,8 @@ class ConjugateGradient(BaseEstimator):
         active = np.arange(R.shape[1])
         R = R.copy()
         Z = state.precondition(R)
-        P, rho = Z, np.einsum("ij,ij->j", R, Z)
+        # A copy: without a preconditioner Z is R itself, which is updated in place.
+        P, rho = Z.copy(), np.einsum("ij,ij->j", R, Z)
         x = np.zeros_like(R)
         while True:
             live = (np.linalg.norm(R, axis=0) > target[active]) & (rho > 0)

@@ -1,0 +1,133 @@
+"""A Hessian as a Kronecker product of outputs and columns, eigenvalues corrected.
+
+sum_i s_i S_i (x) x_i x_i^T + I (x) L is diagonal, nearly, in the basis U (x) V: U the
+eigenvectors of the mean curvature, V the columns that make the mean of x x^T and the
+penalty L diagonal together. What the diagonal holds there is computed exactly (the
+correction of EK-FAC), so that only what lies beside it is lost.
+"""
+
+import numpy as np
+from scipy.linalg import eigh
+
+from sklinfluence.curvature._design import block_slices
+
+# Eigenvalues below this share of the largest are rounding: directions of the kernel.
+_KERNEL = 1e-12
+
+
+class KroneckerFactors:
+    """U, V and the diagonal D of (U (x) V)^T H (U (x) V).
+
+    Parameters
+    ----------
+    operator : Hessian
+
+    Attributes
+    ----------
+    outputs : ndarray of shape (n_outputs, n_outputs) or None
+        U; None for the identity, where outputs do not interact.
+    columns : ndarray of shape (n_columns, rank)
+        V; V V^T is not the identity: V carries the metric that makes the penalty
+        diagonal beside the rows' second moment.
+    inverse : ndarray of shape (n_outputs, rank)
+        1 / D, zero on the kernel.
+    """
+
+    def __init__(self, operator):
+        objective = operator.objective
+        self.n_outputs, self.n_columns = objective.shape
+        weights = objective.weights
+        # Rows count by the curvature they bring: the second moment of the rows that
+        # the model is sure of is not in H.
+        trace = weights * _row_sum(_diagonals(objective, operator.raw))
+        self.outputs = _output_basis(objective, operator.raw)
+        self.columns = _column_basis(
+            objective.design.gram(trace), operator.diagonal_terms.mean(axis=0)
+        )
+        diagonal = self._corrected(operator)
+        floor = _KERNEL * diagonal.max(initial=0.0)
+        self.inverse = np.divide(
+            1.0, diagonal, out=np.zeros_like(diagonal), where=diagonal > floor
+        )
+
+    def _corrected(self, operator):
+        """The diagonal of the Hessian in the basis, (n_outputs, rank)."""
+        objective, V = operator.objective, self.columns
+        diagonal = np.zeros((self.n_outputs, V.shape[1]))
+        design = objective.design
+        values = 2 * (self.n_columns + V.shape[1]) + 4 * self.n_outputs
+        for block in block_slices(design.n_rows, values):
+            curvature = _curvature_in_basis(
+                objective.loss,
+                objective.targets[block],
+                operator.raw[block],
+                self.outputs,
+            )
+            curvature *= objective.weights[block][:, None]
+            diagonal += curvature.T @ (design.rows(block) @ V) ** 2
+        penalty = operator.diagonal_terms @ V**2
+        if self.outputs is not None:
+            penalty = (self.outputs**2).T @ penalty
+        return diagonal + penalty
+
+    def solve(self, B):
+        """The inverse of the factors applied to B, (p, m)."""
+        K, q = self.n_outputs, self.n_columns
+        m = B.shape[1]
+        inside = np.matmul(self.columns.T, B.reshape(K, q, m))
+        inside = _rotate(self.outputs, inside, transpose=True)
+        inside *= self.inverse[:, :, None]
+        inside = _rotate(self.outputs, inside, transpose=False)
+        return np.matmul(self.columns, inside).reshape(K * q, m)
+
+    def row_values(self, rows):
+        """Diagonal, in the basis U, of (I (x) x_i)^T H^-1 (I (x) x_i): (n, K)."""
+        return (rows @ self.columns) ** 2 @ self.inverse.T
+
+
+def _rotate(outputs, inside, transpose):
+    if outputs is None:
+        return inside
+    K, rank, m = inside.shape
+    basis = outputs.T if transpose else outputs
+    return (basis @ inside.reshape(K, rank * m)).reshape(K, rank, m)
+
+
+def _diagonals(objective, raw):
+    return objective.loss.curvature_diagonal(objective.targets, raw)
+
+
+def _row_sum(values):
+    return values.sum(axis=1)
+
+
+def _output_basis(objective, raw):
+    """Eigenvectors of sum_i s_i S_i; None where it is diagonal."""
+    if objective.loss.separable:
+        return None
+    total = objective.loss.curvature_sum(objective.targets, raw, objective.weights)
+    return np.linalg.eigh(total)[1]
+
+
+def _column_basis(moment, penalty):
+    """Columns V with V^T moment V and V^T diag(penalty) V both diagonal.
+
+    Both are scaled to trace 1 and their sum is whitened; the rotation that is left
+    makes the moment diagonal. With one penalty on all columns but the intercept, that
+    basis is the principal axes of the centred rows, and the intercept beside them.
+    """
+    parts = [moment / (np.trace(moment) or 1.0)]
+    parts.append(np.diag(penalty / (penalty.sum() or 1.0)))
+    values, vectors = eigh(parts[0] + parts[1])
+    kept = values > _KERNEL * values[-1]
+    whitener = vectors[:, kept] / np.sqrt(values[kept])
+    if not penalty.any():
+        return whitener
+    return whitener @ eigh(whitener.T @ parts[0] @ whitener)[1]
+
+
+def _curvature_in_basis(loss, targets, raw, outputs):
+    """Diagonal of U^T S_i U of each row, (n, K)."""
+    if outputs is None:
+        return loss.curvature_diagonal(targets, raw)
+    return loss.curvature_in_basis(targets, raw, outputs)

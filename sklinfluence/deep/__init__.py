@@ -1,0 +1,8 @@
+"""Deep networks through skorch, with the interface of everything else."""
+
+from sklinfluence.deep._checkpoints import CheckpointRecorder
+from sklinfluence.deep._hydra import HydraRanker
+from sklinfluence.deep._sgd_influence import SGDInfluenceRanker
+from sklinfluence.deep._tracin import TracInRanker
+
+__all__ = ["CheckpointRecorder", "HydraRanker", "SGDInfluenceRanker", "TracInRanker"]

@@ -1,0 +1,381 @@
+"""A skorch net's loss as a pure function of its parameters, row by row.
+
+Everything in this folder that differentiates a net goes through `FunctionalNet`: it
+evaluates the net's own ``infer`` and ``get_loss`` at any parameters (through
+:func:`torch.func.functional_call`), one row at a time (through :func:`torch.func.vmap`),
+in evaluation mode, and leaves the net as it was. Conventions:
+
+* a *state* is a dict from names to tensors, all parameters and buffers of the module;
+* *rows* are tensors on the net's device, cut from whatever skorch takes (`Rows`);
+* gradients are matrices (n_rows, n_parameters), the columns being the selected
+  parameters, flattened, in the order of ``names``.
+"""
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from torch.func import functional_call, grad, jvp, vmap
+
+from sklinfluence.curvature._design import block_slices
+from sklinfluence.heads._skorch._forward import iterate, untouched
+
+# Directions that one call multiplies with a Hessian at a time.
+_PRODUCTS_AT_ONCE = 128
+
+
+def map_tensors(function, data):
+    """Apply a function to every tensor of nested dicts, lists and tuples."""
+    if isinstance(data, dict):
+        return {key: map_tensors(function, value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return type(data)([map_tensors(function, value) for value in data])
+    return function(data)
+
+
+@dataclass
+class Rows:
+    """Rows as tensors: inputs (perhaps nested) and targets, first axis rows.
+
+    Attributes
+    ----------
+    X : tensor or dict, list or tuple of tensors
+    y : tensor
+        What skorch fills in where there are no targets.
+    """
+
+    X: object
+    y: torch.Tensor
+
+    def __len__(self):
+        return len(self.y)
+
+    def take(self, index):
+        """Some of the rows, in the order of ``index`` (or a slice)."""
+        if not isinstance(index, slice):
+            index = torch.as_tensor(np.asarray(index), device=self.y.device)
+        return Rows(map_tensors(lambda tensor: tensor[index], self.X), self.y[index])
+
+
+def last_linear(module):
+    """Name of the last `nn.Linear` of a module, in the order of registration."""
+    names = [name for name, part in module.named_modules() if type(part) is nn.Linear]
+    if not names:
+        raise ValueError(
+            f"{type(module).__name__} has no nn.Linear, so there is no last linear "
+            "layer. Name the layer."
+        )
+    return names[-1]
+
+
+def select_parameters(module, layers="all"):
+    """Names of the trainable parameters of some layers, in the module's order.
+
+    Parameters
+    ----------
+    module : nn.Module
+    layers : "all", "last", str or list of str
+        All; those of the last `nn.Linear`; or names of parameters or of submodules,
+        whose parameters are then all taken.
+
+    Returns
+    -------
+    names : tuple of str
+    """
+    trainable = [name for name, p in module.named_parameters() if p.requires_grad]
+    if isinstance(layers, str) and layers == "all":
+        return tuple(trainable)
+    if isinstance(layers, str):
+        layers = [last_linear(module) if layers == "last" else layers]
+    chosen = set()
+    for layer in layers:
+        found = [n for n in trainable if n == layer or n.startswith(f"{layer}.")]
+        # The only layer of a module may be the module itself, whose name is empty.
+        found = trainable if layer == "" else found
+        if not found:
+            known = sorted({name.rpartition(".")[0] or name for name in trainable})
+            raise ValueError(
+                f"layers={layer!r} names no trainable parameter of "
+                f"{type(module).__name__}. Its layers are {', '.join(known)}."
+            )
+        chosen.update(found)
+    return tuple(name for name in trainable if name in chosen)
+
+
+class _Task(nn.Module):
+    """The net's own forward pass and loss, its parameters open to replacement.
+
+    `functional_call` swaps the parameters of ``module``; ``infer`` and ``get_loss`` of
+    the net, whatever users made of them, then meet the swapped ones.
+    """
+
+    def __init__(self, net):
+        super().__init__()
+        self.module = net.module_
+        # In a list, lest torch look for parameters in it.
+        self._net = [net]
+
+    def forward(self, what, X, y):
+        net = self._net[0]
+        raw = net.infer(X)
+        if what == "raw":
+            return raw
+        if what == "prediction":
+            # The drop of the prediction, as the core measures it without targets.
+            return -(raw[0] if isinstance(raw, tuple) else raw).sum()
+        return net.get_loss(raw, y, X=X, training=False)
+
+
+class FunctionalNet:
+    """Losses, gradients and Hessian products of a skorch net at any parameters.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Initialized. Never changed.
+    layers : "all", "last", str or list of str, default="all"
+        Which parameters gradients are of; the others are held fixed.
+    dtype : torch.dtype, default=None
+        What parameters and real inputs are cast to; None keeps their own.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Selected parameters.
+    shapes : tuple of torch.Size
+    n_parameters : int
+        Number of columns of a gradient.
+
+    Notes
+    -----
+    A row's loss is the net's ``get_loss`` on a batch of that row alone, in evaluation
+    mode (no dropout; batch normalisation by its running averages). A class weight in a
+    criterion that divides by the sum of the weights therefore cancels, and a query's
+    loss is the unweighted one; `weights` are what a training row's loss is multiplied
+    with.
+    """
+
+    def __init__(self, net, layers="all", dtype=None):
+        self.net = net
+        self.dtype = dtype
+        self._task = _Task(net)
+        parameters = dict(net.module_.named_parameters())
+        self.names = select_parameters(net.module_, layers)
+        self.shapes = tuple(parameters[name].shape for name in self.names)
+        self._sizes = [shape.numel() for shape in self.shapes]
+        self.n_parameters = sum(self._sizes)
+
+    def _cast(self, tensor):
+        if self.dtype is not None and tensor.is_floating_point():
+            return tensor.to(self.dtype)
+        return tensor
+
+    def rows(self, X, y=None):
+        """Anything that the net takes as `Rows`, in row order, on its device."""
+        net = self.net
+        with untouched(net):
+            parts = list(iterate(net, X, y, batch_size=1024, dtype=self.dtype))
+        parts = [
+            map_tensors(lambda t: self._cast(t.to(net.device)), list(part))
+            for part in parts
+        ]
+        return Rows(_concatenate([x for x, _ in parts]), torch.cat([t for _, t in parts]))
+
+    def state(self, values=None):
+        """The whole module's state, where the net stands or with other values.
+
+        Parameters
+        ----------
+        values : dict of str to array or tensor, default=None
+            Replacements.
+        """
+        module = self.net.module_
+        own = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+        state = {name: self._cast(tensor.detach()) for name, tensor in own.items()}
+        for name, value in (values or {}).items():
+            tensor = torch.as_tensor(value, device=state[name].device)
+            state[name] = tensor.to(state[name].dtype)
+        return state
+
+    def flatten(self, tensors):
+        """Dict of selected parameters, with the same leading axes, as one matrix."""
+        flat = [
+            tensors[name].reshape(*tensors[name].shape[: -len(shape) or None], -1)
+            if len(shape)
+            else tensors[name].unsqueeze(-1)
+            for name, shape in zip(self.names, self.shapes, strict=True)
+        ]
+        return torch.cat(flat, dim=-1)
+
+    def unflatten(self, vector):
+        """The inverse of `flatten`, for one vector."""
+        parts = torch.split(vector, self._sizes)
+        return {
+            name: part.reshape(shape)
+            for name, shape, part in zip(self.names, self.shapes, parts, strict=True)
+        }
+
+    def vector(self, state):
+        """Selected parameters of a state as one vector, (n_parameters,)."""
+        return self.flatten(state)
+
+    def _function(self, state, what="loss"):
+        """(selected, X, y) of one row to a number (or its raw prediction)."""
+        rest = {f"module.{k}": v for k, v in state.items() if k not in self.names}
+
+        def of_row(selected, X, y):
+            X, y = map_tensors(lambda tensor: tensor.unsqueeze(0), X), y.unsqueeze(0)
+            swapped = {f"module.{name}": value for name, value in selected.items()}
+            return functional_call(self._task, {**swapped, **rest}, (what, X, y))
+
+        return of_row, {name: state[name] for name in self.names}
+
+    def raw_function(self, state, rows):
+        """The raw outputs of a block of rows as a function of the selected parameters.
+
+        Returns
+        -------
+        function : callable
+            dict of selected parameters to a tensor whose first axis is rows. To be
+            called in evaluation mode (`evaluating`).
+        selected : dict
+            Where ``state`` has them.
+        """
+        rest = {f"module.{k}": v for k, v in state.items() if k not in self.names}
+
+        def raw(selected):
+            swapped = {f"module.{name}": value for name, value in selected.items()}
+            output = functional_call(
+                self._task, {**swapped, **rest}, ("raw", rows.X, rows.y)
+            )
+            return output[0] if isinstance(output, tuple) else output
+
+        return raw, {name: state[name] for name in self.names}
+
+    @contextmanager
+    def _evaluating(self):
+        """Evaluation mode for a while; every part returns to the mode it was in."""
+        modules = list(self.net.module_.modules())
+        if isinstance(self.net.criterion_, nn.Module):
+            modules += list(self.net.criterion_.modules())
+        modes = [module.training for module in modules]
+        try:
+            for module in modules:
+                module.training = False
+            yield
+        finally:
+            for module, mode in zip(modules, modes, strict=True):
+                module.training = mode
+
+    def raw(self, state, rows):
+        """Raw outputs of the module, as one batch."""
+        swapped = {f"module.{name}": value for name, value in state.items()}
+        with self._evaluating(), torch.no_grad():
+            return functional_call(self._task, swapped, ("raw", rows.X, rows.y))
+
+    def losses(self, state, rows, what="loss"):
+        """Each row's loss (``what="prediction"``: minus its prediction): (n_rows,)."""
+        of_row, selected = self._function(state, what)
+        with self._evaluating(), torch.no_grad():
+            values = vmap(of_row, in_dims=(None, 0, 0), randomness="different")(
+                selected, rows.X, rows.y
+            )
+        return values.reshape(len(rows))
+
+    def gradients(self, state, rows, what="loss"):
+        """Each row's gradient: (n_rows, n_parameters). Mind the size of that."""
+        of_row, selected = self._function(state, what)
+        with self._evaluating():
+            gradients = vmap(grad(of_row), (None, 0, 0), randomness="different")(
+                selected, rows.X, rows.y
+            )
+        return self.flatten(gradients).detach()
+
+    def per_sample_gradients(self, state, rows, what="loss"):
+        """Gradients block by block, within scikit-learn's ``working_memory``.
+
+        Yields
+        ------
+        block : slice
+        gradients : tensor of shape (n_block, n_parameters)
+        """
+        for block in block_slices(len(rows), 2 * self.n_parameters):
+            yield block, self.gradients(state, rows.take(block), what)
+
+    def hessian_products(self, state, rows, weights, V):
+        """Products with the Hessian of sum_i weights_i loss_i, forward over reverse.
+
+        Parameters
+        ----------
+        state : dict
+        rows : Rows
+        weights : tensor of shape (n_rows,)
+        V : tensor of shape (n_directions, n_parameters)
+
+        Returns
+        -------
+        products : tensor of shape (n_directions, n_parameters)
+        """
+        of_row, selected = self._function(state)
+        losses = vmap(of_row, in_dims=(None, 0, 0), randomness="different")
+
+        def total(selected):
+            return (weights * losses(selected, rows.X, rows.y).reshape(-1)).sum()
+
+        def product(direction):
+            tangent = self.unflatten(direction)
+            return jvp(grad(total), (selected,), (tangent,))[1]
+
+        with self._evaluating():
+            products = vmap(product, randomness="same", chunk_size=_PRODUCTS_AT_ONCE)(V)
+        return self.flatten(products).detach()
+
+    def hessian(self, state, rows, weights):
+        """The Hessian of sum_i weights_i loss_i, dense: (n_parameters, n_parameters)."""
+        vector = self.vector(state)
+        eye = torch.eye(len(vector), dtype=vector.dtype, device=vector.device)
+        return self.hessian_products(state, rows, weights, eye)
+
+    def weights(self, rows):
+        """What the criterion multiplies each training row's loss with: (n_rows,)."""
+        criterion = self.net.criterion_
+        weight = getattr(criterion, "weight", None)
+        if isinstance(criterion, nn.NLLLoss | nn.CrossEntropyLoss) and weight is not None:
+            return weight.detach()[rows.y]
+        return torch.ones(len(rows), device=rows.y.device)
+
+    def reduction(self, rows):
+        """Whether the net's loss of a batch is the "mean" or the "sum" over its rows.
+
+        Found by evaluation, because users write losses of their own.
+        """
+        some = rows.take(slice(0, 8))
+        state = self.state()
+        swapped = {f"module.{name}": value for name, value in state.items()}
+        with self._evaluating(), torch.no_grad():
+            whole = functional_call(self._task, swapped, ("loss", some.X, some.y))
+        losses, weights = self.losses(state, some), self.weights(some)
+        total = (weights * losses).sum()
+        tolerance = {"rtol": 1e-3, "atol": 1e-6}
+        if torch.allclose(whole, total / weights.sum(), **tolerance):
+            return "mean"
+        if torch.allclose(whole, total, **tolerance):
+            return "sum"
+        raise ValueError(
+            f"The loss of {type(self.net).__name__} on a batch is neither the mean nor "
+            "the sum of the losses of its rows, so its gradient does not fall apart "
+            "into rows. Use a criterion with reduction='mean' or 'sum', and no random "
+            "numbers in evaluation mode."
+        )
+
+
+def _concatenate(parts):
+    first = parts[0]
+    if isinstance(first, dict):
+        return {key: _concatenate([part[key] for part in parts]) for key in first}
+    if isinstance(first, list | tuple):
+        columns = zip(*parts, strict=True)
+        return type(first)([_concatenate(list(column)) for column in columns])
+    return torch.cat(parts)

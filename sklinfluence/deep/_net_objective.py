@@ -1,0 +1,212 @@
+"""A net's training objective around its parameters, in the core's terms.
+
+J(theta) = sum_i s_i l(y_i, f_i(theta)) + 1/2 sum_k penalty_k theta_k^2, over the selected
+parameters theta, a vector of length p; f_i are raw predictions (logits), l the losses
+of ``sklinfluence.curvature`` and s_i the row's weight. Everything here is computed in
+blocks of rows and directions: nothing of size n x p is built.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.func import grad, jvp, vjp, vmap
+
+from sklinfluence.curvature._design import block_slices
+from sklinfluence.deep._functional import FunctionalNet, Rows
+from sklinfluence.heads._skorch._criterion import NetLoss
+from sklinfluence.heads._skorch._forward import listening
+
+# Directions that are moved through the net together.
+MAX_DIRECTIONS = 64
+
+
+class TorchLoss:
+    """A loss of ``sklinfluence.curvature`` on tensors: residuals and products with S_i.
+
+    Parameters
+    ----------
+    loss : SquaredLoss, LogisticLoss or SoftmaxLoss
+    """
+
+    def __init__(self, loss):
+        self.kind = type(loss).__name__
+        if self.kind not in ("SquaredLoss", "LogisticLoss", "SoftmaxLoss"):
+            raise ValueError(f"{self.kind} is not known to networks.")
+
+    def loss(self, targets, raw):
+        """Loss of every row, (n,)."""
+        if self.kind == "SquaredLoss":
+            return 0.5 * ((raw - targets) ** 2).sum(dim=-1)
+        if self.kind == "LogisticLoss":
+            return (torch.nn.functional.softplus(raw) - targets * raw).sum(dim=-1)
+        return -(targets * torch.log_softmax(raw, dim=-1)).sum(dim=-1)
+
+    def residual(self, targets, raw):
+        """Derivative of the loss at the raw predictions, (n, K)."""
+        if self.kind == "SquaredLoss":
+            return raw - targets
+        if self.kind == "LogisticLoss":
+            return torch.sigmoid(raw) - targets
+        return torch.softmax(raw, dim=-1) - targets
+
+    def bend(self, raw, moved):
+        """S_i times vectors: ``moved`` of shape (..., n, K)."""
+        if self.kind == "SquaredLoss":
+            return moved
+        if self.kind == "LogisticLoss":
+            return torch.sigmoid(raw) * torch.sigmoid(-raw) * moved
+        proba = torch.softmax(raw, dim=-1)
+        weighted = proba * moved
+        return weighted - proba * weighted.sum(dim=-1, keepdim=True)
+
+    def root(self, raw):
+        """L_i with L_i L_i^T = S_i, (n, K, K)."""
+        if self.kind == "SquaredLoss":
+            return torch.eye(raw.shape[1], dtype=raw.dtype, device=raw.device).expand(
+                len(raw), -1, -1
+            )
+        if self.kind == "LogisticLoss":
+            return torch.diag_embed(torch.sqrt(torch.sigmoid(raw) * torch.sigmoid(-raw)))
+        proba = torch.softmax(raw, dim=-1)
+        roots = torch.sqrt(proba)
+        return torch.diag_embed(roots) - proba[:, :, None] * roots[:, None, :]
+
+
+@dataclass
+class NetObjective:
+    """Rows, weights and penalty, and the derivatives of a net's raw predictions.
+
+    Attributes
+    ----------
+    net : FunctionalNet
+    state : dict
+        The module's parameters and buffers.
+    loss : NetLoss
+    rows : Rows
+    targets : Tensor of shape (n_rows, n_outputs)
+    weights : Tensor of shape (n_rows,)
+    penalty : ndarray of shape (p,)
+    proximal : float, default=0.0
+    """
+
+    net: FunctionalNet
+    state: dict
+    loss: NetLoss
+    rows: Rows
+    targets: torch.Tensor
+    weights: torch.Tensor
+    penalty: np.ndarray
+    proximal: float = 0.0
+
+    def __post_init__(self):
+        self.torch_loss = TorchLoss(self.loss.loss)
+        self._activations = self._count_activations()
+
+    @property
+    def n_parameters(self):
+        return self.net.n_parameters
+
+    @property
+    def dtype(self):
+        return self.state[self.net.names[0]].dtype
+
+    def _as_raw(self, output):
+        """Module outputs (n, ...) as raw predictions (n, K)."""
+        return self.loss.raw_from_output(output).reshape(len(output), -1)
+
+    def _raw_function(self, rows):
+        function, selected = self.net.raw_function(self.state, rows)
+        return (lambda values: self._as_raw(function(values))), selected
+
+    def _count_activations(self):
+        """Numbers that one row's forward pass holds: what sizes the blocks of rows."""
+        leaves = {
+            name: module
+            for name, module in self.net.net.module_.named_modules()
+            if not any(True for _ in module.children())
+        }
+        with self.net.evaluating(), torch.no_grad(), listening(leaves) as heard:
+            function, selected = self._raw_function(self.rows.take(slice(0, 1)))
+            function(selected)
+        outputs = [output for calls in heard.values() for _, output in calls]
+        sizes = [out.numel() for out in outputs if isinstance(out, torch.Tensor)]
+        return max(sum(sizes), 1)
+
+    def blocks(self, n_rows, n_directions=1, n_values=0):
+        """Slices over rows; each row holds its activations once a direction."""
+        values = 4 * self._activations * min(n_directions, MAX_DIRECTIONS) + n_values
+        return block_slices(n_rows, values)
+
+    def raw(self, rows=None):
+        """Raw predictions of rows, (n, K)."""
+        rows = self.rows if rows is None else rows
+        parts = []
+        with self.net.evaluating(), torch.no_grad():
+            for block in self.blocks(len(rows)):
+                function, selected = self._raw_function(rows.take(block))
+                parts.append(function(selected))
+        return torch.cat(parts)
+
+    def row_gradients(self, rows, cotangents):
+        """J_i^T c_i of each row, (n, p): a row's gradient where c_i is its residual."""
+        of_row, selected = self.net.row_function(self.state)
+
+        def along(selected, X, y, cotangent):
+            output = of_row(selected, X, y)
+            output = output[0] if isinstance(output, tuple) else output
+            return (self._as_raw(output).reshape(-1) * cotangent).sum()
+
+        with self.net.evaluating():
+            gradients = vmap(grad(along), (None, 0, 0, 0))(
+                selected, rows.X, rows.y, cotangents
+            )
+        return self.net.flatten(gradients).detach()
+
+    def products(self, V, curvature):
+        """Sum over rows of s_i times the chosen curvature of row i times V.
+
+        Parameters
+        ----------
+        V : Tensor of shape (m, p)
+        curvature : {"gauss_newton", "hessian"}
+
+        Returns
+        -------
+        products : Tensor of shape (m, p)
+        """
+        of_block = self._gauss_newton if curvature == "gauss_newton" else self._hessian
+        out = torch.zeros_like(V)
+        with self.net.evaluating():
+            for start in range(0, len(V), MAX_DIRECTIONS):
+                chunk = V[start : start + MAX_DIRECTIONS]
+                for block in self.blocks(len(self.rows), len(chunk)):
+                    out[start : start + MAX_DIRECTIONS] += of_block(block, chunk)
+        return out.detach()
+
+    def _gauss_newton(self, block, V):
+        """J^T S J V: forward, bent by the loss's curvature, and back."""
+        function, selected = self._raw_function(self.rows.take(block))
+        raw, backward = vjp(function, selected)
+        weights = self.weights[block][:, None]
+
+        def product(v):
+            moved = jvp(function, (selected,), (self.net.unflatten(v),))[1]
+            (pulled,) = backward(weights * self.torch_loss.bend(raw, moved))
+            return self.net.flatten(pulled)
+
+        return vmap(product)(V)
+
+    def _hessian(self, block, V):
+        """The derivative of the gradient along V: forward over reverse."""
+        function, selected = self._raw_function(self.rows.take(block))
+        weights, targets = self.weights[block], self.targets[block]
+
+        def total(values):
+            return (weights * self.torch_loss.loss(targets, function(values))).sum()
+
+        def product(v):
+            tangent = self.net.unflatten(v)
+            return self.net.flatten(jvp(grad(total), (selected,), (tangent,))[1])
+
+        return vmap(product)(V)

@@ -1,0 +1,340 @@
+"""What the rankers along a training path share: a trained net and its past."""
+
+import numpy as np
+import torch
+from sklearn.base import is_classifier, is_regressor
+from sklearn.utils import get_tags
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import _num_samples, check_is_fitted
+
+from sklinfluence._sklearn_compat import _estimator_has
+from sklinfluence.base import BaseRanker
+from sklinfluence.deep._functional import FunctionalNet
+from sklinfluence.deep._training import (
+    cast,
+    dtype_before_training,
+    is_frozen,
+    read,
+    real_dtype,
+    sliceable,
+    train,
+    unwrap,
+)
+from sklinfluence.gradient._dynamic import area_under_margin, forgetting_events
+from sklinfluence.gradient._scores import inverse_ratio
+
+LABEL_SCORES = ("self_influence", "area_under_margin", "forgetting", "loss", "margin")
+
+
+def to_float64(tensor):
+    """A tensor as a float64 array: sums over many steps are taken in float64."""
+    return tensor.detach().cpu().numpy().astype(np.float64)
+
+
+class PathRanker(BaseRanker):
+    """Base of the rankers that read how a skorch net was trained.
+
+    A subclass names what the recorder has to keep (`_every`), prepares what queries
+    need (`_prepare`), and gives `_influence_of` and `_self_influence_of` on rows as
+    tensors.
+    """
+
+    def _every(self):
+        return "step"
+
+    def fit(self, X, y=None):
+        """Train a clone of the net, or read a trained one, and prepare for queries.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_train, n_features), or what else the net takes
+            Training rows: arrays, tensors, dicts, a Dataset.
+        y : array-like of shape (n_train,) or (n_train, n_targets), default=None
+            Targets; None for a net that needs none.
+
+        Returns
+        -------
+        self : object
+        """
+        self._validate_params()
+        net = unwrap(self.net)
+        if y is None and get_tags(net).target_tags.required and hasattr(X, "__array__"):
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but "
+                "the target y is None."
+            )
+        X, y = sliceable(X, y)
+        if is_frozen(self.net):
+            X = cast(X, real_dtype(net))
+            self.estimator_, path = read(self.net, self.checkpoints, _num_samples(X))
+        else:
+            X = cast(X, dtype_before_training(net))
+            self.estimator_, path = train(
+                self.net,
+                X,
+                y,
+                every=self._every(),
+                random_state=self.random_state,
+                order_state=self.order_state,
+            )
+        self._take_names(y)
+        self.training_path_ = path
+        function = self._functional()
+        rows = function.rows(X, y)
+        self._prepare(function, rows)
+        return self
+
+    def _take_names(self, y):
+        net = self.estimator_
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(net, name):
+                setattr(self, name, getattr(net, name))
+        if is_classifier(net):
+            self.classes_ = np.asarray(net.classes_)
+        self._y_dtype = None if y is None else np.asarray(y).dtype
+
+    def _functional(self):
+        dtype = None if self.dtype is None else getattr(torch, self.dtype)
+        net = self.estimator_
+        layers = getattr(self, "layers", "all")
+        return FunctionalNet(net, layers, dtype or real_dtype(net))
+
+    def _sizes(self, function):
+        return [shape.numel() for shape in function.shapes]
+
+    def _check_layers(self, function, path):
+        moved = set(path.names)
+        if not moved.issuperset(function.names):
+            still = [name for name in function.names if name not in moved]
+            raise ValueError(
+                f"The optimiser did not train {', '.join(still)}. Choose layers= among "
+                f"what it trained: {', '.join(path.names)}."
+            )
+
+    def _rate(self, function, step):
+        path = self.training_path_
+        return path.setting("lr", step, function.names, self._sizes(function))
+
+    def _state(self, function, c):
+        return function.state(self.training_path_.load(c))
+
+    # -- queries ------------------------------------------------------------------
+
+    def _queries(self, function, X, y):
+        """Queries as rows, and what is measured on them."""
+        net = self.estimator_
+        X = cast(X, real_dtype(net))
+        if y is None and hasattr(self, "classes_"):
+            y = self._as_given(net.predict(X))
+        elif y is None and is_regressor(net):
+            rows = function.rows(X)
+            self._check_one_output(function, rows)
+            return rows, "prediction"
+        elif y is not None:
+            y = self._as_given(np.asarray(y))
+            self._check_labels(y)
+        return function.rows(X, y), "loss"
+
+    def _as_given(self, y):
+        """Targets in the numerical type that the net was trained on."""
+        kinds = {y.dtype.kind, "" if self._y_dtype is None else self._y_dtype.kind}
+        return y.astype(self._y_dtype) if kinds <= set("fiub") else y
+
+    def _check_labels(self, y):
+        if not hasattr(self, "classes_"):
+            return
+        unseen = np.setdiff1d(y, self.classes_)
+        if len(unseen):
+            raise ValueError(
+                f"y contains labels that were not seen in training: {unseen.tolist()}. "
+                f"Those seen are {self.classes_.tolist()}."
+            )
+
+    def _check_one_output(self, function, rows):
+        raw = function.raw(function.state(), rows.take(slice(0, 1)))
+        n_outputs = (raw[0] if isinstance(raw, tuple) else raw).numel()
+        if n_outputs > 1:
+            raise ValueError(
+                "Without y, influence is on the prediction itself, and this model "
+                f"predicts {n_outputs} targets. Pass y, shape (n_queries, n_targets)."
+            )
+
+    def _influence_block(self, X, y):
+        function = self._functional()
+        rows, what = self._queries(function, X, y)
+        return self._influence_of(function, rows, what)
+
+    def influence(self, X, y=None):
+        """Influence of every training row on every query.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features), or what else the net takes
+        y : array-like of shape (n_queries,), default=None
+            None: a classifier's queries take the label that the net predicts; a
+            regressor's influence is on the prediction itself; a net without targets
+            has none.
+
+        Returns
+        -------
+        influence : ndarray of shape (n_queries, n_train)
+            An estimate of the rise in each query's loss when each training row is left
+            out; rows that no batch held have none.
+        """
+        return super().influence(*sliceable(X, y))
+
+    def mean_influence(self, X, y=None):
+        """Mean influence of every training row over all queries.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features), or what else the net takes
+        y : array-like of shape (n_queries,), default=None
+            As in `influence`.
+
+        Returns
+        -------
+        influence : ndarray of shape (n_train,)
+        """
+        return super().mean_influence(*sliceable(X, y))
+
+    def _strongest(self, X, y, n, sign):
+        return super()._strongest(*sliceable(X, y), n, sign)
+
+    def score_samples(self, X, y=None):
+        """Self-influence that new rows would have had in the same training run.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features), or what else the net takes
+        y : array-like of shape (n_queries,), default=None
+            As in `influence`.
+
+        Returns
+        -------
+        self_influence : ndarray of shape (n_queries,)
+            Of a row that had been in each batch with the mean share of a row.
+        """
+        check_is_fitted(self)
+        X, y = sliceable(X, y)
+        function = self._functional()
+        rows, what = self._queries(function, X, self._check_query_targets(X, y))
+        return self._self_influence_of(function, rows, what)
+
+    # -- normalisation at the end of the run --------------------------------------
+
+    def _final_lengths(self, function, rows, what="loss"):
+        """Length of every row's gradient at the final parameters."""
+        lengths = np.empty(len(rows))
+        blocks = function.per_sample_gradients(function.state(), rows, what)
+        for block, gradients in blocks:
+            lengths[block] = np.linalg.norm(to_float64(gradients), axis=1)
+        return lengths
+
+    def _query_scale(self, gradients):
+        """What `normalize` multiplies each query with: its own length, for "cosine"."""
+        if self.normalize != "cosine":
+            return 1.0
+        return inverse_ratio(1.0, np.linalg.norm(gradients, axis=1))[:, None]
+
+    # -- label scores -------------------------------------------------------------
+
+    def _known_label_scores(self):
+        return LABEL_SCORES if hasattr(self, "classes_") else ("self_influence", "loss")
+
+    def _label_scores(self, score, X, y):
+        if score == "self_influence":
+            return self.self_influence_ if X is None else self.score_samples(X, y)
+        function, rows = self._functional(), self._rows
+        if X is not None:
+            rows, _ = self._queries(function, *sliceable(X, y))
+        if score == "loss":
+            return to_float64(function.losses(function.state(), rows))
+        if score == "margin":
+            return -_margins(function, function.state(), rows)
+        n_checkpoints = len(self.training_path_.steps)
+        margins = np.array(
+            [
+                _margins(function, self._state(function, c), rows)
+                for c in range(n_checkpoints)
+            ]
+        )
+        if score == "forgetting":
+            return forgetting_events(margins)
+        return -area_under_margin(margins)
+
+    # -- the wrapped model --------------------------------------------------------
+
+    @available_if(_estimator_has("predict"))
+    def predict(self, X):
+        """Predictions of the trained net.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features), or what else the net takes
+
+        Returns
+        -------
+        y_pred : ndarray of shape (n_queries,)
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict(cast(X, real_dtype(self.estimator_)))
+
+    @available_if(_estimator_has("predict_proba"))
+    def predict_proba(self, X):
+        """Class probabilities of the trained net.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features), or what else the net takes
+
+        Returns
+        -------
+        proba : ndarray of shape (n_queries, n_classes)
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict_proba(cast(X, real_dtype(self.estimator_)))
+
+    @available_if(_estimator_has("score"))
+    def score(self, X, y, sample_weight=None):
+        """Score of the trained net's predictions: its own ``score``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features), or what else the net takes
+        y : array-like of shape (n_queries,)
+        sample_weight : array-like of shape (n_queries,), default=None
+
+        Returns
+        -------
+        score : float
+        """
+        check_is_fitted(self)
+        X = cast(X, real_dtype(self.estimator_))
+        return self.estimator_.score(X, y, sample_weight=sample_weight)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        wrapped = get_tags(unwrap(self.net))
+        tags.input_tags = wrapped.input_tags
+        tags.classifier_tags = wrapped.classifier_tags
+        tags.regressor_tags = wrapped.regressor_tags
+        tags.target_tags.required = wrapped.target_tags.required
+        tags.non_deterministic = self.random_state is None
+        return tags
+
+
+def _margins(function, state, rows):
+    """Lead of the given label over the others, in nats: (n_rows,)."""
+    raw = function.raw(state, rows)
+    raw = raw[0] if isinstance(raw, tuple) else raw
+    if raw.ndim == 1 or raw.shape[1] == 1:
+        return to_float64(raw.reshape(-1)) * np.where(to_float64(rows.y) > 0.5, 1.0, -1.0).reshape(-1)
+    if isinstance(function.net.criterion_, torch.nn.NLLLoss) and is_classifier(
+        function.net
+    ):
+        # skorch's classifier takes probabilities from the module with this criterion.
+        raw = torch.log(raw + torch.finfo(raw.dtype).eps)
+    given = torch.nn.functional.one_hot(rows.y.long(), raw.shape[1]).bool()
+    other = torch.where(given, -torch.inf, raw).amax(dim=1)
+    return to_float64(raw[given] - other)

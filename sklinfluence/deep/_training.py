@@ -1,0 +1,192 @@
+"""Training a clone of a net and reading off how it was trained."""
+
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from scipy import sparse
+from skorch.callbacks import Callback
+from skorch.helper import SliceDict
+from skorch.utils import data_from_dataset, is_dataset, to_numpy
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import check_random_state
+
+from sklinfluence.deep._checkpoints import CheckpointRecorder
+from sklinfluence.deep._store import read_training_path
+
+_LARGEST_SEED = 2**31 - 1
+
+
+class _Reseed(Callback):
+    """Seeds torch between the net's initialization and its first batch."""
+
+    def __init__(self, seed):
+        self.seed = seed
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        torch.manual_seed(self.seed)
+
+
+@contextmanager
+def _seeded(seed, device):
+    """Seed torch for a while; None leaves its generators alone."""
+    if seed is None:
+        yield
+        return
+    cuda = str(device).startswith("cuda")
+    with torch.random.fork_rng(devices=None if cuda else [], enabled=True):
+        torch.manual_seed(seed)
+        yield
+
+
+def as_seed(random_state):
+    """An int that torch takes, or None."""
+    if random_state is None or isinstance(random_state, int):
+        return random_state
+    return int(check_random_state(random_state).randint(_LARGEST_SEED))
+
+
+def train(net, X, y, *, every, random_state=None, order_state=None):
+    """Fit a clone of a net with a recorder among its callbacks.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Never changed.
+    X, y : training data
+    every : "step" or int
+        Of the recorder, unless the net brings one.
+    random_state : int or None
+        Seeds the initial parameters.
+    order_state : int or None
+        Seeds the order of the batches (and dropout); None: by ``random_state``.
+
+    Returns
+    -------
+    net : skorch.NeuralNet
+    path : TrainingPath
+    """
+    net = clone(net)
+    recorder = _own_recorder(net)
+    added = [] if recorder else [("sklinfluence_recorder", CheckpointRecorder(every=every))]
+    seed = as_seed(random_state)
+    order = seed if order_state is None else as_seed(order_state)
+    if order is not None:
+        added.append(("sklinfluence_order", _Reseed(order)))
+    _add_callbacks(net, added)
+    with _seeded(seed if seed is not None else order, net.device):
+        if y is None:
+            net.fit(X)
+        else:
+            net.fit(X, y)
+    return net, find_recorder(net).training_path_
+
+
+def _add_callbacks(net, added):
+    own = net.callbacks
+    if own == "disable":
+        # Callbacks have to be on for ours to be heard; skorch's own stay off.
+        off = {f"callbacks__{name}": None for name, _ in net._default_callbacks}
+        net.set_params(callbacks=added, **off)
+    else:
+        net.set_params(callbacks=[*(own or []), *added])
+
+
+def _own_recorder(net):
+    callbacks = net.callbacks if isinstance(net.callbacks, list) else []
+    for callback in callbacks:
+        callback = callback[1] if isinstance(callback, tuple) else callback
+        if isinstance(callback, CheckpointRecorder):
+            return callback
+    return None
+
+
+def find_recorder(net):
+    """The recorder among a fitted net's callbacks, or None."""
+    for _, callback in getattr(net, "callbacks_", []):
+        if isinstance(callback, CheckpointRecorder):
+            return callback
+    return None
+
+
+def read(frozen, checkpoints, n_rows):
+    """A fitted net and how it was trained, from its recorder or a folder.
+
+    Parameters
+    ----------
+    frozen : FrozenEstimator
+    checkpoints : path-like or None
+    n_rows : int
+        Rows given now, which must be those that it was trained on.
+    """
+    net = frozen.estimator
+    recorder = find_recorder(net)
+    if checkpoints is not None:
+        path = read_training_path(checkpoints)
+    elif recorder is not None:
+        path = recorder.training_path_
+    else:
+        raise ValueError(
+            f"The frozen {type(net).__name__} has no CheckpointRecorder among its "
+            "callbacks, so nothing is known of how it was trained. Train it with one, "
+            "name the folder that one wrote (checkpoints=...), or pass the net without "
+            "FrozenEstimator, to be trained here."
+        )
+    if path.n_rows != n_rows:
+        raise ValueError(
+            f"The net was trained on {path.n_rows} rows, and X has {n_rows}. Pass the "
+            "X and y that it was trained on, in the same order."
+        )
+    return net, path
+
+
+def is_frozen(net):
+    return isinstance(net, FrozenEstimator)
+
+
+def unwrap(net):
+    """The net in a FrozenEstimator, or the net itself."""
+    return net.estimator if is_frozen(net) else net
+
+
+def real_dtype(net):
+    """The dtype of an initialized net's parameters."""
+    for parameter in net.module_.parameters():
+        if parameter.is_floating_point():
+            return parameter.dtype
+    return torch.get_default_dtype()
+
+
+def dtype_before_training(net):
+    """The dtype that the net's parameters will have once it is initialized."""
+    if isinstance(net.module, torch.nn.Module):
+        parameters = [p for p in net.module.parameters() if p.is_floating_point()]
+        return parameters[0].dtype if parameters else torch.get_default_dtype()
+    return torch.get_default_dtype()
+
+
+def cast(X, dtype):
+    """float64 arrays, what scikit-learn deals in, as the net's own real type.
+
+    Anything else goes to skorch as it is.
+    """
+    if dtype != torch.float32:
+        return X
+    if isinstance(X, list):
+        X = np.asarray(X)
+    if isinstance(X, np.ndarray) or sparse.issparse(X):
+        return X.astype(np.float32) if X.dtype == np.float64 else X
+    return X
+
+
+def sliceable(X, y):
+    """Inputs of any kind that skorch takes as something with numbered rows."""
+    if is_dataset(X):
+        data, targets = data_from_dataset(X)
+        return sliceable(data, to_numpy(targets) if y is None and targets is not None else y)
+    if isinstance(X, dict) and not isinstance(X, SliceDict):
+        return SliceDict(**{key: to_numpy(value) for key, value in X.items()}), y
+    if torch.is_tensor(X):
+        X = to_numpy(X)
+    return X, to_numpy(y) if torch.is_tensor(y) else y

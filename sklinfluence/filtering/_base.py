@@ -1,0 +1,354 @@
+"""What MislabelFilter and MislabelSampler share: finding the mislabelled rows."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils import assert_all_finite, get_tags, indexable
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+
+from sklinfluence._sklearn_compat import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    _check_sample_weight,
+    _fit_context,
+)
+from sklinfluence.filtering._cross_fit import cross_fit, fit_ranker
+from sklinfluence.filtering._evidence import (
+    default_score,
+    is_classification,
+    training_evidence,
+)
+from sklinfluence.filtering._thresholds import (
+    bound_flags,
+    flag_disagreement,
+    flag_discoveries,
+    flag_share,
+    log_odds_against,
+    worst_first,
+)
+from sklinfluence.gradient import InfluenceRanker
+from sklinfluence.heads._ask import sliceable
+
+
+class _ParameterOnly:
+    """A constructor parameter that is no attribute: read it through get_params.
+
+    scikit-learn asks ``hasattr(estimator, "score")`` to learn whether an estimator can
+    score predictions (Pipeline, GridSearchCV and the estimator checks all do) and
+    calls what it finds. A parameter of that name must therefore not be found.
+    """
+
+    def __set_name__(self, owner, name):
+        self.name = name
+
+    def __get__(self, instance, owner=None):
+        raise AttributeError(
+            f"{self.name} is a parameter, not a method: read it by "
+            f"get_params()[{self.name!r}]."
+        )
+
+    def __set__(self, instance, value):
+        vars(instance)[self.name] = value
+
+
+class _LabelNoiseDetector(BaseEstimator):
+    """Score every row's label by a ranker and decide which rows to flag."""
+
+    score = _ParameterOnly()
+
+    _parameter_constraints: dict = {
+        "ranker": [HasMethods(["fit", "label_scores"]), None],
+        # Which names there are depends on the ranker, which lists them in its error.
+        "score": [str],
+        "threshold": [StrOptions({"auto"}), Interval(Real, None, None, closed="both")],
+        "contamination": [Interval(Real, 0, 1, closed="neither"), None],
+        "cv": ["cv_object"],
+        "min_per_class": [Interval(Integral, 1, None, closed="left")],
+        "max_share": [Interval(Real, 0, 1, closed="right")],
+    }
+
+    def __init__(
+        self,
+        ranker=None,
+        *,
+        score="auto",
+        threshold="auto",
+        contamination=None,
+        cv=None,
+        min_per_class=1,
+        max_share=0.5,
+    ):
+        self.ranker = ranker
+        self.score = score
+        self.threshold = threshold
+        self.contamination = contamination
+        self.cv = cv
+        self.min_per_class = min_per_class
+        self.max_share = max_share
+
+    def get_params(self, deep=True):
+        """Get the parameters of this estimator.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to add the ranker's parameters, as ``ranker__<name>``.
+
+        Returns
+        -------
+        params : dict
+            Parameter names mapped to their values.
+        """
+        params = {}
+        for name in self._get_param_names():
+            value = vars(self)[name]
+            if deep and hasattr(value, "get_params") and not isinstance(value, type):
+                nested = value.get_params().items()
+                params.update((f"{name}__{key}", part) for key, part in nested)
+            params[name] = value
+        return params
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None, groups=None):
+        """Score every row and decide which ones to flag.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows: whatever the ranker's estimator takes, text included.
+
+        y : array-like of shape (n_samples,)
+            Given labels or targets.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows in the ranker's fit.
+
+        groups : array-like of shape (n_samples,), default=None
+            Groups of rows that `cv` keeps together.
+
+        Returns
+        -------
+        self : object
+            The fitted detector.
+        """
+        X, y, sample_weight = self._check_training_data(X, y, sample_weight, groups)
+        ranker = self._get_ranker()
+        self.ranker_ = fit_ranker(clone(ranker), X, y, sample_weight)
+        score = vars(self)["score"]
+        self._score_name = default_score(self.ranker_) if score == "auto" else score
+        evidence = training_evidence(
+            self.ranker_, self._score_name, X, y, sample_weight
+        )
+        if self.cv is not None:
+            evidence = cross_fit(
+                ranker,
+                self.ranker_,
+                self._score_name,
+                X,
+                y,
+                sample_weight,
+                self.cv,
+                groups,
+                fallback=evidence,
+            )
+        self._flag(evidence, y)
+        return self
+
+    def _flag(self, evidence, y):
+        """Set every fitted attribute that follows from the evidence on the labels."""
+        classification = is_classification(self.ranker_)
+        given = np.searchsorted(self.ranker_.classes_, y) if classification else y
+        predicted = evidence.predicted(given)
+        strata = given if classification else np.zeros(len(y))
+        self.scores_ = _without_nan(evidence.scores)
+        self.label_quality_ = evidence.quality(given)
+        self.suggested_labels_ = (
+            self.ranker_.classes_[predicted] if classification else predicted
+        )
+        bounds = (self.scores_, strata, self.min_per_class, self.max_share)
+        if self.contamination is not None:
+            allowed = bound_flags(np.ones(len(y), dtype=bool), *bounds)
+            flags = flag_share(self.scores_, self.contamination, allowed)
+        elif self.threshold != "auto":
+            flags = bound_flags(self.scores_ >= self.threshold, *bounds)
+        else:
+            self._check_auto_threshold(evidence)
+            if classification:
+                flags = flag_disagreement(
+                    given, predicted, log_odds_against(self.label_quality_)
+                )
+            else:
+                flags = flag_discoveries(self.label_quality_)
+            flags = bound_flags(flags, *bounds)
+        self._support = ~flags
+        self._given_labels = y
+        self.threshold_ = self._threshold(flags)
+
+    def _threshold(self, flags):
+        if self.contamination is None and self.threshold != "auto":
+            return float(self.threshold)
+        return float(np.min(self.scores_, where=flags, initial=np.inf))
+
+    def get_support(self, indices=False):
+        """Tell which training rows are kept.
+
+        Parameters
+        ----------
+        indices : bool, default=False
+            Whether to return the rows' numbers instead of a mask.
+
+        Returns
+        -------
+        support : ndarray of shape (n_samples,) or (n_kept,)
+            A mask that is True for kept rows, or their numbers.
+        """
+        check_is_fitted(self)
+        return np.flatnonzero(self._support) if indices else self._support.copy()
+
+    def score_samples(self, X, y=None):
+        """Score new labelled rows by the ranker that was fitted on all rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_queries, n_features)
+            Rows that were not trained on.
+
+        y : array-like of shape (n_queries,), default=None
+            Their labels or targets. By default the ranker's own predictions.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_queries,)
+            Higher is likelier mislabelled, on the scale of `scores_`.
+        """
+        check_is_fitted(self)
+        X = self._check_new_rows(X)
+        y = self.ranker_.predict(X) if y is None else column_or_1d(y, warn=True)
+        return self.ranker_.label_scores(self._score_name, X, y)
+
+    def report(self):
+        """Tabulate the labels, the worst first.
+
+        Needs pandas.
+
+        Returns
+        -------
+        report : pandas.DataFrame
+            One line a training row, indexed as the training X was, with the columns
+
+            - `is_label_issue`: whether the row is flagged;
+            - `label_quality`: leave-one-out probability of the given label
+              (regression: two-sided p-value of the given target);
+            - `given_label`;
+            - `predicted_label`: leave-one-out prediction.
+        """
+        check_is_fitted(self)
+        import pandas as pd
+
+        table = pd.DataFrame(
+            {
+                "is_label_issue": ~self._support,
+                "label_quality": self.label_quality_,
+                "given_label": self._given_labels,
+                "predicted_label": self.suggested_labels_,
+            },
+            index=self._index,
+        )
+        return table.iloc[worst_first(self.scores_, np.arange(len(table)))]
+
+    def _get_ranker(self):
+        return InfluenceRanker() if self.ranker is None else self.ranker
+
+    def _check_training_data(self, X, y, sample_weight, groups):
+        """Check all but the columns of X, which are the ranker's business."""
+        self._check_parameters(groups)
+        # A refit on text must not keep the columns of an earlier table.
+        for name in ("n_features_in_", "feature_names_in_"):
+            vars(self).pop(name, None)
+        X = sliceable(X)
+        validate_data(self, X, y, skip_check_array=True)
+        X, y, groups = indexable(X, y, groups)
+        if np.ndim(y) == 2 and np.shape(y)[1] > 1:
+            raise ValueError(
+                f"{type(self).__name__} needs one label or target a row, and y has "
+                f"{np.shape(y)[1]} columns: multilabel and multi-output targets are "
+                "not supported. Filter each column of y on its own."
+            )
+        y = column_or_1d(y, warn=True)
+        assert_all_finite(y, input_name="y", estimator_name=type(self).__name__)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X)
+        self._index = X.index if hasattr(X, "iloc") else None
+        self._seen_table = hasattr(X, "columns")
+        return self._as_rows(X), y, sample_weight
+
+    def _check_parameters(self, groups):
+        if groups is not None and self.cv is None:
+            raise ValueError(
+                "groups were given, but cv=None scores every row by leave-one-out and "
+                "uses no folds. Set cv to a splitter that takes groups, such as "
+                "GroupKFold()."
+            )
+        if self.contamination is None:
+            return
+        if self.threshold != "auto":
+            raise ValueError(
+                f"threshold={self.threshold!r} and contamination="
+                f"{self.contamination!r} both say which rows to flag. Leave one of "
+                "them at its default."
+            )
+        if self.contamination > self.max_share:
+            raise ValueError(
+                f"contamination={self.contamination!r} asks for more rows to be "
+                f"flagged than max_share={self.max_share!r} allows. Lower the former "
+                "or raise the latter."
+            )
+
+    def _check_auto_threshold(self, evidence):
+        if not evidence.held_out:
+            raise ValueError(
+                "threshold='auto' flags rows whose leave-one-out prediction "
+                f"contradicts their label, and {type(self.ranker_).__name__} has no "
+                "leave-one-out predictions. Set cv (every row is then predicted by a "
+                "ranker fitted without its fold), contamination, or threshold to a "
+                "number."
+            )
+
+    def _check_new_rows(self, X):
+        if not hasattr(self, "n_features_in_"):
+            return X
+        # Checked, then passed on as it came: only the ranker knows what X may hold.
+        allow_nan = get_tags(self).input_tags.allow_nan
+        validate_data(
+            self,
+            X,
+            reset=False,
+            accept_sparse=True,
+            dtype=None,
+            ensure_all_finite="allow-nan" if allow_nan else True,
+        )
+        return self._as_rows(X)
+
+    def _as_rows(self, X):
+        """Turn nested lists into an array; leave every other container, and text."""
+        X = sliceable(X)
+        if hasattr(X, "shape") or not hasattr(self, "n_features_in_"):
+            return X
+        return np.asarray(X)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        ranker_tags = get_tags(self._get_ranker())
+        tags.input_tags.sparse = ranker_tags.input_tags.sparse
+        tags.input_tags.allow_nan = ranker_tags.input_tags.allow_nan
+        tags.input_tags.string = ranker_tags.input_tags.string
+        tags.target_tags.required = True
+        return tags
+
+
+def _without_nan(scores):
+    """Give rows that cannot be scored the lowest score: nothing speaks against them."""
+    known = scores[~np.isnan(scores)]
+    return np.where(np.isnan(scores), known.min() if known.size else 0.0, scores)

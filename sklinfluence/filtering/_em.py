@@ -1,0 +1,156 @@
+"""Expectation-maximisation of a label-noise model on leave-one-out predictions.
+
+Each round refits the surrogates on soft labels (what the noise model believes the
+true classes to be), predicts every row by fits that never saw it, pools those
+predictions, and re-estimates the noise model. A row is scored by the log odds that
+its label is wrong, averaged over the rounds: early rounds are robust, late ones
+sharp.
+
+Leave-one-out predictions are what makes this safe: a row cannot confirm its own
+label.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sklinfluence.filtering._noise_model import (
+    INITIAL_RATE,
+    LOG_TINY,
+    forward_risk,
+    log_odds_wrong,
+    posterior,
+    uniform_transition,
+    update_transition,
+)
+from sklinfluence.filtering._pool import fit_pool, pool_log_proba
+
+# A round whose corrected leave-one-out risk exceeds the lowest so far by more than
+# this factor comes from surrogates that overfit their own soft labels. Stopping at
+# any rise at all stops too early (mean average precision .794 against .800).
+GUARD = 1.1
+# Rows are flagged at even small odds, because the noise rate is underestimated;
+# flagging at posterior > 1/2 has F1 .45 where this has .75.
+MIN_LOG_ODDS = np.log(0.1)
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round knows, enough to score rows it never saw.
+
+    Attributes
+    ----------
+    models : list of objects with ``predict_log_proba(X)``
+    pool_weights : ndarray of shape (n_models,)
+    transition : ndarray of shape (K, K) or None
+    """
+
+    models: list
+    pool_weights: np.ndarray
+    transition: np.ndarray | None
+
+    def predict_log_proba(self, X):
+        """Pooled log-probabilities of the true class, (n, K)."""
+        log_probas = [model.predict_log_proba(X) for model in self.models]
+        return pool_log_proba(log_probas, self.pool_weights)
+
+
+@dataclass(frozen=True)
+class EMResult:
+    """Outcome of `fit_em`.
+
+    Attributes
+    ----------
+    log_odds : ndarray of shape (n_rounds_run, n)
+        Of the label being wrong, one row a round.
+    loo_log_proba : ndarray of shape (n, K)
+        Of the true class in the last round, for every row by fits without it.
+    rounds : list of Round
+    """
+
+    log_odds: np.ndarray
+    loo_log_proba: np.ndarray
+    rounds: list
+
+    @property
+    def scores(self):
+        """Mean over the rounds of the log odds, (n,)."""
+        return self.log_odds.mean(axis=0)
+
+    def score_samples(self, X, codes):
+        """The scores labelled rows would have that no round has seen, (n,)."""
+        return np.mean(
+            [
+                log_odds_wrong(fitted.predict_log_proba(X), codes, fitted.transition)
+                for fitted in self.rounds
+            ],
+            axis=0,
+        )
+
+
+def fit_em(
+    surrogates, codes, n_classes, sample_weight, noise="class", n_rounds=3
+):
+    """Run the rounds.
+
+    Parameters
+    ----------
+    surrogates : list
+        Each with ``refit(targets) -> (loo_log_proba, model)``: the leave-one-out
+        log-probabilities of the training rows after a fit to (soft) targets of shape
+        (n, K), and an object with ``predict_log_proba(X)``.
+    codes : ndarray of shape (n,), int
+        Given labels, each of the K classes with at least one row of positive weight.
+    n_classes : int
+    sample_weight : ndarray of shape (n,)
+    noise : {"class", "uniform"} or None, default="class"
+        None scores by the first leave-one-out predictions alone.
+    n_rounds : int, default=3
+        At most so many refits on soft labels.
+
+    Returns
+    -------
+    result : EMResult
+    """
+    targets = np.eye(n_classes)[codes]
+    transition = None if noise is None else uniform_transition(INITIAL_RATE, n_classes)
+    rounds, log_odds, lowest, pool = [], [], np.inf, None
+    for _ in range(1 if noise is None else n_rounds):
+        loo, models = zip(*(surrogate.refit(targets) for surrogate in surrogates))
+        pool = fit_pool(loo, targets, sample_weight, start=pool)
+        log_proba = np.maximum(pool_log_proba(loo, pool), LOG_TINY)
+        if noise is not None:
+            targets = posterior(log_proba, codes, transition)
+            transition = update_transition(targets, codes, sample_weight, noise)
+            risk = forward_risk(log_proba, codes, transition, sample_weight)
+            if risk > GUARD * lowest:
+                break
+            lowest = min(lowest, risk)
+        rounds.append(Round(list(models), pool, transition))
+        log_odds.append(log_odds_wrong(log_proba, codes, transition))
+        loo_log_proba = log_proba
+    return EMResult(np.array(log_odds), loo_log_proba, rounds)
+
+
+def flag_rows(loo_log_proba, codes, scores):
+    """Rows to call mislabelled: another class is likelier *and* the odds are not tiny.
+
+    Returns
+    -------
+    is_flagged : ndarray of shape (n,), bool
+    """
+    return (loo_log_proba.argmax(axis=1) != codes) & (scores > MIN_LOG_ODDS)
+
+
+def suggest_codes(result, codes):
+    """The likeliest true class of each row, its label known: the posterior's mode.
+
+    Returns
+    -------
+    suggested : ndarray of shape (n,), int
+    """
+    joint = result.loo_log_proba
+    transition = result.rounds[-1].transition
+    if transition is not None:
+        joint = joint + np.log(transition).T[codes]
+    return joint.argmax(axis=1)

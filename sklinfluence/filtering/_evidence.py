@@ -1,0 +1,135 @@
+"""What models that never saw a row say about its label."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import softmax
+from scipy.stats import t as student_t
+
+
+@dataclass(frozen=True)
+class LabelEvidence:
+    """Scores and predictions of rows, one entry a row.
+
+    Attributes
+    ----------
+    scores : ndarray of shape (n_samples,)
+        Higher: likelier mislabelled.
+
+    prediction : ndarray of shape (n_samples, n_classes) or (n_samples,)
+        Class probabilities (in the order of the sorted classes) or predicted targets.
+
+    p_values : ndarray of shape (n_samples,) or None
+        Regression: two-sided p-value of the deleted studentised residual.
+
+    held_out : bool
+        Whether `prediction` comes from models that never saw the row.
+    """
+
+    scores: np.ndarray
+    prediction: np.ndarray
+    p_values: np.ndarray | None = None
+    held_out: bool = True
+
+    def predicted(self, given):
+        """Predicted class codes or targets; the given ones where there is no answer."""
+        if self.p_values is None:
+            unknown = np.isnan(self.prediction).any(axis=1)
+            best = np.argmax(self.prediction, axis=1)
+        else:
+            unknown, best = np.isnan(self.prediction), self.prediction
+        return np.where(unknown, given, best)
+
+    def quality(self, given):
+        """Probability of the given class, or the p-value of the given target."""
+        if self.p_values is not None:
+            return self.p_values
+        return self.prediction[np.arange(len(given)), given]
+
+
+def is_classification(ranker):
+    """Whether a fitted ranker took its targets for classes."""
+    return hasattr(ranker, "classes_")
+
+
+def default_score(ranker):
+    """The score that ``score="auto"`` stands for."""
+    return "loo_loss" if is_classification(ranker) else "studentized"
+
+
+def training_evidence(ranker, score, X, y, sample_weight=None):
+    """Evidence on the rows the ranker was fitted on, from its leave-one-out answers."""
+    scores = ranker.label_scores(score)
+    if is_classification(ranker):
+        probabilities = _training_probabilities(ranker)
+        held_out = probabilities is not None
+        if not held_out:
+            probabilities = _new_probabilities(ranker, X)
+        return LabelEvidence(scores, probabilities, held_out=held_out)
+    if hasattr(ranker, "loo_prediction_"):
+        prediction = np.asarray(ranker.loo_prediction_, dtype=np.float64)
+        p_values = _p_values(
+            ranker.label_scores("studentized"), residual_dof(ranker, y, sample_weight)
+        )
+        return LabelEvidence(scores, prediction, p_values)
+    nothing_known = np.full(len(y), np.nan)
+    return LabelEvidence(scores, ranker.predict(X), nothing_known, held_out=False)
+
+
+def new_evidence(ranker, score, X, y, dof=None):
+    """Evidence on labelled rows that the ranker never saw.
+
+    Parameters
+    ----------
+    dof : float, default=None
+        Regression: residual degrees of freedom of the ranker's fit.
+    """
+    scores = ranker.label_scores(score, X, y)
+    if is_classification(ranker):
+        return LabelEvidence(scores, _new_probabilities(ranker, X))
+    p_values = _p_values(ranker.label_scores("studentized", X, y), dof)
+    return LabelEvidence(scores, np.asarray(ranker.predict(X), float), p_values)
+
+
+def residual_dof(ranker, y, sample_weight=None):
+    """Degrees of freedom of the deleted studentised residuals of a least-squares fit.
+
+    Rows of positive weight, less the effective number of parameters (the sum of the
+    leverages), less the deleted row itself.
+    """
+    n_rows = len(y) if sample_weight is None else np.count_nonzero(sample_weight)
+    return max(n_rows - np.nansum(ranker.leverage_) - 1, 0.0)
+
+
+def _training_probabilities(ranker):
+    """Leave-one-out class probabilities, or None where the ranker has none."""
+    if hasattr(ranker, "loo_proba_"):
+        return np.asarray(ranker.loo_proba_, dtype=np.float64)
+    if hasattr(ranker, "loo_decision_function_"):
+        return _probabilities_from_codes(ranker.loo_decision_function_)
+    return None
+
+
+def _new_probabilities(ranker, X):
+    if hasattr(ranker, "predict_proba"):
+        return np.asarray(ranker.predict_proba(X), dtype=np.float64)
+    return _probabilities_from_codes(ranker.decision_function(X))
+
+
+def _probabilities_from_codes(decision):
+    """Class probabilities of least squares on -1/+1 codes.
+
+    With unit-variance normal errors around the codes, the posterior of class k is
+    proportional to exp(-||f - code_k||^2 / 2), that is, to exp(2 f_k): the likelihood
+    whose negative logarithm is the squared loss being fitted. Two classes share one
+    column, f and -f.
+    """
+    decision = np.asarray(decision, dtype=np.float64)
+    if decision.ndim == 1:
+        decision = np.column_stack([-decision, decision]) / 2
+    return softmax(2 * decision, axis=1)
+
+
+def _p_values(studentized, dof):
+    """Two-sided p-values of deleted studentised residuals; NaN where undefined."""
+    return 2 * student_t.sf(np.abs(studentized), dof)

@@ -1,0 +1,256 @@
+"""The filter as a transformer, for the middle of a scikit-learn Pipeline."""
+
+from copy import copy
+
+import numpy as np
+from sklearn.base import OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from sklinfluence._sklearn_compat import _safe_indexing
+from sklinfluence.filtering._base import _LabelNoiseDetector
+from sklinfluence.filtering._donors import assign_donors
+from sklinfluence.filtering._evidence import is_classification
+
+
+class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector):
+    """Find mislabelled training rows and keep them from the steps that follow.
+
+    Every row is scored by how badly its label agrees with models that never saw the
+    row, at the price of one fit: the row-wise counterpart of
+    :class:`~sklearn.feature_selection.SelectFromModel`.
+
+    A scikit-learn Pipeline carries y past its steps unchanged, so no step can drop a
+    row. As a step in mid-Pipeline (classification), this transformer puts a kept row
+    *of the same given label* in each flagged row's place: the next step trains as if
+    flagged rows had been dropped and their classes resampled to size. Class shares
+    stay those of the given labels, sample weights and groups stay with the slot, and
+    an inner validation split of a later step sees copies. Two other doors drop rows
+    truly: :class:`FilteredClassifier` and :class:`FilteredRegressor` as the last step
+    of any Pipeline, and :class:`MislabelSampler` in imbalanced-learn's.
+
+    .. note::
+        ``fit_transform(X, y)`` differs from ``fit(X, y).transform(X)``: the first is
+        for training and replaces flagged rows; the second is for new rows and returns
+        them untouched.
+
+    Read more in the :ref:`User Guide <mislabel_filter>`.
+
+    Parameters
+    ----------
+    ranker : ranker, default=None
+        Scores the labels: an :class:`~sklinfluence.gradient.InfluenceRanker` or any
+        estimator with `fit` and `label_scores`. ``InfluenceRanker()`` when None.
+        Integer targets are classes unless the ranker wraps a regressor.
+
+    score : str, default="auto"
+        Name of the score, as in the ranker's ``label_scores``. "auto" is "loo_loss",
+        the leave-one-out loss, for classes, and "studentized", the absolute deleted
+        studentised residual, for real targets. Other scores of `InfluenceRanker`:
+        "loss", "self_influence", "cook", "gradient_norm", and for classes
+        "loo_margin", "margin", "agra".
+
+    threshold : float or "auto", default="auto"
+        Which rows are flagged. "auto", classes: those predicted as another class by
+        the model that never saw them, with log odds above log 0.1 that their label is
+        wrong. "auto", real targets: those whose deleted studentised residual survives
+        the procedure of Benjamini and Hochberg [1]_ at a false-discovery rate of 5 %.
+        A number flags the scores at or above it.
+
+    contamination : float, default=None
+        Flag this share of the rows instead, the worst first.
+
+    cv : int, splitter, iterable or None, default=None
+        None scores rows by the leave-one-out answers of one fit. Otherwise every row
+        is scored by a clone of the ranker fitted without the row's fold (an int means
+        stratified folds for classes). A row whose class the rest of the data lacks,
+        or that no fold holds out, takes its leave-one-out score.
+
+    min_per_class : int, default=1
+        Rows of every class that are kept whatever their scores (real targets: of all
+        rows), so that no class is ever emptied.
+
+    max_share : float, default=0.5
+        Largest share of the rows of one given class (real targets: of all rows) that
+        may be flagged, the worst first.
+
+    random_state : int, RandomState instance or None, default=None
+        Shuffles the kept rows that take the place of flagged ones in `fit_transform`.
+
+    Attributes
+    ----------
+    ranker_ : ranker
+        Fitted on all rows.
+
+    scores_ : ndarray of shape (n_samples,)
+        Higher is likelier mislabelled. A row that cannot be left out (leverage 1) gets
+        the lowest score.
+
+    threshold_ : float
+        The given threshold; else the lowest score among flagged rows (infinite when
+        there is none). With ``threshold="auto"`` a row above it may be unflagged, since
+        the rule looks at its predicted class too.
+
+    label_quality_ : ndarray of shape (n_samples,)
+        Leave-one-out probability of the given label; for real targets the two-sided
+        p-value of the deleted studentised residual. A ranker of least squares on
+        classes has no probabilities; the posterior under unit normal errors around its
+        -1/+1 codes stands in.
+
+    suggested_labels_ : ndarray of shape (n_samples,)
+        What the model that never saw the row predicts.
+
+    sample_indices_ : ndarray of shape (n_samples,)
+        Row that `fit_transform` puts in each row's place: itself when kept, else a
+        kept row of the same given label. Classification only.
+
+    n_features_in_ : int
+        Number of features seen during `fit`, when X is a table.
+
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features seen during `fit`, when X has names that are all strings.
+
+    See Also
+    --------
+    FilteredClassifier : Drops flagged rows inside `fit`, as the last step.
+    FilteredRegressor : The same for real targets.
+    MislabelSampler : Drops or relabels rows in imbalanced-learn's Pipeline.
+
+    References
+    ----------
+    .. [1] Benjamini, Y. & Hochberg, Y. (1995). Controlling the false discovery rate.
+       Journal of the Royal Statistical Society B 57, 289-300.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_iris
+    >>> from sklinfluence.filtering import MislabelFilter
+    >>> X, y = load_iris(return_X_y=True)
+    >>> y[[3, 60]] = 2, 0
+    >>> mislabel_filter = MislabelFilter(contamination=2 / 150, random_state=0)
+    >>> X_kept = mislabel_filter.fit_transform(X, y)
+    >>> np.flatnonzero(~mislabel_filter.get_support())
+    array([ 3, 60])
+    >>> y[[3, 60]], mislabel_filter.suggested_labels_[[3, 60]]
+    (array([2, 0]), array([0, 1]))
+    >>> bool(np.all(y[mislabel_filter.sample_indices_] == y))
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **_LabelNoiseDetector._parameter_constraints,
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        ranker=None,
+        *,
+        score="auto",
+        threshold="auto",
+        contamination=None,
+        cv=None,
+        min_per_class=1,
+        max_share=0.5,
+        random_state=None,
+    ):
+        super().__init__(
+            ranker,
+            score=score,
+            threshold=threshold,
+            contamination=contamination,
+            cv=cv,
+            min_per_class=min_per_class,
+            max_share=max_share,
+        )
+        self.random_state = random_state
+
+    def fit(self, X, y, sample_weight=None, groups=None):
+        """Score every row and decide which ones to flag.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows: whatever the ranker's estimator takes, text included.
+
+        y : array-like of shape (n_samples,)
+            Given labels or targets.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows in the ranker's fit.
+
+        groups : array-like of shape (n_samples,), default=None
+            Groups of rows that `cv` keeps together.
+
+        Returns
+        -------
+        self : object
+            The fitted filter.
+        """
+        super().fit(X, y, sample_weight, groups)
+        vars(self).pop("sample_indices_", None)
+        if is_classification(self.ranker_):
+            self.sample_indices_ = assign_donors(
+                self._support, self._given_labels, self.random_state
+            )
+        return self
+
+    def fit_transform(self, X, y, sample_weight=None, groups=None):
+        """Fit, and put a kept row of the same label in each flagged row's place.
+
+        Differs from ``fit(X, y).transform(X)`` wherever a row is flagged.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows.
+
+        y : array-like of shape (n_samples,)
+            Given labels.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows in the ranker's fit.
+
+        groups : array-like of shape (n_samples,), default=None
+            Groups of rows that `cv` keeps together.
+
+        Returns
+        -------
+        X_filtered : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Row i is ``X[sample_indices_[i]]``, in the container that X came in. A
+            pandas table keeps its index, which is that of y.
+        """
+        self.fit(X, y, sample_weight, groups)
+        if not is_classification(self.ranker_):
+            raise ValueError(
+                "MislabelFilter.fit_transform is for classification: a transformer "
+                "cannot change y, so a wrong real target would stay in its place. Use "
+                "FilteredRegressor(estimator, filter=MislabelFilter()) as the last "
+                "step, or MislabelSampler in an imblearn.pipeline.Pipeline."
+            )
+        X_filtered = _safe_indexing(self._as_rows(X), self.sample_indices_)
+        if hasattr(X, "iloc"):
+            # Donors take the slot they fill, and y and its index stay with the slots.
+            X_filtered.index = X.index
+        return X_filtered
+
+    def transform(self, X):
+        """Return new rows untouched.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_queries, n_features)
+            Rows that were not trained on.
+
+        Returns
+        -------
+        X : {array-like, sparse matrix} of shape (n_queries, n_features)
+            The same rows.
+        """
+        check_is_fitted(self)
+        X = self._check_new_rows(X)
+        if not hasattr(X, "columns"):
+            return X
+        # Later steps that were fitted on an array get arrays. Tables are copied (their
+        # columns are shared), since set_output renames what is returned here in place.
+        return copy(X) if self._seen_table else np.asarray(X)

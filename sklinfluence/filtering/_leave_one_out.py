@@ -1,0 +1,100 @@
+"""Raw predictions of every training row by the head that never saw it.
+
+Exactly coupled where the whole Hessian is factored; output by output where that
+would cost too much. Both are one Newton step for the objective without the row.
+"""
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+from scipy.special import softmax
+
+from sklinfluence.curvature._design import block_slices
+from sklinfluence.gradient._removal import (
+    apply_block,
+    removed_residual,
+    trace_of_product,
+)
+
+# A leverage this close to one is held there: the row determines its own prediction.
+_MAX_LEVERAGE = 1.0 - 1e-6
+
+
+def loo_raw_coupled(objective, raw, state):
+    """One exact Newton step a row, from the factor of the whole Hessian.
+
+    Parameters
+    ----------
+    objective : Objective
+    raw : ndarray of shape (n, n_outputs)
+        Raw predictions at the minimum.
+    state : solver's state with ``row_blocks``
+
+    Returns
+    -------
+    loo_raw : ndarray of shape (n, n_outputs)
+        0 for a row of leverage 1, which leaves no optimum behind: it says nothing.
+    mean_leverage : float
+        Mean of tr(S_i B_i), degrees of freedom a row.
+    """
+    design, loss = objective.design, objective.loss
+    out, total = np.empty_like(raw), 0.0
+    for at in block_slices(design.n_rows, design.n_columns + 4 * raw.shape[1] ** 2):
+        targets, weights = objective.targets[at], objective.weights[at]
+        B = state.row_blocks(design.rows(at))
+        S = loss.curvature(targets, raw[at])
+        S = S * weights.reshape(-1, *[1] * (S.ndim - 1))
+        left = removed_residual(-S, B, loss.gradient(targets, raw[at]))
+        out[at] = raw[at] + weights[:, None] * apply_block(B, left)
+        total += trace_of_product(S, B).sum()
+    out[np.isnan(out).any(axis=1)] = 0.0
+    return out, total / objective.weights.sum()
+
+
+def loo_raw_by_output(objective, raw):
+    """The same for a softmax, from the diagonal blocks of the Hessian alone.
+
+    Each output k is taken for a logistic problem of its own, with
+    b_ik = x_i' H_kk^-1 x_i and curvature p_ik (1 - p_ik); its removal step is
+    shrunk by (K - 1) / K, which makes the result exact where all classes are alike:
+
+        f_ik + (K - 1) / K  s_i b_ik (p_ik - y_ik) / (1 - s_i p_ik (1 - p_ik) b_ik)
+
+    The leverage in the denominator is below one whatever the data, because H_kk
+    holds the row's own curvature. Pairing the blocks with the softmax's full
+    curvature instead has no such bound: there the risk of an overfitted head can
+    come out lower than that of a good one.
+
+    Parameters
+    ----------
+    objective : Objective
+        With a `SoftmaxLoss`.
+    raw : ndarray of shape (n, K)
+
+    Returns
+    -------
+    loo_raw : ndarray of shape (n, K)
+    mean_leverage : float
+        Degrees of freedom a row, of the same approximation.
+    """
+    n_outputs = raw.shape[1]
+    weights = objective.weights[:, None]
+    proba = softmax(raw, axis=1)
+    spread = weights * _output_blocks(objective, raw)
+    leverage = np.minimum(proba * (1.0 - proba) * spread, _MAX_LEVERAGE)
+    step = spread * (proba - objective.targets) / (1.0 - leverage)
+    share = (n_outputs - 1) / n_outputs
+    return raw + share * step, share * leverage.sum() / weights.sum()
+
+
+def _output_blocks(objective, raw):
+    """x_i' H_kk^-1 x_i of every row and output, (n, K)."""
+    design, out = objective.design, np.empty_like(raw)
+    inverses = [
+        cho_solve(cho_factor(block), np.eye(len(block)))
+        for block in objective.hessian(raw).diagonal_blocks()
+    ]
+    for at in block_slices(design.n_rows, 2 * design.n_columns):
+        rows = design.rows(at)
+        for k, inverse in enumerate(inverses):
+            out[at, k] = np.einsum("ij,ij->i", rows @ inverse, rows)
+    return out

@@ -1,0 +1,141 @@
+"""The default mislabel score: two surrogates, pooled, under a label-noise model."""
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from sklinfluence.filtering._em import fit_em, flag_rows, suggest_codes
+from sklinfluence.filtering._linear_search import tune_linear_surrogate
+from sklinfluence.filtering._noise_model import LOG_TINY, log_odds_wrong
+from sklinfluence.filtering._rbf_ridge import RBFRidge
+from sklinfluence.filtering._representation import Representation
+
+
+class PooledDetector:
+    """Score labels by expectation-maximisation on leave-one-out predictions.
+
+    Works on arrays that are already validated; `MislabelFilter` is the estimator.
+
+    Parameters
+    ----------
+    noise : {"class", "uniform"} or None, default="class"
+        What the noise model may learn: a transition matrix, one rate, or nothing
+        (the plain leave-one-out odds).
+    n_rounds : int, default=3
+    random_state : int, RandomState instance or None, default=None
+        Draws the landmarks of the RBF vote.
+
+    Attributes
+    ----------
+    scores_ : ndarray of shape (n,)
+        Log odds that the given label is wrong, mean over the rounds.
+    loo_proba_ : ndarray of shape (n, n_classes)
+        Probability of every class being the true one, for each row by fits without
+        it. Zero for classes that no row in use has.
+    label_quality_ : ndarray of shape (n,)
+        `loo_proba_` of the given label.
+    predicted_codes_ : ndarray of shape (n,)
+        The likeliest class without looking at the label.
+    suggested_codes_ : ndarray of shape (n,)
+        The likeliest class, the label known too.
+    is_flagged_ : ndarray of shape (n,), bool
+        The default rule: another class is predicted and the odds are not tiny.
+    C_ : float
+        Inverse penalty of the linear surrogate.
+    result_ : EMResult
+        What each round found; its codes count the classes in use only.
+    """
+
+    def __init__(self, *, noise="class", n_rounds=3, random_state=None):
+        self.noise = noise
+        self.n_rounds = n_rounds
+        self.random_state = random_state
+
+    def fit(self, X, codes, n_classes, sample_weight=None):
+        """Fit the surrogates and the noise model, and score the rows.
+
+        Parameters
+        ----------
+        X : {ndarray, CSR matrix} of shape (n, d)
+        codes : ndarray of shape (n,), int
+            Given labels, 0 to n_classes - 1.
+        n_classes : int
+        sample_weight : ndarray of shape (n,), default=None
+
+        Returns
+        -------
+        self
+        """
+        rng = check_random_state(self.random_state)
+        weight = (
+            np.ones(len(codes))
+            if sample_weight is None
+            else np.asarray(sample_weight, dtype=float)
+        )
+        self.n_classes_ = n_classes
+        self.present_ = np.unique(codes[weight > 0])
+        if len(self.present_) < 2:
+            raise ValueError(
+                "Wrong labels can only be told from right ones among at least two "
+                f"classes; the data has {len(self.present_)} class."
+            )
+        self.representation_ = Representation(rng)
+        Z = self.representation_.fit_transform(X, weight)
+        inner = self._inner_codes(codes)
+        known = inner >= 0
+        # A row of weight zero may have a label that no row in use has.
+        inner = np.where(known, inner, 0)
+        weight = np.where(known, weight, 0.0)
+        targets = np.eye(len(self.present_))[inner]
+        linear, self.C_ = tune_linear_surrogate(Z, targets, weight)
+        rbf = RBFRidge(random_state=rng).fit(Z, targets, weight)
+        self.result_ = fit_em(
+            [linear, rbf], inner, targets.shape[1], weight, self.noise, self.n_rounds
+        )
+        self._set_outcome(inner, codes, known)
+        return self
+
+    def score_samples(self, X, codes):
+        """Scores of labelled rows that were not fitted.
+
+        Parameters
+        ----------
+        X : {ndarray, CSR matrix} of shape (n, d)
+        codes : ndarray of shape (n,), int
+
+        Returns
+        -------
+        scores : ndarray of shape (n,)
+            On the scale of `scores_`; the largest that is told apart for a label
+            that no fitted row had.
+        """
+        inner = self._inner_codes(codes)
+        Z = self.representation_.transform(X)
+        scores = self.result_.score_samples(Z, np.maximum(inner, 0))
+        return np.where(inner >= 0, scores, -LOG_TINY)
+
+    def predict_proba(self, X):
+        """Probability of every class being the true one, (n, n_classes)."""
+        Z = self.representation_.transform(X)
+        return self._outer_proba(self.result_.rounds[-1].predict_log_proba(Z))
+
+    def _inner_codes(self, codes):
+        """Codes among the classes in use; -1 for others."""
+        place = np.full(self.n_classes_, -1)
+        place[self.present_] = np.arange(len(self.present_))
+        return place[codes]
+
+    def _outer_proba(self, log_proba):
+        proba = np.zeros((len(log_proba), self.n_classes_))
+        proba[:, self.present_] = np.exp(log_proba)
+        return proba
+
+    def _set_outcome(self, inner, codes, known):
+        result, rows = self.result_, np.arange(len(codes))
+        self.scores_ = np.where(known, result.scores, -LOG_TINY)
+        self.loo_proba_ = self._outer_proba(result.loo_log_proba)
+        self.label_quality_ = self.loo_proba_[rows, codes]
+        self.predicted_codes_ = self.loo_proba_.argmax(axis=1)
+        self.suggested_codes_ = self.present_[suggest_codes(result, inner)]
+        self.is_flagged_ = ~known | flag_rows(
+            result.loo_log_proba, inner, self.scores_
+        )

@@ -1,0 +1,215 @@
+"""The filter as a sampler, for imbalanced-learn's Pipeline."""
+
+import numpy as np
+
+from sklinfluence._sklearn_compat import StrOptions, _safe_indexing
+from sklinfluence.filtering._base import _LabelNoiseDetector
+from sklinfluence.filtering._evidence import is_classification
+
+
+class MislabelSampler(_LabelNoiseDetector):
+    """Drop or relabel mislabelled training rows, in imbalanced-learn's Pipeline.
+
+    A sampler changes rows and labels together (``fit_resample``), which the Pipeline
+    of imbalanced-learn allows and scikit-learn's does not. New rows pass it untouched.
+    imbalanced-learn itself is not needed to use the class.
+
+    In scikit-learn's own Pipeline this class meets scikit-learn's own error::
+
+        TypeError: All intermediate steps should be transformers and implement fit and
+        transform or be the string 'passthrough' 'MislabelSampler()' (type <class
+        'sklinfluence.filtering._sampler.MislabelSampler'>) doesn't
+
+    There, use ``FilteredClassifier(estimator, filter=MislabelSampler())`` as the last
+    step (:class:`FilteredRegressor` for real targets), or :class:`MislabelFilter`.
+
+    Read more in the :ref:`User Guide <mislabel_filter>`.
+
+    Parameters
+    ----------
+    ranker : ranker, default=None
+        Scores the labels: an :class:`~sklinfluence.gradient.InfluenceRanker` or any
+        estimator with `fit` and `label_scores`. ``InfluenceRanker()`` when None.
+        Integer targets are classes unless the ranker wraps a regressor.
+
+    action : {"drop", "relabel"}, default="drop"
+        What happens to flagged rows. "relabel" keeps them with the label (real
+        targets: the value) that the model that never saw them predicts.
+
+    score : str, default="auto"
+        Name of the score, as for :class:`MislabelFilter`.
+
+    threshold : float or "auto", default="auto"
+        Which rows are flagged, as for :class:`MislabelFilter`.
+
+    contamination : float, default=None
+        Flag this share of the rows instead, the worst first.
+
+    cv : int, splitter, iterable or None, default=None
+        None scores rows by the leave-one-out answers of one fit; otherwise by rankers
+        fitted without the row's fold, as for :class:`MislabelFilter`.
+
+    min_per_class : int, default=1
+        Rows of every class that are kept whatever their scores (real targets: of all
+        rows), so that no class is ever emptied.
+
+    max_share : float, default=0.5
+        Largest share of the rows of one given class (real targets: of all rows) that
+        may be flagged, the worst first.
+
+    Attributes
+    ----------
+    ranker_ : ranker
+        Fitted on all rows.
+
+    scores_ : ndarray of shape (n_samples,)
+        Higher is likelier mislabelled.
+
+    threshold_ : float
+        The given threshold; else the lowest score among flagged rows (infinite when
+        there is none).
+
+    label_quality_ : ndarray of shape (n_samples,)
+        Leave-one-out probability of the given label; for real targets the two-sided
+        p-value of the deleted studentised residual.
+
+    suggested_labels_ : ndarray of shape (n_samples,)
+        What the model that never saw the row predicts.
+
+    sample_indices_ : ndarray of shape (n_resampled,)
+        Training rows that `fit_resample` returns.
+
+    n_features_in_ : int
+        Number of features seen during `fit`, when X is a table.
+
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features seen during `fit`, when X has names that are all strings.
+
+    See Also
+    --------
+    MislabelFilter : A step in the middle of scikit-learn's Pipeline.
+    FilteredClassifier : Drops flagged rows inside `fit`, as the last step.
+
+    Notes
+    -----
+    imbalanced-learn's Pipeline does not resample metadata: ``sample_weight`` routed
+    both to a sampler and to a later step has the wrong length there.
+    :class:`FilteredClassifier` drops weights with their rows.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklinfluence.filtering import MislabelSampler
+    >>> X, y = load_iris(return_X_y=True)
+    >>> y[[3, 60]] = 2, 0
+    >>> sampler = MislabelSampler(contamination=2 / 150)
+    >>> X_kept, y_kept = sampler.fit_resample(X, y)
+    >>> X_kept.shape, y_kept.shape
+    ((148, 4), (148,))
+    >>> sampler.set_params(action="relabel").fit_resample(X, y)[1][[3, 60]]
+    array([0, 1])
+    """
+
+    _parameter_constraints: dict = {
+        **_LabelNoiseDetector._parameter_constraints,
+        "action": [StrOptions({"drop", "relabel"})],
+    }
+
+    def __init__(
+        self,
+        ranker=None,
+        *,
+        action="drop",
+        score="auto",
+        threshold="auto",
+        contamination=None,
+        cv=None,
+        min_per_class=1,
+        max_share=0.5,
+    ):
+        super().__init__(
+            ranker,
+            score=score,
+            threshold=threshold,
+            contamination=contamination,
+            cv=cv,
+            min_per_class=min_per_class,
+            max_share=max_share,
+        )
+        self.action = action
+
+    def fit(self, X, y, sample_weight=None, groups=None):
+        """Score every row and decide which ones to flag.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows: whatever the ranker's estimator takes, text included.
+
+        y : array-like of shape (n_samples,)
+            Given labels or targets.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows in the ranker's fit.
+
+        groups : array-like of shape (n_samples,), default=None
+            Groups of rows that `cv` keeps together.
+
+        Returns
+        -------
+        self : object
+            The fitted sampler.
+        """
+        super().fit(X, y, sample_weight, groups)
+        relabel = self.action == "relabel"
+        self.sample_indices_ = np.flatnonzero(self._support | relabel)
+        return self
+
+    def fit_resample(self, X, y, sample_weight=None, groups=None):
+        """Fit, and return the rows without the flagged ones, or all rows relabelled.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows.
+
+        y : array-like of shape (n_samples,)
+            Given labels or targets.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows in the ranker's fit.
+
+        groups : array-like of shape (n_samples,), default=None
+            Groups of rows that `cv` keeps together.
+
+        Returns
+        -------
+        X_resampled : {array-like, sparse matrix} of shape (n_resampled, n_features)
+            Rows of X, in the container that X came in.
+
+        y_resampled : array-like of shape (n_resampled,)
+            Their labels or targets, in the container that y came in.
+        """
+        self.fit(X, y, sample_weight, groups)
+        if self.action == "relabel":
+            flagged = np.flatnonzero(~self._support)
+            y = _replace(y, flagged, self.suggested_labels_[flagged], self.ranker_)
+        rows = self.sample_indices_
+        return _safe_indexing(self._as_rows(X), rows), _safe_indexing(y, rows)
+
+
+def _replace(y, rows, values, ranker):
+    """A copy of y, in its container, with other values in some rows."""
+    if isinstance(y, list):
+        y = list(y)
+        for row, value in zip(rows, values, strict=True):
+            y[row] = value
+        return y
+    if not (isinstance(y, np.ndarray) or hasattr(y, "iloc")):
+        y = np.asarray(y)
+    # Integer targets of a regression must not cut the predicted values short.
+    y = y.copy() if is_classification(ranker) else y.astype(np.float64)
+    target = y.iloc if hasattr(y, "iloc") else y
+    # A one-column table is written in its column.
+    target[rows] = values if np.ndim(y) == 1 else values[:, np.newaxis]
+    return y

@@ -1,0 +1,95 @@
+"""Which rows to flag: pure functions of scores, predictions and given labels.
+
+A *flag rule* says which rows look mislabelled; *bounds* then say how many of them may
+go. Bounds count rows of the same given label ("stratum"); a regression target has one
+stratum, all rows.
+"""
+
+import numpy as np
+from scipy.stats import false_discovery_control
+
+# The log odds above which another label is worth believing. Well below even odds: a
+# model trained on noisy labels underestimates how noisy they are.
+MIN_LOG_ODDS = np.log(0.1)
+# The share of falsely flagged rows among those flagged that regression allows.
+FALSE_DISCOVERY_RATE = 0.05
+
+
+def log_odds_against(quality):
+    """Log odds that a label is wrong which is right with probability `quality`."""
+    with np.errstate(divide="ignore"):
+        return np.log1p(-quality) - np.log(quality)
+
+
+def flag_disagreement(given, predicted, log_odds):
+    """Flag rows predicted as another class, with enough odds against their label.
+
+    Parameters
+    ----------
+    given, predicted : ndarray of shape (n_samples,)
+        Codes of the given and of the predicted class.
+
+    log_odds : ndarray of shape (n_samples,)
+        Log odds that the given label is wrong; NaN flags nothing.
+
+    Returns
+    -------
+    flags : ndarray of shape (n_samples,), dtype=bool
+    """
+    return (given != predicted) & (log_odds > MIN_LOG_ODDS)
+
+
+def flag_discoveries(p_values):
+    """Flag the rows whose p-value survives Benjamini and Hochberg's step-up rule.
+
+    A NaN (nothing known against the row) counts as a p-value of 1.
+    """
+    p_values = np.where(np.isnan(p_values), 1.0, p_values)
+    return false_discovery_control(p_values) <= FALSE_DISCOVERY_RATE
+
+
+def flag_share(scores, share, allowed):
+    """Flag the worst rows among the allowed ones, as many as `share` of all rows."""
+    n_flagged = int(share * len(scores) + 0.5)
+    flags = np.zeros(len(scores), dtype=bool)
+    flags[worst_first(scores, np.flatnonzero(allowed))[:n_flagged]] = True
+    return flags
+
+
+def bound_flags(flags, scores, strata, min_per_class, max_share):
+    """Keep only as many flags in each stratum as the bounds allow, the worst first.
+
+    Parameters
+    ----------
+    flags : ndarray of shape (n_samples,), dtype=bool
+
+    scores : ndarray of shape (n_samples,)
+        Higher is worse.
+
+    strata : ndarray of shape (n_samples,)
+        The given label of each row, or one value for all of them.
+
+    min_per_class : int
+        Rows of each stratum that stay unflagged.
+
+    max_share : float
+        Largest share of a stratum's rows that may be flagged.
+
+    Returns
+    -------
+    bounded : ndarray of shape (n_samples,), dtype=bool
+        A subset of `flags`.
+    """
+    bounded = np.zeros_like(flags)
+    for stratum in np.unique(strata):
+        members = np.flatnonzero(strata == stratum)
+        # 1e-9: a share such as 0.7 of 10 rows must mean 7 rows, not 6.999...
+        most = int(max_share * len(members) + 1e-9)
+        most = max(min(most, len(members) - min_per_class), 0)
+        bounded[worst_first(scores, members[flags[members]])[:most]] = True
+    return bounded
+
+
+def worst_first(scores, rows):
+    """`rows` by falling score; ties stay in the order of the rows."""
+    return rows[np.argsort(-scores[rows], kind="stable")]

@@ -1,0 +1,76 @@
+"""What all rankers of a linear head share."""
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.utils import check_consistent_length, get_tags
+from sklearn.utils.multiclass import type_of_target
+
+from sklinfluence._sklearn_compat import _check_sample_weight
+from sklinfluence.base import BaseRanker
+from sklinfluence.gradient._inputs import check_embedding
+from sklinfluence.gradient._scores import Queries
+from sklinfluence.heads._ask import ask
+
+
+class HeadRanker(BaseRanker):
+    """A ranker with ``estimator``; fitted, with ``_fitted``, ``head_`` and ``_dtype``.
+    """
+
+    def _set_input_attributes(self, head):
+        for name in ("n_features_in_", "feature_names_in_", "classes_"):
+            self.__dict__.pop(name, None)
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(self.estimator_, name):
+                setattr(self, name, getattr(self.estimator_, name))
+        if head.classes is not None:
+            self.classes_ = head.classes
+
+    def _check_training(self, X, y, sample_weight):
+        name = type(self).__name__
+        if y is None:
+            raise ValueError(
+                f"This {name} estimator requires y to be passed, but the target y is "
+                "None."
+            )
+        check_consistent_length(X, y, sample_weight)
+        kind = type_of_target(y, input_name="y")
+        if kind in ("multilabel-indicator", "multiclass-multioutput"):
+            raise ValueError(
+                f"y is {kind}: {name} takes one label a row. Fit one ranker for each "
+                "output, y[:, k]."
+            )
+        y = np.asarray(y)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(
+                sample_weight, np.empty(len(y)), dtype=float, ensure_non_negative=True
+            )
+        return y, sample_weight
+
+    @property
+    def _n_train(self):
+        return len(self._fitted.residual)
+
+    def _queries(self, X, y):
+        """X and y as queries; without y, of the model's own prediction."""
+        if y is None and hasattr(self, "classes_"):
+            y = ask(self.estimator_, "predict", X)
+        elif y is None and self._fitted.raw.shape[1] > 1:
+            raise ValueError(
+                "Without y, influence is on the prediction itself, and this model "
+                f"predicts {self._fitted.raw.shape[1]} targets. Pass y, shape "
+                "(n_queries, n_targets)."
+            )
+        targets = None if y is None else self.head_.encode(y)
+        embedding = check_embedding(self.head_.embed(X))
+        return Queries.at(self._fitted, embedding, targets), embedding.dtype
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        estimator = LogisticRegression() if self.estimator is None else self.estimator
+        wrapped = get_tags(estimator)
+        tags.input_tags = wrapped.input_tags
+        # What predict and predict_proba are, although the ranker is a transformer.
+        tags.classifier_tags = wrapped.classifier_tags
+        tags.regressor_tags = wrapped.regressor_tags
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

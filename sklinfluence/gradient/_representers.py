@@ -1,0 +1,168 @@
+"""Predictions as sums over the training rows, by representer theorems.
+
+At the optimum of J, the penalty's gradient is minus the sum of the rows' gradients:
+sum_i s_i r_i (x) x_i + lambda w = 0. So w = sum_i alpha_i (x) x_i with
+alpha_i = -s_i r_i / lambda (Yeh et al. 2018), and a raw prediction, less its intercept,
+is sum_i alpha_i x_i^T x. With an l1 part the same condition on the active coefficients,
+lambda_1 sign(w) + lambda_2 w = -sum_i s_i r_i (x) x_i, gives the inner product weights
+lambda_1 |w| / (lambda_1 + lambda_2 |w|) (Tsai et al. 2023, whose kernel for the lasso
+is that of lambda_2 = 0).
+"""
+
+import numpy as np
+from scipy import sparse
+
+from sklinfluence.curvature._design import block_slices
+from sklinfluence.curvature._newton import read_as_is
+from sklinfluence.gradient._removal import apply_block
+from sklinfluence.gradient._scores import _gradient_products, inverse_ratio
+
+KINDS = ("l2", "lje", "l1")
+
+
+def stationary_representers(fitted, kind):
+    """Representer values and the weights of the inner product.
+
+    Parameters
+    ----------
+    fitted : FittedHead
+    kind : {"l2", "l1"}
+
+    Returns
+    -------
+    alpha : ndarray of shape (n_rows, n_outputs)
+    metric : ndarray of shape (n_outputs, n_embedding)
+
+    Raises
+    ------
+    ValueError
+        If the head's penalty is not of this kind.
+    """
+    objective = fitted.objective
+    n_embedding = objective.design.X.shape[1]
+    penalty = objective.penalty[:, :n_embedding]
+    strength = _l1_strength(objective, n_embedding)
+    if kind == "l1":
+        if strength is None:
+            raise ValueError(
+                "kind='l1' decomposes heads with an l1 penalty, and this one has none. "
+                "Use kind='l2' or kind='lje'."
+            )
+        size = np.abs(fitted.theta[:, :n_embedding])
+        return -fitted.coefficients / strength, size / (1.0 + penalty / strength * size)
+    if strength is not None:
+        raise ValueError(
+            "kind='l2' does not decompose a head with an l1 penalty: use kind='l1'."
+        )
+    if np.any(penalty <= 0):
+        raise ValueError(
+            "kind='l2' needs an l2 penalty on every weight: without one the weights "
+            "are not a sum over training rows. Penalise the estimator (a finite C, an "
+            "alpha above 0) or use kind='lje'."
+        )
+    if np.any(penalty != penalty[:, :1]):
+        raise ValueError(
+            "kind='l2' needs one penalty for all weights of an output; this head's "
+            "differ. Use kind='lje'."
+        )
+    return -fitted.coefficients / penalty[:, 0], np.ones_like(penalty)
+
+
+def _l1_strength(objective, n_embedding):
+    whole = getattr(objective, "whole", None)
+    return None if whole is None else float(whole.l1[0, 0])
+
+
+def decomposition_gap(fitted, alpha, metric):
+    """Largest relative miss of the decomposition on a training raw prediction."""
+    X = fitted.objective.design.X
+    n_embedding = X.shape[1]
+    weights = metric * np.asarray(X.T @ alpha).T
+    miss = X @ (weights - fitted.theta[:, :n_embedding]).T
+    scale = np.max(np.abs(X @ fitted.theta[:, :n_embedding].T), initial=1.0)
+    return float(np.max(np.abs(miss), initial=0.0) / scale)
+
+
+def kernel_contributions(fitted, alpha, metric, asked, output):
+    """alpha_i x_i^T M x_j at each query's output, (n_queries, n_train).
+
+    Parameters
+    ----------
+    asked : {ndarray, CSR matrix} of shape (n_queries, n_embedding)
+    output : ndarray of shape (n_queries,)
+    """
+    X = fitted.objective.design.X
+    # One inner product serves all outputs, unless an l1 part gives each its own.
+    if np.all(metric == 1.0):
+        return _dense(asked @ X.T) * alpha.T[output]
+    asked = _dense(asked) * metric[output]
+    return np.asarray(asked @ X.T) * alpha.T[output]
+
+
+def _dense(values):
+    return values.toarray() if sparse.issparse(values) else np.asarray(values)
+
+
+class JacobianExpansion:
+    """RPS-LJE: a Newton step from a point beside the fit, row by row.
+
+    With theta* one gradient-ascent step away from the fit, theta' = theta* - H^-1
+    grad J(theta*) is the sum over rows of theta*/n - H^-1 (s_i r_i (x) x_i +
+    Lambda theta*/n), everything taken at theta* (Sui, Wu and Sanner 2021). Intercepts
+    are part of theta, and the rows' 1 of x.
+
+    Parameters
+    ----------
+    fitted : FittedHead
+    ascent : float
+        Length of the ascent step, on the mean of the objective over the rows' weight.
+    """
+
+    def __init__(self, fitted, ascent):
+        objective = fitted.objective
+        gradient = objective.gradient(fitted.theta, fitted.raw)
+        start = fitted.theta + ascent * gradient / objective.weights.sum()
+        end = read_as_is(objective, start, fitted.solver)
+        fitted.theta, fitted.raw = end.theta, end.raw
+        fitted.residual = objective.residual(end.raw)
+        fitted.operator, fitted.state = end.operator, end.state
+        self.fitted = fitted
+        penalty = objective.penalty_gradient(end.theta)
+        self.shared = end.theta - self._solve(penalty)
+        self.expanded = end.theta - self._solve(objective.gradient(end.theta))
+
+    def _solve(self, gradient):
+        return self.fitted.solve(gradient.reshape(-1, 1)).reshape(gradient.shape)
+
+    def gap(self):
+        """Largest relative miss of the sum over rows on a training raw prediction."""
+        fitted = self.fitted
+        gradients = fitted.objective.design.transpose_dot(fitted.coefficients).T
+        total = self.shared - self._solve(gradients)
+        raw = fitted.objective.raw(self.expanded)
+        miss = fitted.objective.raw(total) - raw
+        scale = np.max(np.abs(raw), initial=1.0)
+        return float(np.max(np.abs(miss), initial=0.0) / scale)
+
+    def contributions(self, design, output):
+        """Each row's part of each query's raw prediction, (n_queries, n_train)."""
+        fitted = self.fitted
+        rows = design.rows(slice(None))
+        n_train = len(fitted.raw)
+        K, q = fitted.theta.shape
+        asked = np.zeros((K, q, len(rows)))
+        asked[output, :, np.arange(len(rows))] = rows
+        solved = fitted.solve(asked.reshape(K * q, -1))
+        shared = np.einsum("jq,jq->j", rows, self.shared[output]) / n_train
+        return shared[:, None] - _gradient_products(fitted, solved)
+
+    def values(self):
+        """alpha_i, a row's part of its own raw predictions over |x_i|^2: (n, K)."""
+        fitted = self.fitted
+        design, coefficients = fitted.objective.design, fitted.coefficients
+        n_rows, K = coefficients.shape
+        own = fitted.objective.raw(self.shared) / n_rows
+        for block in block_slices(n_rows, 2 * fitted.theta.size + K * K):
+            B = fitted.row_blocks(design.rows(block))
+            own[block] -= apply_block(B, coefficients[block])
+        return inverse_ratio(own, design.squared_norms()[:, None])

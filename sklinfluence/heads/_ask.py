@@ -1,0 +1,82 @@
+"""Asking an estimator of any kind, skorch nets included, without importing skorch.
+
+Nets are particular about the type of what they read and change their mode when they
+predict. What they need is registered by ``heads._skorch``, which is imported when the
+first net, or the first of torch's containers, is met.
+"""
+
+from functools import singledispatch
+from importlib import import_module
+
+from sklearn.frozen import FrozenEstimator
+
+
+def register_if_net(thing):
+    """Import the adapters for skorch if ``thing`` comes from skorch or torch.
+
+    Returns
+    -------
+    met : bool
+        Whether it does.
+    """
+    packages = {kind.__module__.partition(".")[0] for kind in type(thing).__mro__}
+    met = bool(packages & {"skorch", "torch"})
+    if met:
+        import_module("sklinfluence.heads._skorch")
+    return met
+
+
+def dispatch(function, thing):
+    """The implementation of a singledispatch function, nets registered if need be."""
+    found = function.dispatch(type(thing))
+    if found is function.dispatch(object) and register_if_net(thing):
+        found = function.dispatch(type(thing))
+    return found
+
+
+@singledispatch
+def ask(estimator, method, X, *args, **kwargs):
+    """What a method of a fitted estimator says about rows.
+
+    Parameters
+    ----------
+    estimator : estimator
+    method : str
+        "predict", "predict_proba", "decision_function" or "score".
+    X : rows
+    """
+    found = dispatch(ask, estimator)
+    if found is not ask.dispatch(object):
+        return found(estimator, method, X, *args, **kwargs)
+    return getattr(estimator, method)(X, *args, **kwargs)
+
+
+@ask.register(FrozenEstimator)
+def _ask_frozen(estimator, method, X, *args, **kwargs):
+    return ask(estimator.estimator, method, X, *args, **kwargs)
+
+
+@singledispatch
+def fit_inputs(estimator, X, y):
+    """X and y as the estimator's ``fit`` reads them."""
+    found = dispatch(fit_inputs, estimator)
+    if found is not fit_inputs.dispatch(object):
+        return found(estimator, X, y)
+    return X, y
+
+
+def sliceable(X):
+    """X in a container whose rows can be counted and taken as scikit-learn does.
+
+    All that scikit-learn knows is returned as it is; a dict of columns of rows and a
+    torch Dataset, which nets take, become skorch's SliceDict and SliceDataset.
+    """
+    kinds = {(kind.__module__.partition(".")[0], kind.__name__) for kind in type(X).__mro__}
+    # A sparse matrix of dictionary keys is a dict too, and has a shape.
+    is_plain_dict = isinstance(X, dict) and not hasattr(X, "shape")
+    if not is_plain_dict and ("torch", "Dataset") not in kinds:
+        return X
+    try:
+        return import_module("sklinfluence.heads._skorch").sliceable(X)
+    except ModuleNotFoundError:  # a dict, and no net to read it
+        return X

@@ -1,0 +1,154 @@
+"""Running a fitted net on rows, in their order, and leaving no trace in it."""
+
+from collections.abc import Mapping
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from scipy import sparse
+from skorch.dataset import get_len
+from skorch.helper import SliceDict
+
+
+@contextmanager
+def untouched(net):
+    """Give back a net's training modes and torch's random state as they were.
+
+    skorch switches to eval mode and does not switch back, and a data loader draws a
+    seed for its workers from the global generator.
+    """
+    modes = [(module, module.training) for module in _all_modules(net)]
+    on_cuda = torch.device(net.device or "cpu").type == "cuda"
+    with torch.random.fork_rng(devices=None if on_cuda else []):
+        try:
+            yield net
+        finally:
+            # Child by child: .train() would set a whole tree to one mode, and parts
+            # of it, frozen batch normalisation say, may be in the other.
+            for module, training in modes:
+                module.training = training
+
+
+def _all_modules(net):
+    for name in net._modules + net._criteria:
+        module = getattr(net, name + "_", None)
+        if isinstance(module, torch.nn.Module):
+            yield from module.modules()
+
+
+def module_dtype(net):
+    """The floating type of the module's parameters; torch's default before them."""
+    module = getattr(net, "module_", net.module)
+    if isinstance(module, torch.nn.Module):
+        for parameter in module.parameters():
+            if parameter.is_floating_point():
+                return parameter.dtype
+    return torch.get_default_dtype()
+
+
+def cast(data, dtype):
+    """Floating arrays and tensors in the given torch type; anything else as it is.
+
+    Lists of rows become arrays; what a Dataset yields is its own business.
+    """
+    if isinstance(data, Mapping):
+        same = {key: cast(value, dtype) for key, value in data.items()}
+        return SliceDict(**same) if isinstance(data, SliceDict) else same
+    if isinstance(data, torch.Tensor):
+        return data.to(dtype) if data.is_floating_point() else data
+    if isinstance(data, list) and data and not hasattr(data[0], "shape"):
+        data = np.asarray(data)
+    if isinstance(data, np.ndarray) or sparse.issparse(data):
+        if data.dtype.kind == "f":
+            # torch names its types as numpy does.
+            return data.astype(str(dtype).removeprefix("torch."), copy=False)
+    return data
+
+
+def iterate(net, X, y=None, *, batch_size=None, dtype=None):
+    """Batches of rows in their order: the net's own loader, minus what reorders it.
+
+    Parameters
+    ----------
+    net : NeuralNet
+    X, y : rows and targets, in any form that the net takes
+    batch_size : int, default=None
+        None: the net's own for predictions.
+    dtype : torch.dtype, default=None
+        What floating inputs are cast to; None for the module's own.
+    """
+    dataset = net.get_dataset(cast(X, dtype or module_dtype(net)), y)
+    kwargs = net.get_params_for("iterator_valid")
+    for name in ("sampler", "batch_sampler"):
+        kwargs.pop(name, None)
+    kwargs["shuffle"] = kwargs["drop_last"] = False
+    kwargs["batch_size"] = batch_size or kwargs.get("batch_size", net.batch_size)
+    if kwargs["batch_size"] == -1:
+        kwargs["batch_size"] = max(1, get_len(dataset))
+    return net.iterator_valid(dataset, **kwargs)
+
+
+def outputs(net, X):
+    """The net's first output for each batch of rows, in eval mode."""
+    with untouched(net):
+        for batch in iterate(net, X):
+            output = net.evaluation_step(batch, training=False)
+            yield output[0] if isinstance(output, tuple) else output
+
+
+@contextmanager
+def listening(layers):
+    """Collect (input, output) of each call of layers, a dict of names to modules."""
+    heard = {name: [] for name in layers}
+
+    def listener(name):
+        def listen(module, args, output):
+            heard[name].append((args[0] if args else None, output))
+
+        return listen
+
+    handles = [
+        layer.register_forward_hook(listener(name)) for name, layer in layers.items()
+    ]
+    try:
+        yield heard
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def layer_inputs(net, X, layer, *, take="input"):
+    """What a layer receives (or gives) for each row, and the net's output.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        Initialised.
+    X : rows, in any form that the net takes
+    layer : str
+        Name of a module in ``net.module_.named_modules()``.
+    take : {"input", "output"}
+
+    Yields
+    ------
+    taken, output : Tensor
+        One batch of each.
+    """
+    with listening({layer: net.module_.get_submodule(layer)}) as heard:
+        for output in outputs(net, X):
+            calls = heard[layer]
+            if len(calls) != 1:
+                raise ValueError(
+                    f"Layer {layer!r} was called {len(calls)} times for one batch: an "
+                    "embedding needs a layer that sees every row once."
+                )
+            received, given = calls.pop()
+            yield (received if take == "input" else given), output
+
+
+def to_array(tensor):
+    """A tensor of rows as a two-dimensional array, in its own floating type."""
+    array = tensor.detach().cpu()
+    if array.dtype in (torch.bfloat16, torch.float16):
+        array = array.float()
+    return array.numpy().reshape(len(array), -1)

@@ -1,0 +1,335 @@
+"""How many of the mislabelled rows are found for how many inspected."""
+
+import numpy as np
+from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
+from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils.validation import check_is_fitted
+
+from sklinfluence._sklearn_compat import (
+    _validate_style_kwargs,
+    check_matplotlib_support,
+)
+
+
+class DetectionCurveDisplay:
+    """Share of mislabelled rows found against share of rows inspected.
+
+    Rows are inspected from the highest score down; rows with the same score are
+    inspected together, so their order in the data does not matter. Make one with
+    :meth:`from_estimator` or :meth:`from_predictions`; all parameters are stored as
+    attributes.
+
+    Read more in the :ref:`User Guide <detection_curve>`.
+
+    Parameters
+    ----------
+    inspected : ndarray of shape (n_points,)
+        Share of all rows inspected, from 0 to 1.
+
+    found : ndarray of shape (n_points,)
+        Share of the mislabelled rows found among them, from 0 to 1.
+
+    prevalence : float
+        Share of all rows that are mislabelled: where the ideal curve reaches 1.
+
+    average_precision : float, default=None
+        Average precision of the scores, shown in the legend. None shows nothing.
+
+    roc_auc : float, default=None
+        Area under the ROC curve of the scores.
+
+    name : str, default=None
+        Name for the legend.
+
+    Attributes
+    ----------
+    line_ : matplotlib Artist
+        The detection curve.
+
+    chance_level_ : matplotlib Artist or None
+        The line of an order by chance, None when it was not drawn.
+
+    ideal_ : matplotlib Artist or None
+        The line of a perfect order, None when it was not drawn.
+
+    ax_ : matplotlib Axes
+        Axes with the curve.
+
+    figure_ : matplotlib Figure
+        Figure that holds the axes.
+
+    See Also
+    --------
+    sklinfluence.datasets.flip_labels : Plant wrong labels whose places are known.
+    sklearn.metrics.PrecisionRecallDisplay : Precision against recall.
+
+    Notes
+    -----
+    The plain area under this curve depends on the prevalence p: it runs from p / 2
+    (every mislabelled row last) to 1 - p / 2 (every one first), never to 1. What
+    `roc_auc` holds is that area on a scale from 0 to 1,
+    ``(area - p / 2) / (1 - p)``, which is the area under the ROC curve; chance is 0.5
+    whatever the prevalence. `average_precision` weighs the top of the list more, as
+    someone who reads it from the top does; chance is p.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklinfluence.inspection import DetectionCurveDisplay
+    >>> display = DetectionCurveDisplay.from_predictions(
+    ...     [True, False, True, False], [0.9, 0.1, 0.4, 0.5]
+    ... )
+    >>> display.inspected
+    array([0.  , 0.25, 0.5 , 0.75, 1.  ])
+    >>> display.found
+    array([0. , 0.5, 0.5, 1. , 1. ])
+    >>> plt.show()
+    """
+
+    def __init__(
+        self,
+        *,
+        inspected,
+        found,
+        prevalence,
+        average_precision=None,
+        roc_auc=None,
+        name=None,
+    ):
+        self.inspected = inspected
+        self.found = found
+        self.prevalence = prevalence
+        self.average_precision = average_precision
+        self.roc_auc = roc_auc
+        self.name = name
+
+    @classmethod
+    def from_estimator(cls, estimator, is_mislabelled, *, name=None, ax=None, **kwargs):
+        """Plot the curve of a fitted filter over the rows it was fitted on.
+
+        For rows it has not seen, give ``estimator.score_samples(X, y)`` to
+        :meth:`from_predictions`.
+
+        Parameters
+        ----------
+        estimator : estimator instance
+            A fitted filter (anything with `scores_`), or a fitted meta-estimator that
+            holds one as `filter_`.
+
+        is_mislabelled : array-like of shape (n_samples,), dtype=bool
+            Which of the rows it was fitted on are mislabelled in truth.
+
+        name : str, default=None
+            Name for the legend. None takes the class of `estimator`.
+
+        ax : matplotlib axes, default=None
+            Axes to draw on. None makes a new figure.
+
+        **kwargs : dict
+            Further keyword arguments of :meth:`plot`.
+
+        Returns
+        -------
+        display : DetectionCurveDisplay
+            The curve, drawn.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> from sklearn.datasets import load_iris
+        >>> from sklinfluence.datasets import flip_labels
+        >>> from sklinfluence.filtering import MislabelFilter
+        >>> from sklinfluence.inspection import DetectionCurveDisplay
+        >>> X, y = load_iris(return_X_y=True)
+        >>> y_noisy, is_flipped = flip_labels(y, 0.1, random_state=0)
+        >>> mislabel_filter = MislabelFilter().fit(X, y_noisy)
+        >>> DetectionCurveDisplay.from_estimator(mislabel_filter, is_flipped)
+        <...>
+        >>> plt.show()
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_estimator")
+        return cls.from_predictions(
+            is_mislabelled,
+            _training_scores(estimator),
+            name=type(estimator).__name__ if name is None else name,
+            ax=ax,
+            **kwargs,
+        )
+
+    @classmethod
+    def from_predictions(cls, is_mislabelled, scores, *, name=None, ax=None, **kwargs):
+        """Plot the curve of scores against the truth.
+
+        Parameters
+        ----------
+        is_mislabelled : array-like of shape (n_samples,), dtype=bool
+            Which rows are mislabelled in truth.
+
+        scores : array-like of shape (n_samples,)
+            Higher = likelier mislabelled.
+
+        name : str, default=None
+            Name for the legend.
+
+        ax : matplotlib axes, default=None
+            Axes to draw on. None makes a new figure.
+
+        **kwargs : dict
+            Further keyword arguments of :meth:`plot`.
+
+        Returns
+        -------
+        display : DetectionCurveDisplay
+            The curve, drawn.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> from sklinfluence.inspection import DetectionCurveDisplay
+        >>> DetectionCurveDisplay.from_predictions([1, 0, 0, 1], [3.0, 1.0, 2.0, 2.5])
+        <...>
+        >>> plt.show()
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_predictions")
+        is_mislabelled = _check_truth(is_mislabelled)
+        check_consistent_length(is_mislabelled, scores)
+        # Every threshold is kept: dropping the collinear ones would thin the points
+        # out unevenly, and a reader may want the value at each.
+        false_rate, found, _ = roc_curve(
+            is_mislabelled, scores, drop_intermediate=False
+        )
+        prevalence = float(np.mean(is_mislabelled))
+        display = cls(
+            inspected=prevalence * found + (1 - prevalence) * false_rate,
+            found=found,
+            prevalence=prevalence,
+            average_precision=float(average_precision_score(is_mislabelled, scores)),
+            roc_auc=float(roc_auc_score(is_mislabelled, scores)),
+            name=name,
+        )
+        return display.plot(ax=ax, **kwargs)
+
+    def plot(
+        self,
+        ax=None,
+        *,
+        name=None,
+        curve_kwargs=None,
+        plot_chance_level=True,
+        chance_level_kw=None,
+        plot_ideal=True,
+        ideal_kw=None,
+    ):
+        """Draw the curve.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, default=None
+            Axes to draw on. None makes a new figure.
+
+        name : str, default=None
+            Name for the legend. None takes `name` as it was stored.
+
+        curve_kwargs : dict, default=None
+            Keyword arguments of matplotlib's `plot` for the curve.
+
+        plot_chance_level : bool, default=True
+            Whether to draw what an order by chance finds. Turn it off for the second
+            and later curves on the same axes.
+
+        chance_level_kw : dict, default=None
+            Keyword arguments of matplotlib's `plot` for that line.
+
+        plot_ideal : bool, default=True
+            Whether to draw what a perfect order finds.
+
+        ideal_kw : dict, default=None
+            Keyword arguments of matplotlib's `plot` for that line.
+
+        Returns
+        -------
+        display : DetectionCurveDisplay
+            This object, with the artists as attributes.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> from sklinfluence.inspection import DetectionCurveDisplay
+        >>> display = DetectionCurveDisplay(
+        ...     inspected=[0.0, 0.2, 1.0], found=[0.0, 0.7, 1.0], prevalence=0.2
+        ... )
+        >>> display.plot(name="a detector", curve_kwargs={"linewidth": 3})
+        <...>
+        >>> plt.show()
+        """
+        check_matplotlib_support(f"{type(self).__name__}.plot")
+        import matplotlib.pyplot as plt
+
+        if ax is None:
+            _, ax = plt.subplots()
+        label = self._label(self.name if name is None else name)
+        curve_style = _validate_style_kwargs(
+            {} if label is None else {"label": label}, curve_kwargs or {}
+        )
+        chance_style = _validate_style_kwargs(
+            {"color": "k", "linestyle": ":", "label": "Chance (AUROC = 0.5)"},
+            chance_level_kw or {},
+        )
+        ideal_style = _validate_style_kwargs(
+            {"color": "k", "linestyle": "--", "label": "Ideal"}, ideal_kw or {}
+        )
+        (self.line_,) = ax.plot(self.inspected, self.found, **curve_style)
+        self.chance_level_ = self.ideal_ = None
+        if plot_chance_level:
+            (self.chance_level_,) = ax.plot([0, 1], [0, 1], **chance_style)
+        if plot_ideal:
+            knee = [0, self.prevalence, 1]
+            (self.ideal_,) = ax.plot(knee, [0, 1, 1], **ideal_style)
+        ax.set(
+            xlabel="Share of rows inspected",
+            ylabel="Share of mislabelled rows found",
+            # A margin, so that a line along the border is seen.
+            xlim=(-0.01, 1.01),
+            ylim=(-0.01, 1.01),
+        )
+        if ax.get_legend_handles_labels()[0]:
+            ax.legend(loc="lower right")
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    def _label(self, name):
+        """Return the legend entry of the curve, None when there is nothing to say."""
+        if self.average_precision is None:
+            return name
+        figure = f"AP = {self.average_precision:.2f}"
+        return figure if name is None else f"{name} ({figure})"
+
+
+def _training_scores(estimator):
+    """Return `scores_` of a fitted filter, or of the filter a meta-estimator holds."""
+    check_is_fitted(estimator)
+    scored = getattr(estimator, "filter_", estimator)
+    if not hasattr(scored, "scores_"):
+        raise TypeError(
+            f"{type(estimator).__name__} has no scores_ of its training rows, and no "
+            "filter_ that has. Pass a fitted filter, the last step of a Pipeline that "
+            "ends in one, or the scores themselves to from_predictions."
+        )
+    return scored.scores_
+
+
+def _check_truth(is_mislabelled):
+    """Return the truth as booleans, both of which must occur."""
+    truth = column_or_1d(is_mislabelled)
+    if not np.all(np.isin(truth, [0, 1])):
+        raise ValueError(
+            "is_mislabelled must say True or False (1 or 0) for every row; it holds "
+            f"{np.unique(truth).tolist()[:5]}."
+        )
+    truth = truth.astype(bool)
+    if truth.all() or not truth.any():
+        raise ValueError(
+            f"is_mislabelled marks {'every' if truth.all() else 'no'} row: without "
+            "both mislabelled and clean rows there is nothing to tell apart."
+        )
+    return truth

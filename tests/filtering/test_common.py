@@ -1,0 +1,83 @@
+"""scikit-learn's own checks, on every estimator and setting."""
+
+import pytest
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+from sklearn.utils.estimator_checks import (
+    check_dataframe_column_names_consistency,
+    check_get_feature_names_out_error,
+    check_global_output_transform_pandas,
+    check_global_set_output_transform_polars,
+    check_inplace_ensure_writeable,
+    check_param_validation,
+    check_set_output_transform,
+    check_set_output_transform_pandas,
+    check_set_output_transform_polars,
+    check_transformer_get_feature_names_out,
+    check_transformer_get_feature_names_out_pandas,
+    parametrize_with_checks,
+)
+
+from sklinfluence.filtering import (
+    FilteredClassifier,
+    FilteredRegressor,
+    MislabelFilter,
+    MislabelSampler,
+)
+from sklinfluence.gradient import InfluenceRanker
+
+scaled_logistic = InfluenceRanker(make_pipeline(StandardScaler(), LogisticRegression()))
+DETECTORS = [
+    MislabelFilter(),
+    MislabelFilter(scaled_logistic, cv=3, random_state=0),
+    MislabelFilter(InfluenceRanker(RidgeClassifier()), score="loo_margin"),
+    MislabelSampler(),
+    MislabelSampler(contamination=0.1, action="relabel"),
+    MislabelSampler(InfluenceRanker(Ridge()), threshold=3.0),
+]
+META_ESTIMATORS = [
+    FilteredClassifier(LogisticRegression()),
+    FilteredClassifier(
+        DecisionTreeClassifier(random_state=0), MislabelSampler(action="relabel")
+    ),
+    FilteredRegressor(Ridge()),
+    FilteredRegressor(KNeighborsRegressor(), MislabelSampler(action="relabel")),
+]
+# Beside the suite, as scikit-learn runs them on itself.
+FOR_ALL = [
+    check_param_validation,
+    check_dataframe_column_names_consistency,
+    check_inplace_ensure_writeable,
+]
+FOR_TRANSFORMERS = [
+    check_set_output_transform,
+    check_set_output_transform_pandas,
+    check_set_output_transform_polars,
+    check_global_output_transform_pandas,
+    check_global_set_output_transform_polars,
+    check_transformer_get_feature_names_out,
+    check_transformer_get_feature_names_out_pandas,
+    check_get_feature_names_out_error,
+]
+
+
+@parametrize_with_checks(DETECTORS + META_ESTIMATORS, xfail_strict=True)
+def test_sklearn_compatible_estimator(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("check", FOR_ALL, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("estimator", DETECTORS + META_ESTIMATORS)
+def test_checks_for_all(estimator, check):
+    check(type(estimator).__name__, estimator)
+
+
+@pytest.mark.parametrize("check", FOR_TRANSFORMERS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize(
+    "estimator", [est for est in DETECTORS if hasattr(est, "transform")]
+)
+def test_checks_for_transformers(estimator, check):
+    check(type(estimator).__name__, estimator)

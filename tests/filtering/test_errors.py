@@ -1,0 +1,117 @@
+"""Bad input: one clear error each."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.naive_bayes import GaussianNB
+
+from sklinfluence.base import BaseRanker
+from sklinfluence.filtering import MislabelFilter, MislabelSampler
+from sklinfluence.gradient import InfluenceRanker
+
+X = np.random.default_rng(0).normal(size=(20, 2))
+y = np.arange(20) % 2
+
+
+class LengthRanker(BaseRanker):
+    """A ranker without leave-one-out predictions: far rows are influential."""
+
+    def fit(self, X, y, sample_weight=None):
+        self.estimator_ = GaussianNB().fit(X, y)
+        self.classes_ = self.estimator_.classes_
+        self.self_influence_ = self.score_samples(X)
+        return self
+
+    def _influence_block(self, X, y):
+        raise NotImplementedError
+
+    def score_samples(self, X, y=None):
+        return np.linalg.norm(X, axis=1)
+
+
+@pytest.mark.parametrize("detector_class", [MislabelFilter, MislabelSampler])
+@pytest.mark.parametrize(
+    ("parameters", "data", "message"),
+    [
+        ({"score": "best"}, {}, "score='best' is not one that InfluenceRanker gives"),
+        (
+            {"threshold": 1.0, "contamination": 0.1},
+            {},
+            "threshold=1.0 and contamination=0.1 both say which rows to flag",
+        ),
+        (
+            {"contamination": 0.6},
+            {},
+            "contamination=0.6 asks for more rows to be flagged than max_share=0.5",
+        ),
+        ({}, {"groups": y}, "groups were given, but cv=None .* GroupKFold"),
+        ({"min_per_class": 0}, {}, "'min_per_class' parameter of Mislabel"),
+        ({"max_share": 0.0}, {}, "'max_share' parameter of Mislabel"),
+        ({"threshold": "median"}, {}, "'threshold' parameter of Mislabel"),
+        ({"ranker": Ridge()}, {}, "'ranker' parameter of Mislabel"),
+        ({}, {"y": None}, "requires y to be passed, but the target y is None"),
+        ({}, {"y": y[:-1]}, r"inconsistent numbers of samples: \[20, 19\]"),
+        ({}, {"y": np.zeros(20, dtype=int)}, "class"),
+        ({}, {"y": np.eye(20)[:, :3]}, "y has 3 columns: multilabel"),
+        ({}, {"y": np.where(y > 0, np.nan, 1.5)}, "Input y contains NaN"),
+        ({}, {"X": np.where(X > 1, np.nan, X)}, "Input X contains NaN"),
+        ({}, {"sample_weight": np.ones(3)}, "sample_weight"),
+        ({"ranker": InfluenceRanker(GaussianNB())}, {}, "GaussianNB"),
+        (
+            {"ranker": LengthRanker(), "score": "self_influence"},
+            {},
+            "LengthRanker has no leave-one-out predictions. Set cv",
+        ),
+    ],
+)
+def test_errors_of_fit(detector_class, parameters, data, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        detector_class(**parameters).fit(**{"X": X, "y": y, **data})
+
+
+def test_regression_has_no_fit_transform():
+    target = X @ [1.0, 2.0]
+    message = (
+        r"FilteredRegressor\(estimator, filter=MislabelFilter\(\)\) as the last step, "
+        "or MislabelSampler in an imblearn.pipeline.Pipeline"
+    )
+    with pytest.raises(ValueError, match=message):
+        MislabelFilter().fit_transform(X, target)
+    assert MislabelFilter().fit(X, target).get_support().shape == (20,)
+
+
+def test_labels_that_training_lacked():
+    detector = MislabelFilter().fit(X, y)
+    with pytest.raises(ValueError, match="7"):
+        detector.score_samples(X[:2], [0, 7])
+
+
+def test_new_rows_are_checked():
+    detector = MislabelFilter().fit(X, y)
+    for bad, message in [
+        (X[:, :1], "X has 1 features, but MislabelFilter is expecting 2"),
+        (X[0], "Reshape your data"),
+        (np.full((1, 2), np.nan), "Input X contains NaN"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            detector.transform(bad)
+        with pytest.raises(ValueError, match=message):
+            detector.score_samples(bad)
+
+
+def test_rankers_without_leave_one_out_work_with_folds_or_a_share():
+    for settings in [{"contamination": 0.2}, {"threshold": 2.0}, {"cv": 4}]:
+        detector = MislabelFilter(LengthRanker(), score="self_influence", **settings)
+        detector.fit(X, y)
+        np.testing.assert_allclose(detector.scores_, np.linalg.norm(X, axis=1))
+    share = MislabelFilter(
+        LengthRanker(), score="self_influence", contamination=0.2
+    ).fit(X, y)
+    farthest = np.argsort(-np.linalg.norm(X, axis=1))[:4]
+    assert set(np.flatnonzero(~share.get_support())) == set(farthest)
+
+
+def test_two_rows_are_enough():
+    detector = MislabelFilter(InfluenceRanker(LogisticRegression()))
+    detector.fit([[0.0], [1.0]], ["a", "b"])
+    assert detector.get_support().all()

@@ -1,0 +1,80 @@
+"""Flag rules and bounds, against hand-made cases and statsmodels."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from statsmodels.stats.multitest import multipletests
+
+from sklinfluence.filtering._thresholds import (
+    bound_flags,
+    flag_disagreement,
+    flag_discoveries,
+    flag_share,
+    log_odds_against,
+    worst_first,
+)
+
+
+def test_disagreement_needs_another_class_and_odds_over_one_tenth():
+    given = np.array([0, 0, 0, 1, 1])
+    predicted = np.array([0, 1, 1, 0, 0])
+    # Odds against: any (same class), 1/20, 1/5, certain, unknown.
+    quality = np.array([0.2, 20 / 21, 5 / 6, 0.0, np.nan])
+    flags = flag_disagreement(given, predicted, log_odds_against(quality))
+    assert_array_equal(flags, [False, False, True, True, False])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_discoveries_are_those_of_benjamini_and_hochberg(seed):
+    rng = np.random.default_rng(seed)
+    p_values = np.concatenate([rng.uniform(size=50), rng.uniform(high=0.005, size=8)])
+    expected = multipletests(p_values, alpha=0.05, method="fdr_bh")[0]
+    assert expected.any()
+    assert_array_equal(flag_discoveries(p_values), expected)
+
+
+def test_unknown_p_values_count_as_no_evidence():
+    p_values = np.array([1e-6, np.nan, 0.5, np.nan])
+    expected = multipletests(np.nan_to_num(p_values, nan=1.0), method="fdr_bh")[0]
+    assert_array_equal(flag_discoveries(p_values), expected)
+
+
+def test_share_flags_the_worst_allowed_rows():
+    scores = np.array([5.0, 4.0, 3.0, 2.0, 1.0])
+    allowed = np.array([True, False, True, True, True])
+    flags = flag_share(scores, 0.4, allowed)
+    assert_array_equal(np.flatnonzero(flags), [0, 2])
+
+
+def test_bounds_keep_the_worst_flags_of_each_stratum():
+    scores = np.array([1.0, 2.0, 3.0, 4.0, 9.0, 8.0])
+    strata = np.array([0, 0, 0, 0, 1, 1])
+    flags = np.ones(6, dtype=bool)
+    half = bound_flags(flags, scores, strata, min_per_class=1, max_share=0.5)
+    assert_array_equal(np.flatnonzero(half), [2, 3, 4])
+    most = bound_flags(flags, scores, strata, min_per_class=1, max_share=1.0)
+    assert_array_equal(np.flatnonzero(most), [1, 2, 3, 4])
+    few = bound_flags(flags, scores, strata, min_per_class=3, max_share=1.0)
+    assert_array_equal(np.flatnonzero(few), [3])
+
+
+def test_bounds_add_no_flags():
+    scores = np.arange(10.0)
+    flags = scores == 4
+    bounded = bound_flags(flags, scores, np.zeros(10), min_per_class=1, max_share=0.9)
+    assert_array_equal(bounded, flags)
+
+
+def test_max_share_is_not_cut_short_by_rounding():
+    # 0.7 * 10 is 7.000000000000001 or 6.999999999999999 in floats, and means 7.
+    for share, n_rows in [(0.7, 10), (0.29, 100), (0.57, 100)]:
+        flags = np.ones(n_rows, dtype=bool)
+        bounded = bound_flags(
+            flags, np.arange(float(n_rows)), np.zeros(n_rows), 1, share
+        )
+        assert bounded.sum() == round(share * n_rows)
+
+
+def test_worst_first_breaks_ties_by_row():
+    scores = np.array([1.0, 3.0, 3.0, 2.0])
+    assert_array_equal(worst_first(scores, np.arange(4)), [1, 2, 3, 0])
