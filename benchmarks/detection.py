@@ -113,7 +113,7 @@ def parse_args():
     parser.add_argument("--rows", type=int, default=None, help="sub-sample to so many")
     parser.add_argument("--kinds", nargs="+", default=["uniform", "class", "instance"])
     parser.add_argument("--rates", nargs="+", type=float, default=None)
-    parser.add_argument("--ablate", action="store_true", help="also noise=uniform, None")
+    parser.add_argument("--ablate", action="store_true", help="noise=uniform, None too")
     args = parser.parse_args()
     everything = BUNDLED + SYNTHETIC
     if DATA.exists():
@@ -341,6 +341,8 @@ def print_set(results, name):
         for method in methods_of(results)
         if not method.endswith("normalized_margin")
     ]
+    ratio = mean_over_sets(results, OURS, "ratio", set=name)
+    parts.append(f"time ratio {ratio:.2f}")
     print(f"AP {name:20s}", " | ".join(parts), flush=True)
 
 
@@ -348,11 +350,20 @@ def print_tables(results):
     kinds = dict.fromkeys(row["noise"] for row in results)
     families = list(dict.fromkeys(kind.split()[0] for kind in kinds))
     columns = ("AP", "AUROC", "recall@k", "F1", "ratio")
-    print("\nMeans over sets; ratio: time over tuned C's (geometric: see per set)")
-    print(f"{'':42s}" + "".join(f"{c:>10s}" for c in columns))
+    print("\nMeans over sets; ratio: time over that of tuned C, total: of summed times")
+    print(f"{'':42s}" + "".join(f"{c:>10s}" for c in (*columns, "total")))
+    tuned = select(results, "cleanlab tuned C, self_confidence")
+    base = sum(row["time"] for row in tuned)
     for method in methods_of(results):
         values = [mean_over_sets(results, method, column) for column in columns]
+        values.append(sum(row["time"] for row in select(results, method)) / base)
         print(f"{method:42s}" + "".join(f"{v:10.3f}" for v in values))
+    print("\nF1 of the flags by noise")
+    print(f"{'':42s}" + "".join(f"{kind:>14s}" for kind in kinds))
+    for method in methods_of(results):
+        if not method.endswith("normalized_margin"):
+            values = [mean_over_sets(results, method, "F1", noise=k) for k in kinds]
+            print(f"{method:42s}" + "".join(f"{v:14.3f}" for v in values))
     print("\nAP by noise")
     wanted = families + list(kinds)
     print(f"{'':42s}" + "".join(f"{kind:>14s}" for kind in wanted))

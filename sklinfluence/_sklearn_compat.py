@@ -2,6 +2,8 @@
 
 from sklearn.base import _fit_context
 from sklearn.ensemble._base import _set_random_states
+from sklearn.metrics._scorer import _BaseScorer
+from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import _safe_indexing
 from sklearn.utils._metadata_requests import _raise_for_params, _routing_enabled
 from sklearn.utils._optional_dependencies import check_matplotlib_support
@@ -27,10 +29,12 @@ except ImportError:  # callbacks came in scikit-learn 1.9, marked experimental
 
 
 __all__ = [
+    "BaseSearchCV",
     "CallbackSupportMixin",
     "HasMethods",
     "Interval",
     "StrOptions",
+    "_BaseScorer",
     "_check_method_params",
     "_check_sample_weight",
     "_estimator_has",

@@ -73,7 +73,21 @@ class BaseRanker(
 
     @abstractmethod
     def fit(self, X, y, sample_weight=None):
-        """Fit or read the model and prepare what queries need."""
+        """Fit or read the model and prepare what queries need.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_train, n_features)
+            Training rows.
+        y : array-like of shape (n_train,)
+            Class labels or real targets.
+        sample_weight : array-like of shape (n_train,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        self : object
+        """
 
     @abstractmethod
     def _influence_block(self, X, y):
@@ -94,7 +108,19 @@ class BaseRanker(
 
     @abstractmethod
     def score_samples(self, X, y=None):
-        """Self-influence that new rows would have under the fitted model."""
+        """Self-influence that new rows would have under the fitted model.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
+            New rows.
+        y : array-like of shape (n_rows,), default=None
+            Their labels or targets; by default the model's own predictions.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_rows,)
+        """
 
     @property
     def ranking_(self):
@@ -178,7 +204,8 @@ class BaseRanker(
         total = 0.0
         for _, values in self._blocks(X, y):
             total = total + values.sum(axis=0, dtype=float)
-        return total / _num_samples(sliceable(X))
+        mean = total / _num_samples(sliceable(X))
+        return mean.astype(values.dtype, copy=False)
 
     def transform(self, X):
         """Influence of every training row on the model's own prediction for X.

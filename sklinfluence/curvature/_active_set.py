@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sklinfluence.curvature._design import Design
+from sklinfluence.curvature._design import Design, block_slices
 from sklinfluence.curvature._hessian import Hessian
 from sklinfluence.curvature._objective import Objective
 
@@ -130,6 +130,19 @@ class ActiveSetHessian(Hessian):
     def has_equal_blocks(self):
         active = self.objective.active
         return super().has_equal_blocks and bool(np.all(active == active[0]))
+
+    @property
+    def diagonal_terms(self):
+        return self.objective.active * super().diagonal_terms
+
+    def trace(self):
+        objective = self.objective
+        curvature = objective.loss.curvature_diagonal(objective.targets, self.raw)
+        curvature = objective.weights[:, None] * curvature
+        squares = np.zeros(objective.shape)
+        for block in block_slices(objective.design.n_rows, 2 * self.n_columns):
+            squares += curvature[block].T @ objective.design.rows(block) ** 2
+        return float(np.sum(objective.active * (squares + self.diagonal_terms)))
 
     def matvec(self, V):
         active = self.objective.active.reshape(-1, 1)

@@ -55,6 +55,10 @@ class Design:
             out[:, -1] = 1.0
         return out
 
+    def take(self, index):
+        """The design of some of the rows."""
+        return Design(self.X[index], self.fit_intercept)
+
     def dot(self, W, index=None):
         """Rows times W: (n_columns, m) to (n_chosen, m)."""
         if index is not None or self._is_in_memory:

@@ -5,10 +5,13 @@ H = sum_i s_i S_i (x) x_i x_i^T + diag(penalty) + proximal I. Parameters run ove
 outputs first, columns second. Neither form ever holds one gradient a row.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.linalg.blas import dsyrk
 
 from sklinfluence.curvature._design import block_slices
+from sklinfluence.curvature._solvers._kronecker import KroneckerFactors
 
 
 class Hessian:
@@ -77,6 +80,30 @@ class Hessian:
             product += design.transpose_dot(bent.reshape(-1, K * m), block)
         out = product.reshape(q, K, m).transpose(1, 0, 2).reshape(K * q, m)
         return out + self.diagonal_terms.reshape(-1, 1) * V
+
+    def kronecker_factors(self):
+        """EK-FAC's approximation of H."""
+        return KroneckerFactors(self)
+
+    def sampled(self, index):
+        """An unbiased estimate of H from some of the rows, the penalty whole."""
+        objective = self.objective
+        n_rows = objective.design.n_rows
+        part = replace(
+            objective,
+            design=objective.design.take(index),
+            targets=objective.targets[index],
+            weights=objective.weights[index] * (n_rows / len(index)),
+        )
+        return type(self)(part, self.raw[index])
+
+    def trace(self):
+        """Sum of the diagonal, in one pass over the rows."""
+        objective = self.objective
+        curvature = objective.loss.curvature_diagonal(objective.targets, self.raw)
+        weights = objective.weights * curvature.sum(axis=1)
+        rows = weights @ objective.design.squared_norms()
+        return float(rows + self.diagonal_terms.sum())
 
     def diagonal_blocks(self):
         """The block of each output, (n_outputs, n_columns, n_columns).

@@ -221,7 +221,7 @@ class FunctionalNet:
         """Selected parameters of a state as one vector, (n_parameters,)."""
         return self.flatten(state)
 
-    def _function(self, state, what="loss"):
+    def row_function(self, state, what="loss"):
         """(selected, X, y) of one row to a number (or its raw prediction)."""
         rest = {f"module.{k}": v for k, v in state.items() if k not in self.names}
 
@@ -255,7 +255,7 @@ class FunctionalNet:
         return raw, {name: state[name] for name in self.names}
 
     @contextmanager
-    def _evaluating(self):
+    def evaluating(self):
         """Evaluation mode for a while; every part returns to the mode it was in."""
         modules = list(self.net.module_.modules())
         if isinstance(self.net.criterion_, nn.Module):
@@ -272,13 +272,13 @@ class FunctionalNet:
     def raw(self, state, rows):
         """Raw outputs of the module, as one batch."""
         swapped = {f"module.{name}": value for name, value in state.items()}
-        with self._evaluating(), torch.no_grad():
+        with self.evaluating(), torch.no_grad():
             return functional_call(self._task, swapped, ("raw", rows.X, rows.y))
 
     def losses(self, state, rows, what="loss"):
         """Each row's loss (``what="prediction"``: minus its prediction): (n_rows,)."""
-        of_row, selected = self._function(state, what)
-        with self._evaluating(), torch.no_grad():
+        of_row, selected = self.row_function(state, what)
+        with self.evaluating(), torch.no_grad():
             values = vmap(of_row, in_dims=(None, 0, 0), randomness="different")(
                 selected, rows.X, rows.y
             )
@@ -286,8 +286,8 @@ class FunctionalNet:
 
     def gradients(self, state, rows, what="loss"):
         """Each row's gradient: (n_rows, n_parameters). Mind the size of that."""
-        of_row, selected = self._function(state, what)
-        with self._evaluating():
+        of_row, selected = self.row_function(state, what)
+        with self.evaluating():
             gradients = vmap(grad(of_row), (None, 0, 0), randomness="different")(
                 selected, rows.X, rows.y
             )
@@ -318,7 +318,7 @@ class FunctionalNet:
         -------
         products : tensor of shape (n_directions, n_parameters)
         """
-        of_row, selected = self._function(state)
+        of_row, selected = self.row_function(state)
         losses = vmap(of_row, in_dims=(None, 0, 0), randomness="different")
 
         def total(selected):
@@ -328,7 +328,7 @@ class FunctionalNet:
             tangent = self.unflatten(direction)
             return jvp(grad(total), (selected,), (tangent,))[1]
 
-        with self._evaluating():
+        with self.evaluating():
             products = vmap(product, randomness="same", chunk_size=_PRODUCTS_AT_ONCE)(V)
         return self.flatten(products).detach()
 
@@ -354,7 +354,7 @@ class FunctionalNet:
         some = rows.take(slice(0, 8))
         state = self.state()
         swapped = {f"module.{name}": value for name, value in state.items()}
-        with self._evaluating(), torch.no_grad():
+        with self.evaluating(), torch.no_grad():
             whole = functional_call(self._task, swapped, ("loss", some.X, some.y))
         losses, weights = self.losses(state, some), self.weights(some)
         total = (weights * losses).sum()

@@ -17,14 +17,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from sklinfluence.curvature._design import block_slices
 from sklinfluence.deep._functional import FunctionalNet
 from sklinfluence.heads._skorch._forward import listening
 
 # Eigenvalues below this share of the largest are rounding: directions of the kernel.
 _KERNEL = 1e-12
-# A convolution's per-row gradients, (rows, outputs, columns), are made this many
-# rows at a time.
-_CONVOLVED_ROWS = 32
 
 
 class NetKroneckerFactors:
@@ -48,7 +46,7 @@ class NetKroneckerFactors:
         self._pass(lambda layer, a, d: layer.add_diagonal(a, d))
         for layer in self.layers:
             layer.set_inverse(penalty)
-        self.rest = self._diagonal_of_the_rest(penalty)
+        self.rest = self._diagonal_of_the_rest(operator, penalty)
 
     def _pass(self, visit):
         """Show every layer its inputs and derivatives, block by block of rows."""
@@ -76,23 +74,18 @@ class NetKroneckerFactors:
                 d = torch.stack([parts[at] for parts in derivatives], dim=1)
                 visit(layer, starts[at].detach(), d.detach())
 
-    def _diagonal_of_the_rest(self, penalty):
+    def _diagonal_of_the_rest(self, operator, penalty):
         """(index, 1 / diagonal) of the parameters in no layer above."""
-        objective = self.objective
+        objective = operator.objective
         covered = np.zeros(objective.n_parameters, dtype=bool)
         for layer in self.layers:
             covered[layer.index] = True
         index = np.flatnonzero(~covered)
         if index.size == 0:
             return index, np.zeros(0)
-        raw = objective.raw()
-        roots = objective.torch_loss.root(raw) * objective.weights.sqrt()[:, None, None]
         diagonal = np.zeros(objective.n_parameters)
-        for block in objective.blocks(len(raw), n_values=2 * objective.n_parameters):
-            rows = objective.rows.take(block)
-            for k in range(raw.shape[1]):
-                gradients = objective.row_gradients(rows, roots[block][:, :, k])
-                diagonal += (gradients**2).sum(dim=0).cpu().double().numpy()
+        for scaled in operator.row_roots():
+            diagonal += (scaled**2).sum(axis=0)
         return index, _inverse(diagonal[index] + penalty[index])
 
     def solve(self, B):
@@ -115,10 +108,13 @@ class _Layer:
     module : nn.Linear or nn.Conv2d
     index : ndarray of shape (O * C,)
         Where its weights, in rows of columns, stand in the parameter vector.
+    n_places : int
+        How often it looks at one row: pixels of its output, 1 for a plain layer.
     """
 
-    def __init__(self, name, module, index):
+    def __init__(self, name, module, index, n_places):
         self.name = name
+        self.n_places = n_places
         self.module = module
         self.index = index
         self.has_bias = module.bias is not None
@@ -128,7 +124,7 @@ class _Layer:
 
     @property
     def values_per_row(self):
-        return 2 * (self.n_outputs + self.n_columns)
+        return 3 * self.n_places * (self.n_outputs + self.n_columns)
 
     def prepare(self, objective):
         kwargs = {"dtype": torch.float64, "device": objective.weights.device}
@@ -172,8 +168,8 @@ class _Layer:
             seen = (d[:, :, 0] ** 2).sum(dim=1)
             self.diagonal += seen.T @ a[:, 0] ** 2
             return
-        for start in range(0, len(a), _CONVOLVED_ROWS):
-            at = slice(start, start + _CONVOLVED_ROWS)
+        # Here a row's gradient is a sum over places, which has to be made.
+        for at in block_slices(len(a), d.shape[1] * len(self.index)):
             gradients = d[at].transpose(2, 3) @ a[at][:, None]
             self.diagonal += (gradients**2).sum(dim=(0, 1))
 
@@ -205,7 +201,7 @@ def _layers(objective):
         if _is_simple(layer) and all(f"{name}.{p}".lstrip(".") in places for p in _own(layer))
     }
     with net.evaluating(), torch.no_grad(), listening(fit) as heard:
-        objective.raw_of_some()
+        objective.raw(objective.rows.take(slice(0, 1)))
     layers = []
     for name, layer in fit.items():
         if len(heard[name]) != 1:
@@ -214,7 +210,8 @@ def _layers(objective):
         if layer.bias is not None:
             bias = places[f"{name}.bias".lstrip(".")]
             weight = np.column_stack([weight, bias])
-        layers.append(_Layer(name, layer, weight.ravel()))
+        n_places = heard[name][0][1].numel() // len(weight)
+        layers.append(_Layer(name, layer, weight.ravel(), n_places))
     return layers
 
 

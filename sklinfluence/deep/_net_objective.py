@@ -7,6 +7,7 @@ blocks of rows and directions: nothing of size n x p is built.
 """
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -108,6 +109,11 @@ class NetObjective:
         return self.net.n_parameters
 
     @property
+    def design(self):
+        """To solvers: biases are parameters like any other, no column apart."""
+        return SimpleNamespace(fit_intercept=False)
+
+    @property
     def dtype(self):
         return self.state[self.net.names[0]].dtype
 
@@ -148,9 +154,14 @@ class NetObjective:
                 parts.append(function(selected))
         return torch.cat(parts)
 
+    def raw_for_backward(self, rows):
+        """Raw predictions with a graph behind them, for plain backpropagation."""
+        function, selected = self._raw_function(rows)
+        return function({n: v.clone().requires_grad_() for n, v in selected.items()})
+
     def row_gradients(self, rows, cotangents):
         """J_i^T c_i of each row, (n, p): a row's gradient where c_i is its residual."""
-        of_row, selected = self.net.row_function(self.state)
+        of_row, selected = self.net.row_function(self.state, "raw")
 
         def along(selected, X, y, cotangent):
             output = of_row(selected, X, y)

@@ -7,6 +7,7 @@ the objective's own type, on its device.
 
 import numpy as np
 import torch
+from scipy.linalg.blas import dsyrk
 
 from sklinfluence.deep._kronecker import NetKroneckerFactors
 
@@ -56,22 +57,38 @@ class NetCurvature:
 
     def dense(self):
         """H as an array of shape (p, p), in Fortran order."""
-        objective, p = self.objective, self.n_columns
+        p = self.n_columns
         H = np.zeros(self.shape, order="F")
         if self.curvature == "hessian":
             H[:] = self.matvec(np.eye(p))
             return (H + H.T) / 2
-        raw = objective.raw()
-        roots = objective.torch_loss.root(raw) * objective.weights.sqrt()[:, None, None]
-        n_outputs = raw.shape[1]
-        for block in objective.blocks(len(raw), n_values=2 * p):
-            rows = objective.rows.take(block)
-            for k in range(n_outputs):
-                scaled = objective.row_gradients(rows, roots[block][:, :, k])
-                scaled = scaled.cpu().double().numpy()
-                H += scaled.T @ scaled
+        for scaled in self.row_roots():
+            # The upper half only, half the work of a product.
+            dsyrk(1.0, scaled.T, beta=1.0, c=H, overwrite_c=1)
+        H += np.triu(H, 1).T
         H[np.diag_indices(p)] += self.diagonal_terms[0]
         return H
+
+    def trace(self):
+        """Sum of the diagonal; for a Hessian estimated, by random signs (Hutchinson)."""
+        if self.curvature == "hessian":
+            signs = np.random.default_rng(0).choice([-1.0, 1.0], (self.n_columns, 64))
+            return float(np.sum(signs * self.matvec(signs)) / 64)
+        total = float(self.diagonal_terms.sum())
+        for scaled in self.row_roots():
+            total += float((scaled**2).sum())
+        return total
+
+    def row_roots(self):
+        """Blocks (b, p) of rows R_i with sum_i R_i^T R_i the Gauss-Newton part."""
+        objective = self.objective
+        raw = objective.raw()
+        roots = objective.torch_loss.root(raw) * objective.weights.sqrt()[:, None, None]
+        for block in objective.blocks(len(raw), n_values=3 * self.n_columns):
+            rows = objective.rows.take(block)
+            for k in range(raw.shape[1]):
+                scaled = objective.row_gradients(rows, roots[block][:, :, k])
+                yield scaled.cpu().double().numpy()
 
     def diagonal_blocks(self):
         """The one block there is: H itself, (1, p, p)."""
@@ -82,6 +99,3 @@ class NetCurvature:
         if self._factors is None:
             self._factors = NetKroneckerFactors(self)
         return self._factors
-
-    # What conjugate gradients are preconditioned with: layers instead of outputs.
-    block_preconditioner = kronecker_factors

@@ -265,7 +265,7 @@ class PathRanker(BaseRanker):
 
     # -- the wrapped model --------------------------------------------------------
 
-    @available_if(_estimator_has("predict"))
+    @available_if(_estimator_has("predict", delegates=("estimator_", "net")))
     def predict(self, X):
         """Predictions of the trained net.
 
@@ -280,7 +280,7 @@ class PathRanker(BaseRanker):
         check_is_fitted(self)
         return self.estimator_.predict(cast(X, real_dtype(self.estimator_)))
 
-    @available_if(_estimator_has("predict_proba"))
+    @available_if(_estimator_has("predict_proba", delegates=("estimator_", "net")))
     def predict_proba(self, X):
         """Class probabilities of the trained net.
 
@@ -295,7 +295,7 @@ class PathRanker(BaseRanker):
         check_is_fitted(self)
         return self.estimator_.predict_proba(cast(X, real_dtype(self.estimator_)))
 
-    @available_if(_estimator_has("score"))
+    @available_if(_estimator_has("score", delegates=("estimator_", "net")))
     def score(self, X, y, sample_weight=None):
         """Score of the trained net's predictions: its own ``score``.
 
@@ -329,7 +329,8 @@ def _margins(function, state, rows):
     raw = function.raw(state, rows)
     raw = raw[0] if isinstance(raw, tuple) else raw
     if raw.ndim == 1 or raw.shape[1] == 1:
-        return to_float64(raw.reshape(-1)) * np.where(to_float64(rows.y) > 0.5, 1.0, -1.0).reshape(-1)
+        sign = np.where(to_float64(rows.y) > 0.5, 1.0, -1.0)
+        return to_float64(raw.reshape(-1)) * sign.reshape(-1)
     if isinstance(function.net.criterion_, torch.nn.NLLLoss) and is_classifier(
         function.net
     ):

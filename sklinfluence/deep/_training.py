@@ -69,7 +69,9 @@ def train(net, X, y, *, every, random_state=None, order_state=None):
     """
     net = clone(net)
     recorder = _own_recorder(net)
-    added = [] if recorder else [("sklinfluence_recorder", CheckpointRecorder(every=every))]
+    added = []
+    if recorder is None:
+        added = [("sklinfluence_recorder", CheckpointRecorder(every=every))]
     seed = as_seed(random_state)
     order = seed if order_state is None else as_seed(order_state)
     if order is not None:
@@ -184,9 +186,13 @@ def sliceable(X, y):
     """Inputs of any kind that skorch takes as something with numbered rows."""
     if is_dataset(X):
         data, targets = data_from_dataset(X)
-        return sliceable(data, to_numpy(targets) if y is None and targets is not None else y)
-    if isinstance(X, dict) and not isinstance(X, SliceDict):
+        if y is None and targets is not None:
+            y = to_numpy(targets)
+        return sliceable(data, y)
+    # (scipy's dictionary of keys is a dict too.)
+    if isinstance(X, dict) and not isinstance(X, SliceDict) and not sparse.issparse(X):
         return SliceDict(**{key: to_numpy(value) for key, value in X.items()}), y
-    if torch.is_tensor(X):
-        X = to_numpy(X)
-    return X, to_numpy(y) if torch.is_tensor(y) else y
+    X = to_numpy(X) if torch.is_tensor(X) else X
+    if torch.is_tensor(y):
+        y = to_numpy(y)
+    return X, y if y is None or isinstance(y, dict) else np.asarray(y)

@@ -5,7 +5,7 @@ would cost too much. Both are one Newton step for the objective without the row.
 """
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cholesky, solve_triangular
 from scipy.special import softmax
 
 from sklinfluence.curvature._design import block_slices
@@ -89,12 +89,13 @@ def loo_raw_by_output(objective, raw):
 def _output_blocks(objective, raw):
     """x_i' H_kk^-1 x_i of every row and output, (n, K)."""
     design, out = objective.design, np.empty_like(raw)
-    inverses = [
-        cho_solve(cho_factor(block), np.eye(len(block)))
+    factors = [
+        cholesky(block, lower=True, overwrite_a=True, check_finite=False)
         for block in objective.hessian(raw).diagonal_blocks()
     ]
     for at in block_slices(design.n_rows, 2 * design.n_columns):
-        rows = design.rows(at)
-        for k, inverse in enumerate(inverses):
-            out[at, k] = np.einsum("ij,ij->i", rows @ inverse, rows)
+        rows = design.rows(at).T
+        for k, factor in enumerate(factors):
+            solved = solve_triangular(factor, rows, lower=True, check_finite=False)
+            out[at, k] = np.einsum("ji,ji->i", solved, solved)
     return out

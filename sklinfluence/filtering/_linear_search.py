@@ -77,10 +77,10 @@ def ridge_start(smoother, targets):
     curvature : float
         Mean of p (1 - p).
     """
-    weight, lowest = smoother.sample_weight, np.inf
+    weight, lowest, temperature = smoother.sample_weight, np.inf, 1.0
     path = smoother.loo_path(targets, RIDGE_PENALTIES)
-    for penalty, loo in zip(RIDGE_PENALTIES, path):
-        temperature = fit_pool([loo], targets, weight)[0]
+    for penalty, loo in zip(RIDGE_PENALTIES, path, strict=True):
+        temperature = fit_pool([loo], targets, weight, start=[temperature])[0]
         log_proba = log_softmax(temperature * loo, axis=1)
         risk = _mean_loss(log_proba, targets, weight)
         if risk < lowest:

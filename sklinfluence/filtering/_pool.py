@@ -25,8 +25,8 @@ def pool_log_proba(log_probas, weights):
     -------
     log_proba : ndarray of shape (n, K)
     """
-    pooled = sum(a * log_proba for a, log_proba in zip(weights, log_probas))
-    return log_softmax(pooled, axis=1)
+    pairs = zip(weights, log_probas, strict=True)
+    return log_softmax(sum(a * log_proba for a, log_proba in pairs), axis=1)
 
 
 def fit_pool(log_probas, targets, sample_weight, start=None, max_iter=50, tol=1e-9):

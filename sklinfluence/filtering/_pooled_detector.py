@@ -5,7 +5,7 @@ from sklearn.utils import check_random_state
 
 from sklinfluence.filtering._em import fit_em, flag_rows, suggest_codes
 from sklinfluence.filtering._linear_search import tune_linear_surrogate
-from sklinfluence.filtering._noise_model import LOG_TINY, log_odds_wrong
+from sklinfluence.filtering._noise_model import LOG_TINY
 from sklinfluence.filtering._rbf_ridge import RBFRidge
 from sklinfluence.filtering._representation import Representation
 
@@ -36,7 +36,7 @@ class PooledDetector:
     predicted_codes_ : ndarray of shape (n,)
         The likeliest class without looking at the label.
     suggested_codes_ : ndarray of shape (n,)
-        The likeliest class, the label known too.
+        The given label, or the likeliest other class where the row is flagged.
     is_flagged_ : ndarray of shape (n,), bool
         The default rule: another class is predicted and the odds are not tiny.
     C_ : float
@@ -135,7 +135,7 @@ class PooledDetector:
         self.loo_proba_ = self._outer_proba(result.loo_log_proba)
         self.label_quality_ = self.loo_proba_[rows, codes]
         self.predicted_codes_ = self.loo_proba_.argmax(axis=1)
-        self.suggested_codes_ = self.present_[suggest_codes(result, inner)]
-        self.is_flagged_ = ~known | flag_rows(
-            result.loo_log_proba, inner, self.scores_
-        )
+        flagged = flag_rows(result.loo_log_proba, inner, self.scores_)
+        self.is_flagged_ = ~known | flagged
+        suggested = self.present_[suggest_codes(result, inner, flagged)]
+        self.suggested_codes_ = np.where(known, suggested, self.predicted_codes_)

@@ -43,10 +43,9 @@ class Representation:
             self.scale_ = np.sqrt(max(norms.mean() / min(X.shape), 1e-300))
             scaled = X / self.scale_
         else:
-            self.scaler_ = StandardScaler().fit(
-                np.asarray(X, dtype=np.float64), sample_weight
-            )
-            scaled = self.scaler_.transform(np.asarray(X, dtype=np.float64))
+            X = np.asarray(X, dtype=np.float64)
+            self.scaler_ = StandardScaler().fit(X, sample_weight=sample_weight)
+            scaled = self.scaler_.transform(X)
         if X.shape[1] > min(MAX_COLUMNS, used.sum()):
             self.axes_ = _principal_axes(scaled[used], self.random_state)
         return self._rotate(scaled)

@@ -4,7 +4,12 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sklinfluence.curvature._design import block_slices
+from sklinfluence.gradient._groups import group_changes
 from sklinfluence.gradient._scores import parameter_change
+
+# A curved loss's Newton step that, taken this many times, would not leave the active
+# set is trusted not to leave it.
+_CAUTION = 3.0
 
 
 class ActiveSetMixin:
@@ -43,6 +48,25 @@ def changes_of_active_set(fitted, coefficients):
         index = np.arange(n_rows)[block]
         known = np.nan_to_num(coefficients)
         changes = parameter_change(fitted, known, index)
-        broken = fitted.objective.breaks(fitted.theta, fitted.raw, changes, index)
+        broken = _breaks(fitted, changes, index)
         parts.append(broken | np.isnan(coefficients[block]).any(axis=1))
     return np.concatenate(parts)
+
+
+def _breaks(fitted, changes, index):
+    """By the Newton step where it is exact or far from the set's edge, else a refit."""
+
+    def breaks(changes, index):
+        return fitted.objective.breaks(fitted.theta, fitted.raw, changes, index)
+
+    broken = breaks(changes, index)
+    if fitted.objective.loss.is_quadratic:
+        return broken
+    doubtful = np.flatnonzero(broken | breaks(_CAUTION * changes, index))
+    if doubtful.size:
+        rows = index[doubtful]
+        exact = group_changes(fitted, [np.array([row]) for row in rows], "exact")
+        # The optimum on the set, if it breaks nothing, is the optimum.
+        broken[doubtful] = breaks(np.nan_to_num(exact), rows)
+        broken[doubtful] |= np.isnan(exact).any(axis=(1, 2))
+    return broken

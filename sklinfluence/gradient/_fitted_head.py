@@ -8,10 +8,11 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sklinfluence.curvature._active_set import ActiveSetObjective, WholeDesign
 from sklinfluence.curvature._design import Design
-from sklinfluence.curvature._newton import minimize, read_as_is
+from sklinfluence.curvature._newton import read_as_is
 from sklinfluence.curvature._objective import Objective
 from sklinfluence.curvature._solvers import SingularHessianError, resolve_solver
 from sklinfluence.curvature._solvers._auto import solver_name
+from sklinfluence.gradient._cached import Cache
 from sklinfluence.heads._l1 import on_active_columns
 
 # Training gradients on which a factor's residual is measured (a factor serves every
@@ -108,7 +109,9 @@ def outer_rows(rows, n_outputs):
     return B.reshape(n_outputs * q, b * n_outputs)
 
 
-def fit_head(head, embedding, *, solver="auto", damping=0.0, refit_head=True):
+def fit_head(
+    head, embedding, *, solver="auto", damping=0.0, refit_head=True, memory=None
+):
     """Polish a copy of the head and factor its Hessian.
 
     Parameters
@@ -120,19 +123,30 @@ def fit_head(head, embedding, *, solver="auto", damping=0.0, refit_head=True):
         Of the mean Hessian.
     refit_head : bool
         Whether to take the head to its optimum, or read it as it is.
+    memory : str, object with the joblib.Memory interface or None
+        Where the optimum and the factor are kept for the next fit that needs them.
 
     Returns
     -------
     fitted : FittedHead
     """
     objective, theta = training_objective(head, embedding)
-    solver = resolve_solver(solver, theta.shape, is_block_diagonal=head.loss.separable)
-    end = _settle(objective, theta, solver, damping, refit_head)
+    solver = resolve_solver(
+        solver,
+        theta.shape,
+        is_block_diagonal=head.loss.separable,
+        has_equal_blocks=objective.hessian(None).has_equal_blocks,
+    )
+    # Approximate inverses name the solver that finds the optimum for them.
+    polisher, cache = getattr(solver, "polisher", solver), Cache(memory)
+    end = _settle(objective, theta, polisher, damping, refit_head, cache)
     operator, state = end.operator, end.state
     if damping and not operator.objective.proximal:
         objective = objective.damped(damping, end.theta)
         operator = objective.hessian(end.raw)
-        state = solver.init(operator)
+        state = cache.init(solver, operator)
+    elif polisher is not solver:
+        state = cache.init(solver, operator)
     objective = operator.objective
     if refit_head:
         _warn_about_gap(end, head)
@@ -164,13 +178,13 @@ def training_objective(head, embedding):
     return objective, theta
 
 
-def _settle(objective, theta, solver, damping, refit_head):
+def _settle(objective, theta, solver, damping, refit_head, cache):
     """The head at its optimum, or where it stands."""
     damped = objective.damped(damping, theta)
     if not refit_head:
         return read_as_is(damped, theta, solver)
     try:
-        return minimize(objective, theta, solver)
+        return cache.minimize(objective, theta, solver)
     except SingularHessianError:
         # Without damping there is nothing to go on with; with it there is, from the
         # parameters that the estimator found.
@@ -195,6 +209,7 @@ def describe_solver(fitted, damping):
         "n_parameters": K * fitted.theta.shape[1],
         "damping": damping,
         "damping_in_force": objective.proximal,
+        "rows": getattr(fitted.state, "rows_from", "the solver"),
         **info,
     }
     if hasattr(fitted.state, "eigenvalue_range"):

@@ -94,7 +94,7 @@ def refuse_emptied(indices, head):
     if head.classes is None:
         codes, names = np.zeros(len(weighted), dtype=int), None
     else:
-        codes, names = class_codes(head.targets), head.classes
+        codes, names = class_codes(head.targets), head.classes.tolist()
     n_classes = 1 if names is None else len(names)
     have = np.bincount(codes[weighted], minlength=n_classes)
     for number, group in enumerate(indices):

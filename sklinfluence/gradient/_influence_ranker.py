@@ -269,7 +269,7 @@ class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
         removal = refined = None
         if fitted.has_factor or self.method == "newton" or self.normalize == "loss":
             removal, refined = self._leave_each_out_of(fitted, tracker.each)
-        scale = train_scale(fitted, removal, self.method, self.normalize)
+        scale = train_scale(fitted, removal, refined, self.method, self.normalize)
         # Nothing is set before all is done: an interrupted fit leaves no half of one.
         self.estimator_, self._fitted = estimator, fitted
         self.solver_info_ = solver_info

@@ -34,7 +34,7 @@ def own_influence(fitted, removal, method):
     return loss.loss(targets, removal.raw) - loss.loss(targets, fitted.raw)
 
 
-def train_scale(fitted, removal, method, normalize):
+def train_scale(fitted, removal, refined, method, normalize):
     """Factor of every training row's column, (n_train,); None for no normalisation.
 
     Parameters
@@ -42,6 +42,8 @@ def train_scale(fitted, removal, method, normalize):
     fitted : FittedHead
     removal : Removal
         Used by ``method="newton"`` and ``normalize="loss"``; else None will do.
+    refined : Refined
+        Used by ``method="newton"``; else None will do.
     method : {"influence", "newton", "grad_dot"}
     normalize : {None, "theta", "loss", "gradient", "cosine"}
     """
@@ -52,7 +54,10 @@ def train_scale(fitted, removal, method, normalize):
         return inverse_ratio(1.0, np.sqrt(np.maximum(own, 0.0)))
     if normalize == "theta" and method != "grad_dot":
         coefficients = moving_coefficients(fitted, removal, method)
-        return inverse_ratio(1.0, change_lengths(fitted, coefficients))
+        lengths = change_lengths(fitted, coefficients)
+        if method == "newton" and refined.index.size:
+            lengths[refined.index] = np.linalg.norm(refined.change, axis=(1, 2))
+        return inverse_ratio(1.0, lengths)
     gradients = gradient_lengths(fitted.objective.design, fitted.coefficients)
     return inverse_ratio(1.0, gradients)
 

@@ -15,6 +15,11 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from sklinfluence._progress import untracked
 from sklinfluence.curvature._design import block_slices
+from sklinfluence.curvature._row_blocks import (
+    KroneckerBlocks,
+    row_curvature,
+    solve_removed,
+)
 
 # Below this, what is left of a row's curvature once it is taken out of H is rounding.
 _LEVERAGE_ONE = 1e-9
@@ -76,7 +81,10 @@ def remove_each(fitted, n_jobs=None, each=untracked):
     removal : Removal
     """
     n_rows, K = fitted.residual.shape
-    blocks = block_slices(n_rows, 2 * fitted.theta.size + 4 * K * K)
+    values_per_row = 2 * fitted.theta.size + 4 * K * K
+    blocks = block_slices(
+        n_rows, getattr(fitted.state, "values_per_row", values_per_row)
+    )
     parts = Parallel(n_jobs=n_jobs, prefer="threads")(
         delayed(_remove_block)(fitted, block)
         for block in each("leave each row out", blocks)
@@ -92,8 +100,9 @@ def _remove_block(fitted, block):
     weights, residual = objective.weights[block], fitted.residual[block]
     asked = fitted.query_residual[block]
     B = fitted.row_blocks(rows)
-    S = objective.loss.curvature(objective.targets[block], fitted.raw[block])
-    curvature = S * weights.reshape(-1, *[1] * (S.ndim - 1))
+    curvature = row_curvature(
+        objective.loss, objective.targets[block], fitted.raw[block], weights, B
+    )
     left = removed_residual(-curvature, B, residual)
     change = apply_block(B, left) * weights[:, None]
     return (
@@ -109,6 +118,8 @@ def _remove_block(fitted, block):
 
 def apply_block(blocks, vectors):
     """Each row's block times its vector; diagonal blocks are stored as (n, K)."""
+    if isinstance(blocks, KroneckerBlocks):
+        return blocks.apply(vectors)
     if blocks.ndim == 2:
         return blocks * vectors
     return np.einsum("ikm,im->ik", blocks, vectors)
@@ -116,6 +127,8 @@ def apply_block(blocks, vectors):
 
 def trace_of_product(curvature, B):
     """tr(S_i B_i) of each row, both symmetric."""
+    if isinstance(B, KroneckerBlocks):
+        return curvature.trace_with(B)
     return np.sum(curvature * B, axis=tuple(range(1, B.ndim)))
 
 
@@ -124,12 +137,14 @@ def removed_residual(curvature, B, residual):
 
     Parameters
     ----------
-    curvature : ndarray of shape (n, K) or (n, K, K)
+    curvature : ndarray of shape (n, K) or (n, K, K), or RowCurvature
         Weighted curvature of what is added: negative to take the row out, positive
         to put it in.
-    B : ndarray of the same shape
+    B : ndarray of the same shape, or KroneckerBlocks
     residual : ndarray of shape (n, K)
     """
+    if isinstance(B, KroneckerBlocks):
+        return solve_removed(curvature, B, residual, _LEVERAGE_ONE)
     if B.ndim == 2:
         kept = 1.0 + curvature * B
         kept[kept < _LEVERAGE_ONE] = np.nan
@@ -146,6 +161,8 @@ def removed_residual(curvature, B, residual):
 
 
 def _largest_leverage(curvature, B):
+    if isinstance(B, KroneckerBlocks):
+        return trace_of_product(curvature, B)
     if B.ndim == 2:
         return np.max(curvature * B, axis=1)
     largest = trace_of_product(curvature, B)
@@ -157,6 +174,9 @@ def _largest_leverage(curvature, B):
 
 
 def _spread(B):
+    if isinstance(B, KroneckerBlocks):
+        # A difference of two outputs has squared length 2.
+        return 2.0 * np.max(B.values, axis=1)
     if B.ndim == 2:
         return np.max(B, axis=1)
     diagonal = np.einsum("ikk->ik", B)

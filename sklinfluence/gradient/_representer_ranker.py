@@ -22,6 +22,7 @@ from sklinfluence.gradient._removal import apply_block
 from sklinfluence.gradient._representers import (
     KINDS,
     JacobianExpansion,
+    check_penalty,
     decomposition_gap,
     kernel_contributions,
     stationary_representers,
@@ -122,7 +123,7 @@ class RepresenterRanker(HeadRanker):
     >>> from sklearn.linear_model import LogisticRegression
     >>> from sklinfluence.gradient import RepresenterRanker
     >>> X, y = load_iris(return_X_y=True)
-    >>> model = LogisticRegression(tol=1e-10, max_iter=10_000)
+    >>> model = LogisticRegression(solver="newton-cholesky", tol=1e-10)
     >>> ranker = RepresenterRanker(model).fit(X, y)
     >>> terms = ranker.contributions(X[:2])
     >>> terms.shape
@@ -195,6 +196,7 @@ class RepresenterRanker(HeadRanker):
             _set_random_states(estimator, self.random_state)
         estimator = fit_weighted(estimator, X, y, sample_weight)
         head = linear_head(estimator, y, sample_weight)
+        check_penalty(head, self.kind)
         embedding = check_embedding(head.embed(X))
         fitted = fit_head(
             head, embedding, solver=self.solver, refit_head=self.refit_head

@@ -20,37 +20,17 @@ from sklinfluence.gradient._scores import _gradient_products, inverse_ratio
 KINDS = ("l2", "lje", "l1")
 
 
-def stationary_representers(fitted, kind):
-    """Representer values and the weights of the inner product.
-
-    Parameters
-    ----------
-    fitted : FittedHead
-    kind : {"l2", "l1"}
-
-    Returns
-    -------
-    alpha : ndarray of shape (n_rows, n_outputs)
-    metric : ndarray of shape (n_outputs, n_embedding)
-
-    Raises
-    ------
-    ValueError
-        If the head's penalty is not of this kind.
-    """
-    objective = fitted.objective
-    n_embedding = objective.design.X.shape[1]
-    penalty = objective.penalty[:, :n_embedding]
-    strength = _l1_strength(objective, n_embedding)
-    if kind == "l1":
-        if strength is None:
-            raise ValueError(
-                "kind='l1' decomposes heads with an l1 penalty, and this one has none. "
-                "Use kind='l2' or kind='lje'."
-            )
-        size = np.abs(fitted.theta[:, :n_embedding])
-        return -fitted.coefficients / strength, size / (1.0 + penalty / strength * size)
-    if strength is not None:
+def check_penalty(head, kind):
+    """A ValueError where a head has not the penalty that its decomposition needs."""
+    penalty = head.penalty[:, : head.coef.shape[1]]
+    if kind == "l1" and head.l1 is None:
+        raise ValueError(
+            "kind='l1' decomposes heads with an l1 penalty, and this one has none. "
+            "Use kind='l2' or kind='lje'."
+        )
+    if kind != "l2":
+        return
+    if head.l1 is not None:
         raise ValueError(
             "kind='l2' does not decompose a head with an l1 penalty: use kind='l1'."
         )
@@ -65,12 +45,31 @@ def stationary_representers(fitted, kind):
             "kind='l2' needs one penalty for all weights of an output; this head's "
             "differ. Use kind='lje'."
         )
-    return -fitted.coefficients / penalty[:, 0], np.ones_like(penalty)
 
 
-def _l1_strength(objective, n_embedding):
-    whole = getattr(objective, "whole", None)
-    return None if whole is None else float(whole.l1[0, 0])
+def stationary_representers(fitted, kind):
+    """Representer values and the weights of the inner product.
+
+    Parameters
+    ----------
+    fitted : FittedHead
+    kind : {"l2", "l1"}
+
+    Returns
+    -------
+    alpha : ndarray of shape (n_rows, n_outputs)
+    metric : ndarray of shape (n_outputs, n_embedding)
+    """
+    objective = fitted.objective
+    n_embedding = objective.design.X.shape[1]
+    penalty = objective.penalty[:, :n_embedding]
+    if kind == "l2":
+        return -fitted.coefficients / penalty[:, 0], np.ones_like(penalty)
+    # The l1 strength is one for all weights of an output.
+    strength = objective.whole.l1[:, :1]
+    size = np.abs(fitted.theta[:, :n_embedding])
+    alpha = -fitted.coefficients / strength[:, 0]
+    return alpha, size / (1.0 + penalty / strength * size)
 
 
 def decomposition_gap(fitted, alpha, metric):

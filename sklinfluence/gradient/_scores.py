@@ -11,6 +11,7 @@ import numpy as np
 
 from sklinfluence.curvature._design import Design, block_slices
 from sklinfluence.curvature._losses import PredictionDrop
+from sklinfluence.curvature._row_blocks import row_curvature
 from sklinfluence.gradient._fitted_head import gradient_rows, outer_rows
 from sklinfluence.gradient._removal import apply_block, removed_residual
 
@@ -224,7 +225,8 @@ def gradient_lengths(design, coefficients):
 def query_curvature(fitted, queries):
     """B and the unweighted curvature of queries."""
     B = fitted.row_blocks(queries.design.rows(slice(None)))
-    return B, queries.loss.curvature(queries.targets, queries.raw)
+    weights = np.ones(len(queries.raw))
+    return B, row_curvature(queries.loss, queries.targets, queries.raw, weights, B)
 
 
 def added_row(fitted, queries):

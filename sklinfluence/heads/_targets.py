@@ -37,7 +37,7 @@ def class_coder(classes, *, one_column, negative=0.0):
     if len(classes) < 2:
         raise ValueError(
             "The linear head of a classifier needs at least two classes; the model "
-            f"was fitted on {_shown(classes)} alone."
+            f"was fitted on one class, {_shown(classes)}."
         )
     codes = np.where(np.eye(len(classes), dtype=bool), 1.0, negative)
     if one_column and len(classes) == 2:

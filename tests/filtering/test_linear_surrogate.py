@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 from sklearn.datasets import load_iris, load_wine
-from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
+from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import scale
 
 from sklinfluence.curvature._design import Design
@@ -45,7 +45,7 @@ def test_predictions_are_scikit_learns(n_classes):
     surrogate, C = tune_linear_surrogate(X, targets, np.ones(len(X)))
     _, model = surrogate.refit(targets)
     reference = LogisticRegression(C=C, tol=1e-8, max_iter=10000).fit(X, y)
-    # L-BFGS stops at a gradient of 1e-5 a row.
+    # L-BFGS stops at a relative change of 1e-8 of the objective.
     np.testing.assert_allclose(
         model.predict_log_proba(X), reference.predict_log_proba(X), atol=0.02
     )
@@ -87,29 +87,6 @@ def test_output_by_output_follows_refits_too(monkeypatch):
     assert np.corrcoef(given, exact)[0, 1] > 0.99
 
 
-def test_output_by_output_is_exact_where_all_classes_are_alike():
-    # At theta = 0 every p is 1/K and H = S (x) (X'X K-scaled): only the intercepts
-    # and a vanishing penalty are left, so both routes must agree.
-    rng = np.random.default_rng(0)
-    X, targets = rng.standard_normal((40, 3)), np.eye(4)[rng.integers(4, size=40)]
-    surrogate = plain_surrogate(X, 4, C=1e9)
-    objective = Objective(
-        surrogate.objective.design,
-        SoftmaxLoss(),
-        targets,
-        np.ones(40),
-        surrogate.objective.penalty,
-    )
-    raw = np.zeros((40, 4))
-    found, leverage = _linear_surrogate.loo_raw_by_output(objective, raw)
-    rows = np.column_stack([X, np.ones(40)])
-    h = np.einsum("ij,ij->i", rows @ np.linalg.inv(rows.T @ rows), rows)
-    # S = (I - 11'/K)/K, B = K h (I - 11'/K): the step is K h r / (1 - h).
-    exact = 4 * (h / (1 - h))[:, None] * (0.25 - targets)
-    np.testing.assert_allclose(found, exact, rtol=1e-6, atol=1e-8)
-    assert leverage == pytest.approx(3 * h.mean(), rel=1e-6)
-
-
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_soft_targets_are_fitted_like_weighted_copies(n_classes):
     # The cross-entropy to a distribution is that of K copies with its weights.
@@ -125,23 +102,6 @@ def test_soft_targets_are_fitted_like_weighted_copies(n_classes):
     np.testing.assert_allclose(
         model.predict_log_proba(X), reference.predict_log_proba(X), atol=0.02
     )
-
-
-@pytest.mark.parametrize("loader", [load_iris, load_wine])
-def test_search_lands_where_cross_validation_lands(loader):
-    X, y, targets = noisy(loader)
-    _, C = tune_linear_surrogate(X, targets, np.ones(len(X)))
-    grid = np.logspace(-4, 3, 8)
-    search = LogisticRegressionCV(
-        Cs=grid,
-        cv=10,
-        scoring="neg_log_loss",
-        max_iter=5000,
-        l1_ratios=(0,),
-        use_legacy_attributes=False,
-    ).fit(X, y)
-    # Neighbouring decades differ by less than the folds' noise.
-    assert abs(np.log10(C) - np.log10(search.C_)) <= 1.0 + 1e-9
 
 
 def test_weight_zero_is_absence():
@@ -171,7 +131,8 @@ def test_constant_columns_do_nothing():
 
 def test_class_log_proba_is_normalised_for_every_head():
     rng = np.random.default_rng(0)
-    for loss, n_outputs in [(LogisticLoss(), 1), (LogisticLoss(), 3), (SoftmaxLoss(), 3)]:
+    logistic = LogisticLoss()
+    for loss, n_outputs in [(logistic, 1), (logistic, 3), (SoftmaxLoss(), 3)]:
         raw = 5 * rng.standard_normal((6, n_outputs))
         log_proba = _linear_surrogate.class_log_proba(loss, raw)
         np.testing.assert_allclose(np.exp(log_proba).sum(axis=1), 1.0, rtol=1e-10)

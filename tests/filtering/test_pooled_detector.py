@@ -26,11 +26,13 @@ def test_finds_class_dependent_flips_that_a_loss_does_not():
     codes, is_flipped = flip_labels(y, 0.3, kind="class", random_state=0)
     found = detect(X, codes, 10)
     precision = average_precision_score(is_flipped, found.scores_)
-    plain = average_precision_score(is_flipped, detect(X, codes, 10, noise=None).scores_)
+    no_model = detect(X, codes, 10, noise=None)
+    plain = average_precision_score(is_flipped, no_model.scores_)
     assert precision > 0.9
     assert precision > plain
-    assert found.is_flagged_[is_flipped].mean() > 0.6
-    assert (found.suggested_codes_ == y)[is_flipped].mean() > 0.8
+    found_flips = found.is_flagged_ & is_flipped
+    assert found_flips.sum() > 0.6 * is_flipped.sum()
+    assert (found.suggested_codes_ == y)[found_flips].mean() > 0.9
 
 
 def test_finds_flips_where_no_line_separates():
@@ -53,7 +55,7 @@ def test_row_order_does_not_matter(iris):
     X, codes, _ = iris
     order = np.random.default_rng(0).permutation(len(X))
     found, moved = detect(X, codes, 3), detect(X[order], codes[order], 3)
-    # Fits that round differently stop a little apart (L-BFGS: 1e-5 a row).
+    # Fits that round differently stop a little apart.
     np.testing.assert_allclose(moved.scores_, found.scores_[order], atol=0.05)
 
 
@@ -99,7 +101,8 @@ def test_sparse_rows_are_scored(iris):
     codes, is_flipped = flip_labels(y[:500], 0.1, random_state=0)
     found = detect(sparse.csr_matrix(X[:500]), codes, 10)
     assert average_precision_score(is_flipped, found.scores_) > 0.8
-    assert np.isfinite(found.score_samples(sparse.csr_matrix(X[500:550]), y[500:550])).all()
+    new = found.score_samples(sparse.csr_matrix(X[500:550]), y[500:550])
+    assert np.isfinite(new).all()
 
 
 def hard_cases():

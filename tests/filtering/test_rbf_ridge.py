@@ -122,9 +122,7 @@ def test_row_order_and_weight_zero_rows_do_not_matter():
         np.vstack([np.eye(3)[np.zeros(20, int)], targets]),
         np.concatenate([np.zeros(20), weight]),
     )
-    loo_padded, model_padded = padded.refit(
-        np.vstack([np.eye(3)[np.zeros(20, int)], targets])
-    )
+    loo_padded, _ = padded.refit(np.vstack([np.eye(3)[np.zeros(20, int)], targets]))
     np.testing.assert_allclose(loo_padded[20:], loo, atol=1e-6)
     # A row of weight zero is predicted like any row that was never seen.
     np.testing.assert_allclose(

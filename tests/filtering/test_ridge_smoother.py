@@ -25,7 +25,7 @@ def test_leave_one_out_predictions_are_those_of_refits():
     smoother = RidgeSmoother(X.copy(), weight)
     penalties = [0.1, 0.7]
     path = list(smoother.loo_path(Y, penalties))
-    for penalty, loo in zip(penalties, path):
+    for penalty, loo in zip(penalties, path, strict=True):
         smoother.set_penalty(penalty)
         np.testing.assert_allclose(smoother.loo_predictions(Y), loo, rtol=1e-10)
         for i in range(len(X)):

@@ -135,20 +135,27 @@ def test_deprecated_penalty_that_is_l2(params, make_data, stationarity):
 
 
 @pytest.mark.parametrize(
-    "params, got",
+    "params, share",
     [
-        ({"l1_ratio": 1.0}, "l1_ratio=1"),
-        ({"l1_ratio": 0.25}, "l1_ratio=0.25"),
-        ({"penalty": "l1"}, "penalty='l1'"),
-        ({"penalty": "elasticnet", "l1_ratio": 0.5}, "l1_ratio=0.5"),
+        ({"l1_ratio": 1.0}, 1.0),
+        ({"l1_ratio": 0.25}, 0.25),
+        ({"penalty": "l1"}, 1.0),
+        ({"penalty": "elasticnet", "l1_ratio": 0.5}, 0.5),
     ],
 )
-def test_l1_is_refused(params, got, make_data):
+def test_l1_part_stands_beside_the_l2_part(params, share, make_data):
     X, y, _ = make_data("classes", 2)
-    model = fit(LogisticRegression(solver="saga", **params), X, y)
-    message = f"LogisticRegression with {got} has an l1 term.*use l1_ratio=0"
-    with pytest.raises(ValueError, match=message):
-        linear_head(model, y)
+    head = linear_head(fit(tight("saga", C=0.4, **params), X, y), y)
+    assert_allclose(head.l1, [[share / 0.4] * 4 + [0.0]])
+    assert_allclose(head.penalty, [[(1 - share) / 0.4] * 4 + [0.0]])
+    # Subgradient conditions: at zero within the l1 part, elsewhere equal to it.
+    coef = head.coef[0]
+    proba = 1 / (1 + np.exp(-(X @ coef + head.intercept)))
+    slope = X.T @ (proba - head.targets[:, 0]) + head.penalty[0, :4] * coef
+    used = coef != 0
+    tolerance = {"atol": 1e-3 * share / 0.4}  # saga's stopping
+    assert_allclose(slope[used], -np.sign(coef[used]) * share / 0.4, **tolerance)
+    assert np.all(np.abs(slope[~used]) <= share / 0.4 * (1 + 1e-3))
 
 
 @pytest.mark.parametrize("legacy", [True, False])
@@ -193,19 +200,20 @@ def test_cv_liblinear_and_default_ratios(make_data, stationarity):
     assert head.penalty[0, -1] == head.penalty[0, 0]
 
 
-def test_cv_refuses_the_chosen_l1_ratio_only(make_data):
+def test_cv_takes_the_chosen_l1_ratio(make_data):
     X, y, _ = make_data("classes", 2)
 
     def chosen(ratio):
         model = LogisticRegressionCV(Cs=2, cv=3, solver="saga", l1_ratios=(ratio,))
         return fit(model, X, y)
 
-    linear_head(chosen(0.0), y)
-    with pytest.raises(ValueError, match=r"chosen l1_ratio=0.5.*use l1_ratios=\(0,\)"):
-        linear_head(chosen(0.5), y)
+    assert linear_head(chosen(0.0), y).l1 is None
+    model = chosen(0.5)
+    head = linear_head(model, y)
+    assert_allclose(head.l1[0, :4], 0.5 / np.ravel(model.C_)[0])
     deprecated = LogisticRegressionCV(Cs=2, cv=3, solver="saga", penalty="l1")
-    with pytest.raises(ValueError, match="penalty='l1' has an l1 term"):
-        linear_head(fit(deprecated, X, y), y)
+    head = linear_head(fit(deprecated, X, y), y)
+    assert head.l1 is not None and not head.penalty.any()
 
 
 def test_sparsified_coefficients(make_data):

@@ -1,27 +1,137 @@
 """From the ``solver`` parameter to a solver object."""
 
+from dataclasses import dataclass
+
+from sklinfluence.curvature._solvers._arnoldi import Arnoldi
 from sklinfluence.curvature._solvers._cholesky import Cholesky
 from sklinfluence.curvature._solvers._conjugate_gradient import ConjugateGradient
+from sklinfluence.curvature._solvers._ekfac import EKFAC
+from sklinfluence.curvature._solvers._lissa import LiSSA
+from sklinfluence.curvature._solvers._nystrom import Nystrom
 
-SOLVERS = {"cholesky": Cholesky, "cg": ConjugateGradient}
+SOLVERS = {
+    "cholesky": Cholesky,
+    "cg": ConjugateGradient,
+    "lissa": LiSSA,
+    "arnoldi": Arnoldi,
+    "ekfac": EKFAC,
+    "nystrom": Nystrom,
+}
 
-# A factor, its inverse and one temporary of this many parameters take 3 GiB: beyond,
-# the matrix-free route needs less memory and, as a rule, less time.
-_MAX_FACTORED = 11_500
+_MEMORY = 3 * 2**30
+# Iterations of conjugate gradients that an estimate of their cost reckons with: what
+# moderately penalised heads took.
+_ITERATIONS = 40
 
 
-def resolve_solver(solver, shape, *, is_block_diagonal):
+@dataclass(frozen=True)
+class SolverChoice:
+    """What `choose_solver` recommends.
+
+    Attributes
+    ----------
+    name : str
+        As the parameter ``solver`` takes it.
+    reason : str
+        A sentence.
+    solver : solver object
+    """
+
+    name: str
+    reason: str
+    solver: object
+
+
+def choose_solver(
+    n_rows,
+    n_outputs,
+    n_columns,
+    *,
+    n_rhs=None,
+    is_block_diagonal=False,
+    has_equal_blocks=False,
+    memory=_MEMORY,
+):
+    """What ``solver="auto"`` means for a head of this size.
+
+    Parameters
+    ----------
+    n_rows : int
+        Training rows.
+    n_outputs : int
+        Raw predictions a row: classes, or 1 for a binary problem.
+    n_columns : int
+        Columns of the embedding, the intercept counted.
+    n_rhs : int, default=None
+        Right-hand sides that there will be: queries. None: as many as there are rows
+        times outputs, for self-influence and leave-one-out predictions of all rows.
+    is_block_diagonal : bool, default=False
+        Whether outputs do not interact (least squares, one-vs-rest, binary), so that
+        they are factored one by one.
+    has_equal_blocks : bool, default=False
+        Whether one factor serves all outputs (least squares with one penalty).
+    memory : int, default=3 * 2**30
+        Bytes that factors may take.
+
+    Returns
+    -------
+    choice : SolverChoice
+        With ``name``, ``reason`` and ``solver``.
+
+    See Also
+    --------
+    Cholesky : What it recommends while H can be factored.
+    ConjugateGradient : What it recommends beyond.
+
+    Examples
+    --------
+    >>> from sklinfluence.curvature import choose_solver
+    >>> choose_solver(n_rows=20_000, n_outputs=10, n_columns=257).name
+    'cholesky'
+    >>> choice = choose_solver(n_rows=10_000, n_outputs=77, n_columns=385)
+    >>> choice.name
+    'cg'
+    >>> print(choice.reason)
+    29645 parameters in one block: a factor and its inverse would take 19.6 GiB, ...
+    """
+    size = n_columns if is_block_diagonal else n_outputs * n_columns
+    n_blocks = n_outputs if is_block_diagonal and not has_equal_blocks else 1
+    # Each block with its inverse, and one temporary.
+    n_bytes = 8 * size * size * (2 * n_blocks + 1)
+    what = f"{size} parameters in "
+    what += "one block" if n_blocks == 1 else f"each of {n_blocks} blocks"
+    if n_bytes > memory:
+        reason = (
+            f"{what}: a factor and its inverse would take {n_bytes / 2**30:.1f} GiB, "
+            f"more than {memory / 2**30:.1f}. Self-influence and leave-one-out "
+            "predictions come from EK-FAC, influence on queries from conjugate "
+            "gradients."
+        )
+        return SolverChoice("cg", reason, ConjugateGradient(rows="ekfac"))
+    if n_rhs is not None:
+        exact = n_rows * size**2 * n_blocks + size**3 * n_blocks
+        by_product = 4 * n_rows * n_outputs * n_columns * n_rhs * _ITERATIONS
+        if by_product < exact:
+            reason = (
+                f"{what}: factoring takes {exact:.1e} operations, {n_rhs} right-hand "
+                f"sides by conjugate gradients about {by_product:.1e}."
+            )
+            return SolverChoice("cg", reason, ConjugateGradient())
+    reason = f"{what}: a factor takes {n_bytes / 2**30:.2f} GiB and serves all rows."
+    return SolverChoice("cholesky", reason, Cholesky())
+
+
+def resolve_solver(solver, shape, **what):
     """The solver object that the parameter ``solver`` stands for.
 
     Parameters
     ----------
-    solver : {"auto", "cholesky", "cg"} or object with ``init`` and ``solve``
-        "auto" is Cholesky as long as one factored block has at most 11 500
-        parameters, else conjugate gradients.
+    solver : str or object with ``init`` and ``solve``
+        A key of `SOLVERS` or "auto", which is what `choose_solver` says.
     shape : tuple of (n_outputs, n_columns)
         Shape of the parameters.
-    is_block_diagonal : bool
-        Whether outputs do not interact, so that blocks are factored one by one.
+    **what
+        As `choose_solver` takes it.
 
     Returns
     -------
@@ -29,11 +139,10 @@ def resolve_solver(solver, shape, *, is_block_diagonal):
     """
     if not isinstance(solver, str):
         return solver
-    if solver == "auto":
-        n_outputs, n_columns = shape
-        size = n_columns if is_block_diagonal else n_outputs * n_columns
-        solver = "cholesky" if size <= _MAX_FACTORED else "cg"
-    return SOLVERS[solver]()
+    if solver != "auto":
+        return SOLVERS[solver]()
+    # Without a number of right-hand sides, the number of rows changes nothing.
+    return choose_solver(what.pop("n_rows", 1), *shape, **what).solver
 
 
 def solver_name(solver):

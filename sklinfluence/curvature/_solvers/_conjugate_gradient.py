@@ -1,4 +1,4 @@
-"""The inverse Hessian by preconditioned conjugate gradients, matrix-free."""
+"""The inverse Hessian by preconditioned block conjugate gradients, matrix-free."""
 
 from numbers import Integral, Real
 
@@ -6,24 +6,33 @@ import numpy as np
 from sklearn import get_config
 from sklearn.base import BaseEstimator
 
-from sklinfluence._sklearn_compat import Interval, StrOptions
+from sklinfluence._sklearn_compat import HasMethods, Interval, StrOptions
 from sklinfluence.curvature._solvers._base import (
     extreme_eigenvalue,
     project,
     relative_residuals,
 )
-from sklinfluence.curvature._solvers._preconditioner import BlockCholesky
+from sklinfluence.curvature._solvers._kronecker import KroneckerFactors
+from sklinfluence.curvature._solvers._preconditioner import make_preconditioner
 
 # Conjugate gradients carry about this many arrays of the right-hand sides' size.
 _WORK_ARRAYS = 8
+# Beyond this many at once, the products between right-hand sides cost more than the
+# iterations that they save.
+_MAX_WIDTH = 128
+# Directions that differ from the others by less than this, squared, are none.
+_DEPENDENT = 1e-13
 
 
 class ConjugateGradient(BaseEstimator):
-    """Inverse Hessian-vector products by preconditioned conjugate gradients.
+    """Inverse Hessian-vector products by preconditioned block conjugate gradients.
 
-    Many right-hand sides advance together, each with its own step lengths and its
-    own stopping, so that the rows are read once an iteration for all of them. The
-    residual reported is that of the solution itself, not the recursion's.
+    Up to 128 right-hand sides advance together and each draws on the search
+    directions of all, so that they take fewer iterations than each would by itself,
+    and the rows are read once an iteration. Directions that come to depend on one
+    another leave; any number of right-hand sides, more than there are parameters too,
+    is solved. The residual reported is that of the solution itself, not the
+    recursion's.
 
     Parameters
     ----------
@@ -31,18 +40,28 @@ class ConjugateGradient(BaseEstimator):
         Relative residual ||H x - b|| / ||b|| at which a right-hand side is done.
     max_iter : int, default=None
         Iterations at most. None: ten times the number of parameters, at most 5000.
-    preconditioner : {"block"} or None, default="block"
+    preconditioner : {"auto", "block", "ekfac", "nystrom"}, solver object or None, \
+            default="auto"
         "block": Cholesky factors of the Hessian's diagonal blocks, one an output.
-        None: plain conjugate gradients.
+        "ekfac": the Kronecker approximation of :class:`EKFAC`. "auto": "block" where
+        its n_outputs x n_columns^2 numbers fit scikit-learn's ``working_memory``,
+        "ekfac" beyond. "nystrom", or an object such as ``Nystrom(rank=500)``: any
+        solver whose state has ``apply_inverse``. None: plain conjugate gradients.
+    rows : {"exact", "ekfac"}, default="exact"
+        What the leave-one-out quantities of all rows come from, self-influence among
+        them. "exact": as many solves as there are rows times outputs, when they are
+        asked for. "ekfac": the Kronecker approximation of :class:`EKFAC`.
 
     See Also
     --------
     Cholesky : Exact, where the Hessian can be factored.
+    EKFAC : The approximation by itself.
 
     References
     ----------
     .. [1] Hammoudeh, Z. and Lowd, D. "Training data influence analysis and
        estimation: a survey", section 5.1.1.
+    .. [2] Ji, H. and Li, Y. (2017). A breakdown-free block conjugate gradient method.
 
     Examples
     --------
@@ -58,13 +77,21 @@ class ConjugateGradient(BaseEstimator):
     _parameter_constraints: dict = {
         "tol": [Interval(Real, 0, 1, closed="neither")],
         "max_iter": [Interval(Integral, 1, None, closed="left"), None],
-        "preconditioner": [StrOptions({"block"}), None],
+        "preconditioner": [
+            StrOptions({"auto", "block", "ekfac", "nystrom"}),
+            HasMethods("init"),
+            None,
+        ],
+        "rows": [StrOptions({"exact", "ekfac"})],
     }
 
-    def __init__(self, *, tol=1e-8, max_iter=None, preconditioner="block"):
+    def __init__(
+        self, *, tol=1e-8, max_iter=None, preconditioner="auto", rows="exact"
+    ):
         self.tol = tol
         self.max_iter = max_iter
         self.preconditioner = preconditioner
+        self.rows = rows
 
     def init(self, operator):
         """Prepare the preconditioner.
@@ -79,10 +106,10 @@ class ConjugateGradient(BaseEstimator):
             What `solve` takes.
         """
         self._validate_params()
-        preconditioner = None
-        if self.preconditioner == "block":
-            preconditioner = BlockCholesky(operator)
-        return ConjugateGradientState(operator, preconditioner)
+        preconditioner = make_preconditioner(self.preconditioner, operator)
+        if self.rows == "exact":
+            return ConjugateGradientState(operator, preconditioner)
+        return RowsByKronecker(operator, preconditioner)
 
     def solve(self, state, B):
         """Solve H X = B on the range of H.
@@ -105,7 +132,8 @@ class ConjugateGradient(BaseEstimator):
         X = np.empty_like(B)
         residual, n_iter = np.zeros(B.shape[1]), np.zeros(B.shape[1], dtype=int)
         budget = get_config()["working_memory"] * 2**20
-        width = max(1, int(budget // (8 * _WORK_ARRAYS * len(B))))
+        width = int(budget // (8 * _WORK_ARRAYS * len(B)))
+        width = max(1, min(width, _MAX_WIDTH))
         for start in range(0, B.shape[1], width):
             at = slice(start, start + width)
             X[:, at], residual[at], n_iter[at] = self._solve_columns(state, B[:, at])
@@ -116,53 +144,70 @@ class ConjugateGradient(BaseEstimator):
         max_iter = self.max_iter or min(10 * len(B), 5000)
         X, n_iter = np.zeros_like(right), np.zeros(B.shape[1], dtype=int)
         residual = relative_residuals(0.0, right)
+        missing, left = right, max_iter
         # The recursion's residual drifts from the true one: start it again from the
         # solution until the true residual agrees or no longer falls.
         while True:
-            open_ = np.flatnonzero((residual > self.tol) & (n_iter < max_iter))
-            if open_.size == 0:
+            open_ = np.flatnonzero(residual > self.tol)
+            if open_.size == 0 or left == 0:
                 break
             before = residual[open_]
-            correction, steps = self._descend(
-                state,
-                right[:, open_] - state.operator.matvec(X[:, open_]),
-                self.tol * np.linalg.norm(right[:, open_], axis=0),
-                max_iter - n_iter[open_],
-            )
+            target = self.tol * np.linalg.norm(right[:, open_], axis=0)
+            correction, steps = _descend(state, missing[:, open_], target, left)
             X[:, open_] += correction
             n_iter[open_] += steps
-            product = state.operator.matvec(X[:, open_])
-            residual[open_] = relative_residuals(product, right[:, open_])
+            left -= steps.max()
+            product = state.operator.matvec(X)
+            missing, residual = right - product, relative_residuals(product, right)
             if np.all(residual[open_] > 0.5 * before):
                 break
         return project(state.basis, X), residual, n_iter
 
-    def _descend(self, state, R, target, allowed):
-        """One run of the recursion from zero; columns leave as they reach target."""
-        X, steps = np.zeros_like(R), np.zeros(R.shape[1], dtype=int)
-        active = np.arange(R.shape[1])
-        R = R.copy()
-        Z = state.precondition(R)
-        # A copy: without a preconditioner Z is R itself, which is updated in place.
-        P, rho = Z.copy(), np.einsum("ij,ij->j", R, Z)
-        x = np.zeros_like(R)
-        while True:
-            live = (np.linalg.norm(R, axis=0) > target[active]) & (rho > 0)
-            live &= steps[active] < allowed[active]
-            if not live.all():
-                X[:, active] = x
-                active = active[live]
-                R, P, x, rho = R[:, live], P[:, live], x[:, live], rho[live]
-                if active.size == 0:
-                    return X, steps
-            HP = state.operator.matvec(P)
-            alpha = rho / np.einsum("ij,ij->j", P, HP)
-            x += alpha * P
-            R -= alpha * HP
-            steps[active] += 1
-            Z = state.precondition(R)
-            rho, previous = np.einsum("ij,ij->j", R, Z), rho
-            P = Z + (rho / previous) * P
+
+def _descend(state, R, target, max_iter):
+    """One run of the recursion from zero.
+
+    Returns
+    -------
+    X : ndarray of shape (p, m)
+    steps : ndarray of shape (m,)
+        Iterations until each column met its target.
+    """
+    X, R = np.zeros_like(R), R.copy()
+    steps = np.zeros(R.shape[1], dtype=int)
+    live = np.linalg.norm(R, axis=0) > target
+    P = _independent(state.precondition(R[:, live]))
+    for step in range(1, max_iter + 1):
+        if P.shape[1] == 0:
+            break
+        HP = state.operator.matvec(P)
+        # Conjugate directions: the small matrix is diagonal up to rounding only
+        # within its own eigenbasis, and none of its eigenvalues is lost to it.
+        values, inner = np.linalg.eigh(P.T @ HP)
+        kept = values > _DEPENDENT * values[-1]
+        inner = inner[:, kept] / np.sqrt(values[kept])
+        P, HP = P @ inner, HP @ inner
+        along = P.T @ R
+        X += P @ along
+        R -= HP @ along
+        steps[live] = step
+        live = np.linalg.norm(R, axis=0) > target
+        if not live.any():
+            break
+        Z = state.precondition(R[:, live])
+        P = _independent(Z - P @ (HP.T @ Z))
+    return X, steps
+
+
+def _independent(Z):
+    """Orthonormal basis of Z's columns, but for those that rounding alone tells apart."""
+    lengths = np.linalg.norm(Z, axis=0)
+    Z = Z[:, lengths > 0] / lengths[lengths > 0]
+    if Z.shape[1] == 0:
+        return Z
+    values, vectors = np.linalg.eigh(Z.T @ Z)
+    kept = values > _DEPENDENT * values[-1]
+    return Z @ (vectors[:, kept] / np.sqrt(values[kept]))
 
 
 class ConjugateGradientState:
@@ -175,7 +220,7 @@ class ConjugateGradientState:
 
     def precondition(self, R):
         if self.preconditioner is not None:
-            R = self.preconditioner.solve(R)
+            R = self.preconditioner.apply_inverse(R)
         return project(self.basis, R)
 
     def eigenvalue_range(self):
@@ -191,3 +236,19 @@ class ConjugateGradientState:
             lambda v: rough.solve(self, v)[0], size, max_iter=4
         )
         return 1.0 / inverse_low, high
+
+
+class RowsByKronecker(ConjugateGradientState):
+    """The same, with the rows' blocks from a Kronecker approximation of H."""
+
+    rows_from = "ekfac"
+
+    def __init__(self, operator, preconditioner):
+        super().__init__(operator, preconditioner)
+        self.factors = preconditioner
+        if not isinstance(getattr(preconditioner, "factors", None), KroneckerFactors):
+            self.factors = make_preconditioner("ekfac", operator)
+        self.values_per_row = self.factors.values_per_row
+
+    def row_blocks(self, rows):
+        return self.factors.row_blocks(rows)

@@ -35,14 +35,17 @@ class KroneckerFactors:
 
     def __init__(self, operator):
         objective = operator.objective
+        if not np.all(getattr(objective, "active", True)):
+            raise ValueError(
+                "EK-FAC needs one set of columns for all outputs, and the l1 penalty "
+                "of this head leaves each output its own. Use solver='cholesky' or "
+                "solver='cg'."
+            )
         self.n_outputs, self.n_columns = objective.shape
-        weights = objective.weights
-        # Rows count by the curvature they bring: the second moment of the rows that
-        # the model is sure of is not in H.
-        trace = weights * _row_sum(_diagonals(objective, operator.raw))
         self.outputs = _output_basis(objective, operator.raw)
         self.columns = _column_basis(
-            objective.design.gram(trace), operator.diagonal_terms.mean(axis=0)
+            objective.design.gram(_row_weights(operator)),
+            operator.diagonal_terms.mean(axis=0),
         )
         diagonal = self._corrected(operator)
         floor = _KERNEL * diagonal.max(initial=0.0)
@@ -93,12 +96,14 @@ def _rotate(outputs, inside, transpose):
     return (basis @ inside.reshape(K, rank * m)).reshape(K, rank, m)
 
 
-def _diagonals(objective, raw):
-    return objective.loss.curvature_diagonal(objective.targets, raw)
+def _row_weights(operator):
+    """s_i tr(S_i): rows count in the second moment by the curvature they bring.
 
-
-def _row_sum(values):
-    return values.sum(axis=1)
+    What the model is sure of is hardly in H, however many such rows there are.
+    """
+    objective = operator.objective
+    curvature = objective.loss.curvature_diagonal(objective.targets, operator.raw)
+    return objective.weights * curvature.sum(axis=1)
 
 
 def _output_basis(objective, raw):

@@ -1,7 +1,48 @@
-"""Per-class block Cholesky: the Hessian without the coupling between outputs."""
+"""Preconditioners of conjugate gradients, by name; per-class block Cholesky."""
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
+from sklearn import get_config
+
+
+def make_preconditioner(preconditioner, operator):
+    """From the parameter ``preconditioner`` to what has ``apply_inverse``.
+
+    Parameters
+    ----------
+    preconditioner : str, solver object or None
+    operator : Hessian
+
+    Returns
+    -------
+    made : object or None
+    """
+    # Here, not above: solvers of their own polish by conjugate gradients.
+    from sklinfluence.curvature._solvers._ekfac import EKFAC
+    from sklinfluence.curvature._solvers._nystrom import Nystrom
+
+    if preconditioner == "auto":
+        n_blocks = 1 if operator.has_equal_blocks else operator.n_outputs
+        fits = 8 * n_blocks * operator.n_columns**2 <= get_config()[
+            "working_memory"
+        ] * 2**20
+        # An l1 head's active set has no Kronecker form.
+        whole = np.all(getattr(operator.objective, "active", True))
+        preconditioner = "block" if fits or not whole else "ekfac"
+    if preconditioner is None:
+        return None
+    if preconditioner == "block":
+        return BlockCholesky(operator)
+    solver = {"ekfac": EKFAC, "nystrom": Nystrom}
+    if isinstance(preconditioner, str):
+        preconditioner = solver[preconditioner]()
+    made = preconditioner.init(operator)
+    if not hasattr(made, "apply_inverse"):
+        raise ValueError(
+            f"preconditioner={preconditioner!r} cannot be one: what its init gives has "
+            "no apply_inverse. Cholesky, EKFAC, Nystrom and Arnoldi have."
+        )
+    return made
 
 
 class BlockCholesky:
@@ -32,7 +73,7 @@ class BlockCholesky:
             np.divide(1.0, terms[0], out=inverse, where=terms[0] > 0)
             self.common_inverse = inverse[:, None]
 
-    def solve(self, B):
+    def apply_inverse(self, B):
         """The preconditioner applied to B, (p, m)."""
         if self.common_inverse is None:
             return self._solve_blocks(B)

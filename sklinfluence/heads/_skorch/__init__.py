@@ -46,7 +46,7 @@ def _net_head(net, y, sample_weight=None):
     loss = net_loss(net, len(coef))
     targets = loss.encode(y)
     trained = rows_in_training(net, np.asarray(y))
-    _warn_about_held_out(net, trained)
+    warn_about_held_out(net, trained)
     weights = row_weights(sample_weight, targets) * loss.row_weights(targets)
     weights = np.where(trained, weights, 0.0)
     factor = decay_factor(
@@ -104,7 +104,7 @@ def _refuse_broadcasting(net, output, y_is_flat):
         )
 
 
-def _warn_about_held_out(net, trained):
+def warn_about_held_out(net, trained):
     if trained.all():
         return
     warnings.warn(
@@ -117,9 +117,9 @@ def _warn_about_held_out(net, trained):
 
 def _fit_inputs(net, X, y):
     """X and y in the types that a net reads: integers or floats as torch has them."""
-    if isinstance(net, NeuralNetClassifier):
+    if isinstance(net, NeuralNetClassifier) and y is not None:
         y = _as_class_numbers(net, y)
-    else:
+    elif y is not None:
         y = cast(np.asarray(y).astype(float), module_dtype(net))
     return cast(X, module_dtype(net)), y
 

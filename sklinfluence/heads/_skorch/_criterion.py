@@ -193,10 +193,10 @@ def _as_it_is(output):
 
 def _log_probabilities(output):
     """Of a log-softmax, itself; of a softmax, as skorch has it, the logarithm."""
-    if torch.all(output <= 0):
-        return output
+    # Row by row and without a branch, so that it can be vectorised and differentiated.
     # skorch adds the same epsilon before its own logarithm.
-    return torch.log(output + torch.finfo(output.dtype).eps)
+    logarithm = torch.log(output.clamp_min(0.0) + torch.finfo(output.dtype).eps)
+    return torch.where(output.amax(dim=-1, keepdim=True) <= 0, output, logarithm)
 
 
 def _array(tensor):

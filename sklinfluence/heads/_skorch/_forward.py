@@ -103,7 +103,12 @@ def listening(layers):
 
     def listener(name):
         def listen(module, args, output):
-            heard[name].append((args[0] if args else None, output))
+            received = args[0] if args else None
+            if isinstance(received, torch.Tensor):
+                received = received.detach().clone()
+            heard[name].append((received, output))
+            # What comes after may work in place (nn.ReLU(inplace=True)): on a copy.
+            return output.clone() if isinstance(output, torch.Tensor) else None
 
         return listen
 

@@ -1,0 +1,127 @@
+"""Blocks (I (x) x_i)^T H^-1 (I (x) x_i) that are diagonal in one basis for all rows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass
+class KroneckerBlocks:
+    """basis diag(values_i) basis^T of each row: n_outputs numbers a row, not squared.
+
+    Attributes
+    ----------
+    basis : ndarray of shape (n_outputs, n_outputs)
+        Orthogonal.
+    values : ndarray of shape (n_rows, n_outputs)
+        Not negative.
+    """
+
+    basis: np.ndarray
+    values: np.ndarray
+
+    def apply(self, vectors):
+        """Each row's block times its vector, (n_rows, n_outputs)."""
+        return ((vectors @ self.basis) * self.values) @ self.basis.T
+
+    def dense(self):
+        """The blocks themselves, (n_rows, n_outputs, n_outputs)."""
+        return (self.basis * self.values[:, None, :]) @ self.basis.T
+
+    def root(self):
+        """The blocks' square roots."""
+        return KroneckerBlocks(self.basis, np.sqrt(self.values))
+
+    def take(self, index):
+        return KroneckerBlocks(self.basis, self.values[index])
+
+
+@dataclass
+class RowCurvature:
+    """Weighted curvature of each row, as a thing one multiplies by.
+
+    Attributes
+    ----------
+    loss : loss object
+    targets, raw : ndarray of shape (n_rows, n_outputs)
+    weights : ndarray of shape (n_rows,)
+    """
+
+    loss: object
+    targets: np.ndarray
+    raw: np.ndarray
+    weights: np.ndarray
+
+    def __neg__(self):
+        return RowCurvature(self.loss, self.targets, self.raw, -self.weights)
+
+    def take(self, index):
+        return RowCurvature(
+            self.loss, self.targets[index], self.raw[index], self.weights[index]
+        )
+
+    def apply(self, vectors):
+        """Each row's curvature times its vector, (n_rows, n_outputs)."""
+        bent = self.loss.curvature_product(
+            self.targets, self.raw, vectors[:, :, None], self.weights
+        )
+        return bent[:, :, 0]
+
+    def trace_with(self, blocks):
+        """tr(S_i B_i) of each row."""
+        inside = self.loss.curvature_in_basis(self.targets, self.raw, blocks.basis)
+        return self.weights * np.sum(inside * blocks.values, axis=1)
+
+
+def row_curvature(loss, targets, raw, weights, blocks):
+    """Weighted curvature of each row, in the form that its blocks ask for."""
+    if isinstance(blocks, KroneckerBlocks):
+        return RowCurvature(loss, targets, raw, weights)
+    curvature = loss.curvature(targets, raw)
+    return curvature * weights.reshape(-1, *[1] * (curvature.ndim - 1))
+
+
+def solve_removed(curvature, blocks, residual, singular, tol=1e-13):
+    """(I + S_i B_i)^-1 r_i of each row, without a matrix for any row.
+
+    Conjugate gradients on I + B^1/2 S B^1/2, every row with its own steps; they end
+    after as many as the row has large leverages.
+
+    Parameters
+    ----------
+    curvature : RowCurvature
+    blocks : KroneckerBlocks
+    residual : ndarray of shape (n_rows, n_outputs)
+    singular : float
+        An eigenvalue of that matrix below this is none.
+
+    Returns
+    -------
+    solved : ndarray of shape (n_rows, n_outputs)
+        NaN where the matrix is not positive definite.
+    """
+    root = blocks.root()
+    inside = np.zeros_like(residual)
+    index = np.arange(len(residual))
+    R = root.apply(residual)
+    P, x, rho = R.copy(), np.zeros_like(R), np.einsum("ik,ik->i", R, R)
+    target = tol**2 * rho
+    for _ in range(4 * residual.shape[1] + 10):
+        here, bends = root.take(index), curvature.take(index)
+        bent = P + here.apply(bends.apply(here.apply(P)))
+        along = np.einsum("ik,ik->i", P, bent)
+        length = np.einsum("ik,ik->i", P, P)
+        lost = (along <= singular * length) & (length > 0)
+        step = np.divide(rho, along, out=np.zeros_like(rho), where=along > 0)[:, None]
+        x += step * P
+        R -= step * bent
+        rho, before = np.einsum("ik,ik->i", R, R), rho
+        x[lost] = np.nan
+        inside[index] = x
+        live = (rho > target) & ~lost
+        if not live.any():
+            break
+        ratio = (rho[live] / before[live])[:, None]
+        P = R[live] + ratio * P[live]
+        R, x, rho, target, index = R[live], x[live], rho[live], target[live], index[live]
+    return residual - curvature.apply(root.apply(inside))

@@ -1,0 +1,77 @@
+"""An approximate inverse Hessian: a diagonal and a few directions beside it."""
+
+import numpy as np
+
+from sklinfluence.curvature._solvers._base import extreme_eigenvalue, project
+
+
+class LowRankInverse:
+    """diag(d) + V diag(c) V^T, on the range of H.
+
+    Attributes
+    ----------
+    operator : Hessian
+    diagonal : ndarray of shape (p,)
+        d.
+    vectors : ndarray of shape (p, rank)
+        V.
+    coefficients : ndarray of shape (rank,)
+        c.
+    basis : ndarray of shape (p, n_directions)
+        Of the kernel of H.
+    """
+
+    def __init__(self, operator, diagonal, vectors, coefficients):
+        self.operator = operator
+        # An l1 head's coefficients off the active set are no parameters.
+        active = getattr(operator.objective, "active", None)
+        self.diagonal = diagonal if active is None else diagonal * active.ravel()
+        self.vectors = vectors
+        self.coefficients = coefficients
+        self.basis = operator.null_space()
+        self.n_outputs, self.n_columns = operator.n_outputs, operator.n_columns
+
+    def apply_inverse(self, B):
+        """The approximate inverse applied to B, (p, m)."""
+        right = project(self.basis, B)
+        inside = self.coefficients[:, None] * (self.vectors.T @ right)
+        solved = self.diagonal[:, None] * right + self.vectors @ inside
+        return project(self.basis, solved)
+
+    def row_blocks(self, rows):
+        """(I (x) x_i)^T H^-1 (I (x) x_i) of each row.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n_chosen, n_columns)
+
+        Returns
+        -------
+        blocks : ndarray of shape (n_chosen, K, K), or (n_chosen, K) if outputs do \
+                not interact
+        """
+        K, q = self.n_outputs, self.n_columns
+        own = rows**2 @ self.diagonal.reshape(K, q).T
+        by_output = self.vectors.reshape(K, q, -1)
+        seen = np.stack([rows @ by_output[k] for k in range(K)], axis=1)
+        if self.operator.is_block_diagonal:
+            return own + seen**2 @ self.coefficients
+        blocks = (seen * self.coefficients) @ seen.transpose(0, 2, 1)
+        inner = np.arange(K)
+        blocks[:, inner, inner] += own
+        return blocks
+
+    def eigenvalue_range(self):
+        """Smallest and largest eigenvalue of the approximation on the range of H."""
+        return inverse_range(self.apply_inverse, self.operator, self.basis)
+
+
+def inverse_range(apply_inverse, operator, basis):
+    """Estimates of the smallest and largest eigenvalue of H, the inverse being given."""
+
+    def product(v):
+        return project(basis, operator.matvec(project(basis, v)))
+
+    size = operator.shape[0]
+    high = extreme_eigenvalue(product, size, max_iter=20)
+    return 1.0 / extreme_eigenvalue(apply_inverse, size, max_iter=20), high

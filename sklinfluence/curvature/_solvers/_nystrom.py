@@ -1,0 +1,136 @@
+"""The inverse Hessian from a randomised sketch of it."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from sklinfluence._sklearn_compat import Interval, StrOptions
+from sklinfluence.curvature._solvers._approximate import ApproximateSolver
+from sklinfluence.curvature._solvers._low_rank import LowRankInverse
+
+
+class Nystrom(ApproximateSolver):
+    """Inverse Hessian from a Nyström sketch of the rows' part and the exact penalty.
+
+    The rows' part of H is replaced by its Nyström approximation on random directions,
+    all of them in one pass over the rows; the penalty and the damping stay as they
+    are. Unpenalised intercepts are among the directions, so that they are exact.
+
+    Parameters
+    ----------
+    rank : int, default=200
+        Random directions; no more than there are parameters.
+    tail : {"identity"} or None, default="identity"
+        What the rows' part is taken for beside the sketch: a multiple of the identity
+        with the trace that is left, or (None) nothing at all. Without a penalty,
+        damping or tail the smallest eigenvalue of the sketch stands in for it.
+    random_state : int, RandomState instance or None, default=0
+        Seeds the directions.
+
+    See Also
+    --------
+    Arnoldi : Dominant eigenpairs, one pass each, and closer.
+    ConjugateGradient : Solves to a tolerance; ``preconditioner="nystrom"``.
+
+    References
+    ----------
+    .. [1] Frangella, Z., Tropp, J. A. and Udell, M. (2023). Randomized Nyström
+       preconditioning.
+    .. [2] Hataya, R. and Yamada, M. (2023). Nyström method for accurate and scalable
+       implicit differentiation.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklinfluence.curvature import Nystrom
+    >>> from sklinfluence.gradient import InfluenceRanker
+    >>> X, y = load_digits(return_X_y=True)
+    >>> ranker = InfluenceRanker(solver=Nystrom(rank=100)).fit(X[:500] / 16, y[:500])
+    >>> ranker.solver_info_["residual"].shape
+    (64,)
+    """
+
+    _parameter_constraints: dict = {
+        "rank": [Interval(Integral, 1, None, closed="left")],
+        "tail": [StrOptions({"identity"}), None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(self, *, rank=200, tail="identity", random_state=0):
+        self.rank = rank
+        self.tail = tail
+        self.random_state = random_state
+
+    def init(self, operator):
+        """Sketch the Hessian.
+
+        Parameters
+        ----------
+        operator : Hessian
+
+        Returns
+        -------
+        state : object
+            What `solve` takes.
+        """
+        self._validate_params()
+        size = operator.shape[0]
+        terms = operator.diagonal_terms.ravel()
+        free = _free_intercepts(operator, terms)
+        directions = _directions(
+            size, min(self.rank, size), free, check_random_state(self.random_state)
+        )
+        sketch = _sketch(operator, terms, directions)
+        exact = terms.copy()
+        if self.tail == "identity":
+            left = operator.trace() - terms.sum() - np.sum(sketch**2)
+            exact += max(left, 0.0) / size
+        smallest = np.min(np.einsum("ij,ij->j", sketch, sketch))
+        exact[exact <= 1e-12 * smallest] = smallest
+        return _invert(operator, exact, sketch, free)
+
+
+def _free_intercepts(operator, terms):
+    """Positions of intercepts without a penalty, unless most parameters are such."""
+    K, q = operator.n_outputs, operator.n_columns
+    design = getattr(operator.objective, "design", None)
+    if design is None or not design.fit_intercept or q == 1:
+        return np.zeros(0, dtype=int)
+    last = np.arange(1, K + 1) * q - 1
+    return last[terms[last] == 0]
+
+
+def _directions(size, rank, free, rng):
+    """Orthonormal random directions and the unit vectors at ``free``."""
+    directions = rng.standard_normal((size, max(rank - len(free), 0)))
+    directions[free] = 0.0
+    directions = np.linalg.qr(directions)[0]
+    units = np.zeros((size, len(free)))
+    units[free, np.arange(len(free))] = 1.0
+    return np.hstack([directions, units])
+
+
+def _sketch(operator, terms, directions):
+    """F with F F^T the Nyström approximation of the rows' part of H."""
+    image = operator.matvec(directions) - terms[:, None] * directions
+    core = directions.T @ image
+    values, vectors = np.linalg.eigh(0.5 * (core + core.T))
+    kept = values > len(values) * 1e-13 * values[-1]
+    return (image @ vectors[:, kept]) / np.sqrt(values[kept])
+
+
+def _invert(operator, exact, sketch, free):
+    """Inverse of F F^T + diag(exact), less what was put at the free intercepts."""
+    units = np.zeros((len(exact), len(free)))
+    units[free, np.arange(len(free))] = 1.0
+    root = np.sqrt(exact)[:, None]
+    beside = np.hstack([sketch / root, units])
+    signs = np.concatenate([np.ones(sketch.shape[1]), -np.ones(len(free))])
+    Q, R = np.linalg.qr(beside)
+    values, inner = np.linalg.eigh((R * signs) @ R.T)
+    # I + Q values Q^T: zero where the kernel is, above it everywhere else.
+    total = 1.0 + values
+    kernel = total < 1e-9 * max(1.0, total.max())
+    inverse = np.where(kernel, 0.0, 1.0 / np.where(kernel, 1.0, total))
+    return LowRankInverse(operator, 1.0 / exact, (Q @ inner) / root, inverse - 1.0)

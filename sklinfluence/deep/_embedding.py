@@ -1,0 +1,180 @@
+"""SkorchEmbedding: what a layer of a network makes of rows, as a transformer."""
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    clone,
+)
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import get_tags
+from sklearn.utils.validation import check_is_fitted
+from skorch import NeuralNet
+from skorch.dataset import get_len
+
+from sklinfluence._sklearn_compat import HasMethods, StrOptions, _fit_context
+from sklinfluence.heads._ask import sliceable
+from sklinfluence.heads._fit import fit_weighted
+from sklinfluence.heads._skorch._forward import layer_inputs, module_dtype, to_array
+from sklinfluence.heads._skorch._layer import find_last_linear
+
+
+class SkorchEmbedding(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
+    """Embed rows by a layer of a skorch net.
+
+    `fit` trains a clone of the net, or takes a frozen one as it is; `transform` runs
+    rows through it in evaluation mode, batch by batch, on the net's device, in the
+    order in which they came, and returns what the layer received (or gave). Training
+    mode, gradients, parameters and random state of the net stay as they were.
+
+    Read more in the :ref:`User Guide <deep>`.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        Any skorch net. A trained one, pretrained weights included, is passed as
+        ``FrozenEstimator(net)``.
+    layer : str, default=None
+        Name of a layer, as ``net.module_.named_modules()`` has it. None: the last
+        linear layer, found by running a row: the one whose output is the module's
+        output, perhaps after a softmax or a sigmoid.
+    take : {"input", "output"}, default="input"
+        What the layer receives, or what it gives.
+
+    Attributes
+    ----------
+    net_ : NeuralNet
+        The trained net.
+    layer_ : str
+        Name of the layer.
+    n_features_in_ : int
+        Number of columns of X, where X has columns.
+
+    See Also
+    --------
+    sklinfluence.gradient.InfluenceRanker : Takes a net as it is, embeddings and head.
+
+    Notes
+    -----
+    In a Pipeline, the estimator after it is fitted on embeddings of the very rows that
+    the net was trained on.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from skorch import NeuralNetClassifier
+    >>> from sklinfluence.deep import SkorchEmbedding
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = NeuralNetClassifier(
+    ...     torch.nn.Sequential(
+    ...         torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)
+    ...     ),
+    ...     criterion=torch.nn.CrossEntropyLoss,
+    ...     verbose=0,
+    ... )
+    >>> embedding = SkorchEmbedding(net).fit(X, y)
+    >>> embedding.layer_
+    '2'
+    >>> embedding.transform(X).shape
+    (150, 8)
+    """
+
+    _parameter_constraints: dict = {
+        "net": [HasMethods(["fit", "predict"])],
+        "layer": [str, None],
+        "take": [StrOptions({"input", "output"})],
+    }
+
+    def __init__(self, net, *, layer=None, take="input"):
+        self.net = net
+        self.layer = layer
+        self.take = take
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y=None, sample_weight=None):
+        """Train the net and settle which layer embeds.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features), or whatever the net takes
+            Training rows.
+        y : array-like of shape (n_rows,), default=None
+            Targets.
+        sample_weight : array-like of shape (n_rows,), default=None
+            Weights; refused if the net's ``fit`` takes none.
+
+        Returns
+        -------
+        self : SkorchEmbedding
+
+        Raises
+        ------
+        ValueError
+            If no layer has the name, or none qualifies by itself.
+        """
+        X = sliceable(X)
+        net = fit_weighted(clone(self.net), X, y, sample_weight)
+        while isinstance(net, FrozenEstimator):
+            net = net.estimator
+        if not isinstance(net, NeuralNet):
+            raise TypeError(
+                f"SkorchEmbedding needs a skorch net, got {type(net).__name__}."
+            )
+        net.check_is_fitted(["module_"])
+        self.layer_ = self._find_layer(net, X)
+        if hasattr(X, "shape") and len(X.shape) > 1:
+            self.n_features_in_ = X.shape[1]
+        first = next(layer_inputs(net, X[:1], self.layer_, take=self.take))[0]
+        self._n_features_out = to_array(first).shape[1]
+        self.net_ = net
+        return self
+
+    def _find_layer(self, net, X):
+        names = [name for name, _ in net.module_.named_modules()]
+        if self.layer is not None:
+            if self.layer in names:
+                return self.layer
+            raise ValueError(
+                f"layer={self.layer!r} is no layer of {type(net.module_).__name__}. "
+                f"Its layers are {', '.join(repr(name) for name in names if name)}."
+            )
+        found = find_last_linear(net, X[:8])
+        if found is None:
+            raise ValueError(
+                f"No linear layer of {type(net.module_).__name__} gives the module's "
+                "output, so there is no last linear layer. Name the layer that "
+                f"embeds, layer=...: {', '.join(repr(name) for name in names if name)}."
+            )
+        return found
+
+    def transform(self, X):
+        """Embed rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features), or whatever the net takes
+
+        Returns
+        -------
+        embedding : ndarray of shape (n_rows, n_embedding)
+            In the net's own floating type; what is not flat is flattened.
+        """
+        check_is_fitted(self)
+        X = sliceable(X)
+        if get_len(X) == 0:
+            dtype = str(module_dtype(self.net_)).removeprefix("torch.")
+            return np.empty((0, self._n_features_out), dtype=dtype)
+        batches = layer_inputs(self.net_, X, self.layer_, take=self.take)
+        return np.concatenate([to_array(taken) for taken, _ in batches])
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags = get_tags(self.net).input_tags
+        tags.target_tags.required = get_tags(self.net).target_tags.required
+        return tags

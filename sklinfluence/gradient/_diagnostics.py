@@ -1,0 +1,175 @@
+"""The regression diagnostics of Belsley, Kuh and Welsch, for every linear head.
+
+At no penalty those of a least squares head are the textbook's. With a penalty, H takes
+the place of X^T X and the trace of the smoother that of the number of columns; with
+weights, residuals are those of rows scaled by the root of their weight. Logistic and
+softmax heads have a known dispersion of 1, and one Newton step for leaving a row out
+(Pregibon 1981; Williams 1987 for the externally studentised residual: its square is
+what leaving the row out takes off twice the objective).
+"""
+
+import numpy as np
+
+from sklinfluence.curvature._design import block_slices
+from sklinfluence.gradient._label_scores import (
+    degrees_of_freedom_left,
+    noise_variance,
+    studentized,
+)
+from sklinfluence.gradient._leave_one_out import class_probabilities
+from sklinfluence.gradient._removal import apply_block
+from sklinfluence.gradient._scores import inverse_ratio, parameter_change
+
+
+def row_diagnostics(fitted, removal):
+    """Diagnostics of every training row, a dict of arrays.
+
+    Parameters
+    ----------
+    fitted : FittedHead
+    removal : Removal
+
+    Returns
+    -------
+    diagnostics : dict
+        Arrays of shape (n_rows,) or (n_rows, n_parts), a part being an output where
+        outputs do not interact.
+    """
+    if fitted.objective.loss.is_quadratic:
+        return _of_least_squares(fitted, removal)
+    if fitted.objective.loss.separable:
+        return _of_logistic(fitted, removal)
+    return _of_softmax(fitted, removal)
+
+
+def _blocks_of_rows(fitted):
+    """B of every row, (n, K) or (n, K, K)."""
+    design = fitted.objective.design
+    K = len(fitted.theta)
+    blocks = block_slices(design.n_rows, 2 * fitted.theta.size + 2 * K * K)
+    parts = [fitted.row_blocks(design.rows(block)) for block in blocks]
+    return np.concatenate([getattr(part, "dense", lambda part=part: part)() for part in parts])
+
+
+def _of_least_squares(fitted, removal):
+    objective = fitted.objective
+    weights = objective.weights[:, None]
+    leverage = weights * _blocks_of_rows(fitted)
+    variance = noise_variance(fitted, removal)
+    # r~ = r / (1 - h), so that s r r~ is s r^2 / (1 - h).
+    own = weights * fitted.residual * removal.residual
+    inner = -np.sign(fitted.residual) * np.sqrt(np.maximum(own, 0.0) / variance)
+    outer = -studentized(fitted, removal)
+    left = degrees_of_freedom_left(objective, removal)
+    # sigma_-i^2 / sigma^2, without the row.
+    ratio = (left - inner**2) / (left - 1.0)
+    kept = 1.0 - leverage
+    q = fitted.theta.shape[1]
+    return {
+        "leverage": leverage,
+        "residual": -fitted.residual,
+        "internally_studentized": inner,
+        "externally_studentized": outer,
+        "cooks_distance": inner**2 * inverse_ratio(leverage, kept) / q,
+        "dffits": outer * np.sqrt(inverse_ratio(leverage, kept)),
+        "covariance_ratio": inverse_ratio(ratio**q, kept),
+        "loo_prediction": removal.raw,
+    }
+
+
+def _of_logistic(fitted, removal):
+    objective = fitted.objective
+    loss, weights = objective.loss, objective.weights[:, None]
+    residual, B = fitted.residual, _blocks_of_rows(fitted)
+    S = loss.curvature(objective.targets, fitted.raw)
+    leverage = weights * S * B
+    # Of a term weighted by class, the plain residual.
+    term = inverse_ratio(residual, fitted.query_residual)
+    plain = -fitted.query_residual
+    pearson = np.sqrt(weights * term) * inverse_ratio(plain, np.sqrt(S / term))
+    moved = weights * removal.residual * np.sqrt(B)
+    deviance = 2 * weights * term * _loss_by_output(objective, fitted.raw)
+    dropped = deviance + weights**2 * residual * B * removal.residual
+    q = fitted.theta.shape[1]
+    return {
+        "leverage": leverage,
+        "residual": plain,
+        "internally_studentized": pearson / np.sqrt(1.0 - leverage),
+        "externally_studentized": np.sign(plain) * np.sqrt(dropped),
+        "cooks_distance": moved**2 / q,
+        "dffits": -moved,
+        "covariance_ratio": inverse_ratio(1.0, 1.0 - leverage),
+        "loo_prediction": class_probabilities(loss, removal.raw)[:, -B.shape[1] :],
+    }
+
+
+def _loss_by_output(objective, raw):
+    loss, K = objective.loss.unweighted(), raw.shape[1]
+    parts = [
+        loss.loss(objective.targets[:, [k]], raw[:, [k]]) for k in range(K)
+    ]
+    return np.column_stack(parts)
+
+
+def _of_softmax(fitted, removal):
+    """One value a row: lengths take the place of signed scalars."""
+    objective = fitted.objective
+    loss, weights = objective.loss, objective.weights
+    residual, B = fitted.residual, _blocks_of_rows(fitted)
+    S = loss.curvature(objective.targets, fitted.raw)
+    C = S * weights[:, None, None]
+    # The residual's covariance under the model, what the fit has taken off it.
+    covariance = S - S @ B @ C
+    unlikely = np.einsum(
+        "ik,ikm,im->i", residual, np.linalg.pinv(covariance, rcond=1e-10), residual
+    )
+    pulled = np.einsum("ik,ik->i", residual, apply_block(B, removal.residual))
+    deviance = 2 * weights * loss.loss(objective.targets, fitted.raw)
+    moved = np.maximum(removal.moved, 0.0)
+    # det(I - C_i B_i): how much of the curvature's volume is left without the row.
+    kept = np.linalg.det(np.eye(B.shape[1]) - C @ B)
+    return {
+        "leverage": removal.leverage,
+        "residual": -np.sum(objective.targets * residual, axis=1),
+        "internally_studentized": np.sqrt(weights * unlikely),
+        "externally_studentized": np.sqrt(deviance + weights**2 * pulled),
+        "cooks_distance": moved / fitted.theta.size,
+        "dffits": np.sqrt(moved),
+        "covariance_ratio": inverse_ratio(1.0, kept),
+        "loo_prediction": class_probabilities(loss, removal.raw),
+    }
+
+
+def scaled_parameter_changes(fitted, removal):
+    """DFBETAS: each row's pull on every parameter, in standard errors, (n, K, q).
+
+    theta - theta_-i over sigma_-i times the root of H^-1's diagonal; sigma_-i is 1 for
+    logistic and softmax heads.
+    """
+    objective = fitted.objective
+    n_rows, K = fitted.raw.shape
+    error = np.sqrt(_inverse_diagonal(fitted))
+    noise = np.ones((n_rows, K))
+    if objective.loss.is_quadratic:
+        left = degrees_of_freedom_left(objective, removal)
+        variance = noise_variance(fitted, removal)
+        own = objective.weights[:, None] * fitted.residual * removal.residual
+        noise = np.sqrt(np.maximum(variance * left - own, 0.0) / (left - 1.0))
+    coefficients = objective.weights[:, None] * removal.residual
+    out = np.empty((n_rows, *fitted.theta.shape))
+    for block in block_slices(n_rows, 4 * fitted.theta.size):
+        change = -parameter_change(fitted, coefficients, block)
+        out[block] = inverse_ratio(change, noise[block][:, :, None] * error)
+    return out
+
+
+def _inverse_diagonal(fitted):
+    """Diagonal of H^+, of theta's shape."""
+    size = fitted.theta.size
+    diagonal = np.empty(size)
+    for block in block_slices(size, 4 * size):
+        index = np.arange(size)[block]
+        unit = np.zeros((size, len(index)))
+        unit[index, np.arange(len(index))] = 1.0
+        diagonal[index] = fitted.solve(unit)[index, np.arange(len(index))]
+    return np.maximum(diagonal, 0.0).reshape(fitted.theta.shape)

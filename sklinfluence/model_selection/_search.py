@@ -1,0 +1,404 @@
+"""LeaveOneOutSearch: a grid search at one fit a candidate."""
+
+import time
+import warnings
+from numbers import Integral
+
+import numpy as np
+from joblib import effective_n_jobs
+from sklearn.base import clone
+from sklearn.exceptions import FitFailedWarning
+from sklearn.model_selection import ParameterGrid
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_consistent_length, get_tags
+from sklearn.utils.metadata_routing import (
+    UNUSED,
+    MetadataRouter,
+    MethodMapping,
+    process_routing,
+)
+from sklearn.utils.parallel import Parallel, delayed
+
+from sklinfluence._progress import FitTracker, untracked
+from sklinfluence._sklearn_compat import (
+    BaseSearchCV,
+    HasMethods,
+    _check_sample_weight,
+    _fit_context,
+    _routing_enabled,
+)
+from sklinfluence.curvature import SingularHessianError
+from sklinfluence.gradient._removal import remove_each
+from sklinfluence.heads._ask import sliceable
+from sklinfluence.heads._fit import fit_weighted
+from sklinfluence.heads._linear_head import linear_head
+from sklinfluence.heads._pipeline import _search_head
+from sklinfluence.model_selection._chains import (
+    ChainFitter,
+    make_chains,
+    split_chains,
+)
+from sklinfluence.model_selection._left_out import left_out
+from sklinfluence.model_selection._scoring import (
+    check_scoring,
+    fit_to_task,
+    takes_weights,
+)
+
+
+class LeaveOneOutSearch(BaseSearchCV):
+    """Search a grid by leave-one-out predictions, at one fit a candidate.
+
+    What :class:`~sklearn.model_selection.GridSearchCV` does by a fit for each fold is
+    done here by one: the factor of the candidate's Hessian gives every training row's
+    prediction by the model that never saw it, in closed form for least squares and by
+    one Newton step for logistic heads. Candidates that differ in the penalty of the
+    head alone (``C`` of LogisticRegression, ``alpha`` of Ridge, RidgeClassifier and
+    SGD with an l2 penalty) share all that comes before the head, and each starts from
+    the optimum of its neighbour; their scores are those of fits from scratch.
+
+    Read more in the :ref:`User Guide <leave_one_out_search>`.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Any estimator with a linear head, or a Pipeline that ends in one: whatever
+        :func:`sklinfluence.heads.linear_head` knows. Cloned, never changed.
+    param_grid : dict or list of dict
+        Parameter names mapped to the values to try, as in GridSearchCV. Values may be
+        estimators.
+    scoring : str, callable, list, tuple or dict, default="neg_log_loss"
+        How leave-one-out predictions are scored, higher being better. Names:
+        "neg_log_loss", "neg_brier_score", "accuracy", "balanced_accuracy", "roc_auc",
+        "average_precision", "f1", ... for classes, "neg_mean_squared_error",
+        "neg_mean_absolute_error", "r2", ... for real targets, all scikit-learn's own;
+        a callable(y_true, prediction); or a scorer made by
+        :func:`sklearn.metrics.make_scorer`. For several scores at once a list of
+        names or a dict of names to scores. The default is the log-likelihood; for
+        real targets that means "neg_mean_squared_error".
+    refit : bool, str or callable, default=True
+        Whether to fit the best candidate on all rows, as GridSearchCV does. With
+        several scores, the name of the one that decides, or False.
+    n_jobs : int, default=None
+        Processes that share the candidates. None means 1 unless in a
+        :func:`joblib.parallel_config` context.
+
+    Attributes
+    ----------
+    cv_results_ : dict of ndarray
+        What GridSearchCV gives for one split: ``params``, ``param_<name>``,
+        ``mean_test_score``, ``rank_test_score``, ``mean_fit_time``,
+        ``mean_score_time``, their ``std`` (all 0) and ``split0_test_score``. Besides,
+        ``n_left_out``: rows whose leave-one-out prediction exists and was scored.
+    best_estimator_ : estimator
+        The best candidate, fitted on all rows. Needs ``refit``.
+    best_params_ : dict
+        Parameters of the best candidate.
+    best_score_ : float
+        Its score.
+    best_index_ : int
+        Its place in ``cv_results_``.
+    scorer_ : callable or dict
+        What `score` scores by.
+    multimetric_ : bool
+        Whether there are several scores.
+    refit_time_ : float
+        Seconds that the last fit took.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels, if the best estimator is a classifier.
+    n_features_in_ : int
+        Number of columns of X, when the best estimator knows it.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of columns, when X has string names.
+
+    See Also
+    --------
+    sklearn.model_selection.GridSearchCV : Any estimator, a fit for each fold.
+    sklearn.linear_model.RidgeCV : The same idea, for ridge alone.
+    sklinfluence.gradient.InfluenceRanker : Leave-one-out predictions of one model.
+
+    Notes
+    -----
+    *Steps before the head are fitted on all rows*, the one left out included. That
+    is harmless for scaling and its like. A step that reads y (supervised selection or
+    encoding) has seen the label, and scores come out too high; a warning names it.
+    The hidden layers of a network have seen it too.
+
+    *A row of leverage 1* cannot be left out: the rest determines no model. It takes
+    no part in the candidate's score, and one warning names it. A candidate whose
+    objective has no unique optimum scores NaN and ranks last.
+
+    *sample_weight* weighs the fit's rows and the score's, where the score takes
+    weights; class weights are the fit's alone. With metadata routing each happens on
+    request.
+
+    Where a search has rows with leverages near 1 (many columns, a weak penalty), one
+    Newton step is optimistic about logistic heads; those candidates lose anyway.
+
+    References
+    ----------
+    .. [1] Rad, K. R. and Maleki, A. (2020). A scalable estimate of the out-of-sample
+       prediction error via approximate leave-one-out. Journal of the Royal
+       Statistical Society B 82, 965-996.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklinfluence.model_selection import LeaveOneOutSearch
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> model = make_pipeline(StandardScaler(), LogisticRegression())
+    >>> grid = {"logisticregression__C": [0.01, 0.1, 1.0, 10.0]}
+    >>> search = LeaveOneOutSearch(model, grid).fit(X, y)
+    >>> search.best_params_
+    {'logisticregression__C': 1.0}
+    >>> round(search.best_score_, 3)
+    -0.072
+    """
+
+    _parameter_constraints: dict = {
+        "estimator": [HasMethods("fit")],
+        "param_grid": [dict, list],
+        # Which names there are depends on the task; an error lists them.
+        "scoring": [str, callable, list, tuple, dict],
+        "refit": ["boolean", str, callable],
+        "n_jobs": [Integral, None],
+    }
+    # Weights are the estimator's and the scorer's to request.
+    __metadata_request__fit = {"sample_weight": UNUSED}
+    # Read by the formatting of results.
+    return_train_score = False
+
+    def __init__(
+        self, estimator, param_grid, *, scoring="neg_log_loss", refit=True, n_jobs=None
+    ):
+        self.estimator = estimator
+        self.param_grid = param_grid
+        self.scoring = scoring
+        self.refit = refit
+        self.n_jobs = n_jobs
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, sample_weight=None):
+        """Score every candidate and refit the best.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
+            Training rows, in any form that the estimator takes.
+        y : array-like of shape (n_rows,) or (n_rows, n_targets)
+            Class labels or real targets.
+        sample_weight : array-like of shape (n_rows,), default=None
+            Weights of the rows, non-negative; passed to the last step of a Pipeline.
+
+        Returns
+        -------
+        self : LeaveOneOutSearch
+        """
+        X = sliceable(X)
+        y, fit_weight, score_weight = self._check_training(X, y, sample_weight)
+        scorers, self.multimetric_ = check_scoring(self.scoring)
+        metric = "score"
+        if self.multimetric_:
+            self._check_refit_for_multimetric(scorers)
+            metric = self.refit
+        tracker = FitTracker(self, X, y)
+        scored = self._score_all(X, y, fit_weight, score_weight, scorers, tracker)
+        self._keep_results(scored, metric)
+        scorers = scored[0]["scorers"]
+        self.scorer_ = scorers if self.multimetric_ else scorers["score"]
+        vars(self).pop("best_estimator_", None)
+        if self.refit:
+            with tracker.task("refit the best candidate"):
+                self._refit(X, y, fit_weight)
+        tracker.done()
+        return self
+
+    def _check_training(self, X, y, sample_weight):
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but "
+                "the target y is None."
+            )
+        y = np.asarray(y)
+        check_consistent_length(X, y, sample_weight)
+        if sample_weight is None:
+            return y, None, None
+        weight = _check_sample_weight(
+            sample_weight, np.empty(len(y)), dtype=float, ensure_non_negative=True
+        )
+        fit_weight = sample_weight
+        if _routing_enabled():
+            routed = process_routing(self, "fit", sample_weight=sample_weight)
+            fit_weight = routed.estimator.fit.get("sample_weight")
+        return y, fit_weight, weight
+
+    def _score_all(self, X, y, fit_weight, score_weight, scorers, tracker):
+        """What every candidate scored, in the order of the grid."""
+        grid = list(ParameterGrid(self.param_grid))
+        if not grid:
+            raise ValueError("param_grid holds no candidate.")
+        _warn_about_supervised_steps(self.estimator)
+        chains = make_chains(self.estimator, grid)
+        n_jobs = effective_n_jobs(self.n_jobs)
+        # Ticks by the candidate where they follow one another, else by the chain.
+        serial = n_jobs == 1
+        chains = chains if serial else split_chains(chains, n_jobs)
+        whole, part = untracked, tracker.each
+        if not serial:
+            whole, part = tracker.each, untracked
+        data = X, y, fit_weight, score_weight
+        score = _score_chain if serial else delayed(_score_chain)
+        tasks = (
+            score(self.estimator, chain, data, scorers, self.scoring, part)
+            for chain in whole("score the candidates", chains)
+        )
+        done = list(tasks) if serial else Parallel(n_jobs=n_jobs)(tasks)
+        results = [result for chain in done for result in chain]
+        results.sort(key=lambda result: result["index"])
+        _check_failures(results)
+        return results
+
+    def _keep_results(self, scored, metric):
+        params = [result["params"] for result in scored]
+        keys = ("test_scores", "fit_time", "score_time")
+        out = [{key: result[key] for key in keys} for result in scored]
+        if not self.multimetric_:
+            for result in out:
+                result["test_scores"] = result["test_scores"]["score"]
+        counts = {"n_left_out": [result["n_left_out"] for result in scored]}
+        results = self._format_results(params, 1, out, counts)
+        for name in ("best_index_", "best_params_", "best_score_"):
+            vars(self).pop(name, None)
+        if self.refit or not self.multimetric_:
+            best = self._select_best_index(self.refit, metric, results)
+            self.best_index_ = best
+            self.best_params_ = params[best]
+            if not callable(self.refit):
+                self.best_score_ = results[f"mean_test_{metric}"][best]
+        self.cv_results_ = results
+
+    def _refit(self, X, y, sample_weight):
+        best = clone(self.best_params_, safe=False)
+        estimator = clone(self.estimator).set_params(**best)
+        start = time.perf_counter()
+        self.best_estimator_ = fit_weighted(estimator, X, y, sample_weight)
+        self.refit_time_ = time.perf_counter() - start
+        vars(self).pop("feature_names_in_", None)
+        if hasattr(self.best_estimator_, "feature_names_in_"):
+            self.feature_names_in_ = self.best_estimator_.feature_names_in_
+
+    def get_metadata_routing(self):
+        """Get the metadata routing of this object.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            Which parameters the estimator and the scorer ask for.
+        """
+        router = MetadataRouter(owner=self).add(
+            estimator=self.estimator,
+            method_mapping=MethodMapping().add(caller="fit", callee="fit"),
+        )
+        scorers, is_multimetric = check_scoring(self.scoring)
+        mapping = MethodMapping().add(caller="fit", callee="score")
+        for name, scorer in scorers.items():
+            decides = not is_multimetric or name == self.refit
+            key = "scorer" if decides else f"scorer_{name}"
+            if decides:
+                mapping = mapping.add(caller="score", callee="score")
+            router.add(**{key: scorer}, method_mapping=mapping)
+        return router
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags
+
+
+# As of scikit-learn's own searches: the head of the best estimator.
+linear_head.register(LeaveOneOutSearch, _search_head)
+
+
+def _score_chain(estimator, chain, data, scorers, scoring, each):
+    """Fit, leave each row out, score: one candidate after the other."""
+    X, y, fit_weight, score_weight = data
+    fitter, results = ChainFitter(estimator, X, y, fit_weight), []
+    for candidate in each("score the candidates", chain):
+        result = {"index": candidate.index, "params": candidate.params}
+        start = time.perf_counter()
+        try:
+            fitted = fitter.fit(candidate)
+        except SingularHessianError as error:
+            result.update(_failure(scorers, error))
+        else:
+            middle = time.perf_counter()
+            removal = remove_each(fitted)
+            answers = left_out(fitted, removal, fitter.classes)
+            suited = fit_to_task(scorers, scoring, answers)
+            rows = np.flatnonzero(removal.is_defined)
+            scores = _scores(suited, answers, rows, y, score_weight)
+            result.update(test_scores=scores, scorers=suited, n_left_out=len(rows))
+            result["score_time"] = time.perf_counter() - middle
+            start += result["score_time"]
+        result["fit_time"] = time.perf_counter() - start
+        results.append(result)
+    return results
+
+
+def _scores(scorers, answers, rows, y, weight):
+    if rows.size == 0:
+        return dict.fromkeys(scorers, np.nan)
+    scores = {}
+    for name, scorer in scorers.items():
+        given = {}
+        if weight is not None and takes_weights(scorer):
+            given["sample_weight"] = weight[rows]
+        scores[name] = float(scorer(answers, rows, y[rows], **given))
+    return scores
+
+
+def _failure(scorers, error):
+    return {
+        "test_scores": dict.fromkeys(scorers, np.nan),
+        "score_time": 0.0,
+        "n_left_out": 0,
+        "scorers": scorers,
+        "error": error,
+    }
+
+
+def _check_failures(results):
+    """Raise when no candidate has an optimum, warn when some have none."""
+    failed = [result for result in results if "error" in result]
+    if len(failed) == len(results):
+        raise failed[0]["error"]
+    if failed:
+        named = ", ".join(str(result["params"]) for result in failed[:5])
+        more = f" and {len(failed) - 5} more" if len(failed) > 5 else ""
+        warnings.warn(
+            f"No unique optimum for {named}{more}: scored NaN, ranked last. "
+            f"{failed[0]['error']}",
+            FitFailedWarning,
+            stacklevel=4,
+        )
+
+
+def _warn_about_supervised_steps(estimator):
+    """Name the steps that have seen the label of the row that is left out."""
+    if not isinstance(estimator, Pipeline):
+        return
+    named = [
+        repr(name)
+        for name, step in estimator.steps[:-1]
+        if hasattr(step, "fit") and get_tags(step).target_tags.required
+    ]
+    if named:
+        warnings.warn(
+            f"Step(s) {', '.join(named)} read y and are fitted on all rows, also the "
+            "one left out: scores are too high, the more so the more such a step "
+            "learns from y. Search those steps' parameters by GridSearchCV.",
+            stacklevel=4,
+        )

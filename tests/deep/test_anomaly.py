@@ -1,0 +1,69 @@
+"""The detector's scores are means of influence, and planted outliers stand out."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("skorch")
+
+from sklearn.metrics import roc_auc_score  # noqa: E402
+from skorch import NeuralNet  # noqa: E402
+
+from sklinfluence.deep import TracInAnomalyDetector, TracInRanker  # noqa: E402
+
+
+class Autoencoder(torch.nn.Sequential):
+    def __init__(self):
+        super().__init__(torch.nn.Linear(6, 2), torch.nn.Linear(2, 6))
+
+
+class Reconstruction(NeuralNet):
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        return 0.5 * ((y_pred - X) ** 2).sum(dim=1).mean()
+
+
+@pytest.fixture(scope="module")
+def planted():
+    """Rows in a plane, and a few off it: as long as the others, another direction."""
+    rng = np.random.default_rng(0)
+    plane = np.linalg.qr(rng.standard_normal((6, 6)))[0]
+    X = rng.standard_normal((150, 2)) @ plane[:2]
+    X[:10] = 2.0 * rng.standard_normal((10, 2)) @ plane[2:4]
+    return X.astype(np.float32), np.arange(150) < 10
+
+
+def ranker():
+    net = Reconstruction(
+        Autoencoder,
+        criterion=torch.nn.MSELoss,
+        lr=0.05,
+        max_epochs=15,
+        batch_size=16,
+        train_split=None,
+        verbose=0,
+    )
+    return TracInRanker(net, normalize="cosine", every=3, random_state=0)
+
+
+def test_scores_are_distances_of_mean_influence_from_its_median(planted):
+    X, is_outlier = planted
+    detector = TracInAnomalyDetector(ranker()).fit(X)
+    mean = detector.ranker_.influence(X).mean(axis=1)
+    expected = -np.abs(mean - np.median(mean))
+    np.testing.assert_allclose(detector.score_samples(X), expected, rtol=1e-9)
+    low = TracInAnomalyDetector(ranker(), tail="low", contamination=0.1).fit(X)
+    np.testing.assert_allclose(low.score_samples(X), mean - np.median(mean), rtol=1e-9)
+    assert np.sum(low.predict(X) == -1) == 15
+    # Training on the plane takes nothing off rows across it.
+    assert roc_auc_score(~is_outlier, low.score_samples(X)) > 0.9
+    np.testing.assert_array_equal(low.predict(X[:20]), low.predict(X)[:20])
+
+
+def test_a_sample_of_rows(planted):
+    X, _ = planted
+    detector = TracInAnomalyDetector(ranker(), max_rows=20, random_state=0).fit(X)
+    assert len(detector.rows_) == 20
+    mean = detector.ranker_.influence(X)[:, detector.rows_].mean(axis=1)
+    np.testing.assert_allclose(
+        detector.score_samples(X), -np.abs(mean - np.median(mean)), rtol=1e-9
+    )

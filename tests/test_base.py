@@ -1,0 +1,143 @@
+"""BaseRanker: what a ranker of one's own gets for three methods."""
+
+import warnings
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy import sparse
+from sklearn import config_context
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics.pairwise import linear_kernel, rbf_kernel
+from sklearn.utils.validation import validate_data
+
+from sklinfluence.base import BaseRanker
+
+
+class KernelRanker(BaseRanker):
+    """Influence by similarity, signed by whether labels agree."""
+
+    def __init__(self, n_influences=None):
+        self.n_influences = n_influences
+
+    def fit(self, X, y, sample_weight=None):
+        X, y = validate_data(self, X, y)
+        self.X_, self.y_ = X, y
+        self.self_influence_ = np.linspace(0, 1, len(X)) ** 2
+        self.estimator_ = LogisticRegression().fit(X, y)
+        return self
+
+    def _influence_block(self, X, y):
+        X = np.asarray(X)
+        y = self.estimator_.predict(X) if y is None else y
+        sign = np.where(np.asarray(y)[:, None] == self.y_, 1.0, -1.0)
+        return sign * rbf_kernel(X, self.X_)
+
+    def score_samples(self, X, y=None):
+        return np.diag(linear_kernel(X)).copy()
+
+
+X = np.random.default_rng(0).normal(size=(25, 3))
+Y = (X[:, 0] > 0).astype(int)
+QUERIES = np.random.default_rng(1).normal(size=(11, 3))
+ASKED = np.arange(11) % 2
+
+
+@pytest.fixture
+def ranker():
+    return KernelRanker().fit(X, Y)
+
+
+@pytest.fixture(params=[1024, 1e-3], ids=["one-block", "many-blocks"])
+def working_memory(request):
+    with config_context(working_memory=request.param):
+        yield
+
+
+def matrix(y=None):
+    y = LogisticRegression().fit(X, Y).predict(QUERIES) if y is None else y
+    return np.where(y[:, None] == Y, 1.0, -1.0) * rbf_kernel(QUERIES, X)
+
+
+@pytest.mark.usefixtures("working_memory")
+def test_matrix_mean_and_transform(ranker):
+    assert_allclose(ranker.influence(QUERIES, ASKED), matrix(ASKED))
+    assert_allclose(ranker.influence(QUERIES), matrix())
+    assert_allclose(ranker.transform(QUERIES), matrix())
+    assert_allclose(ranker.mean_influence(QUERIES, ASKED), matrix(ASKED).mean(axis=0))
+    assert ranker.get_feature_names_out()[1] == "kernelranker1"
+
+
+@pytest.mark.usefixtures("working_memory")
+@pytest.mark.parametrize("k", [1, 4, 25, 99])
+def test_sparse_transform_keeps_the_largest(k):
+    kept = KernelRanker(n_influences=k).fit(X, Y).transform(QUERIES)
+    assert sparse.issparse(kept)
+    full = matrix()
+    small = np.sort(np.abs(full), axis=1)[:, ::-1][:, min(k, 25) - 1]
+    truth = np.where(np.abs(full) >= small[:, None], full, 0.0)
+    assert_allclose(kept.toarray(), truth)
+    assert kept.has_sorted_indices
+
+
+@pytest.mark.usefixtures("working_memory")
+def test_proponents_and_opponents(ranker):
+    influence, index = ranker.proponents(QUERIES, ASKED)
+    assert influence.shape == index.shape == (11, 5)
+    full = matrix(ASKED)
+    assert_allclose(influence, -np.sort(-full, axis=1)[:, :5])
+    assert_allclose(np.take_along_axis(full, index, axis=1), influence)
+    influence, index = ranker.opponents(QUERIES, ASKED, n=3)
+    assert_allclose(influence, np.sort(full, axis=1)[:, :3])
+    assert_allclose(np.take_along_axis(full, index, axis=1), influence)
+
+
+def test_lists_and_frames_are_queries_too(ranker):
+    assert_allclose(ranker.influence(QUERIES.tolist(), ASKED.tolist()), matrix(ASKED))
+    pd = pytest.importorskip("pandas")
+    frame, labels = pd.DataFrame(QUERIES), pd.Series(ASKED, index=np.arange(11)[::-1])
+    with config_context(working_memory=1e-3):
+        assert_allclose(ranker.influence(frame, labels), matrix(ASKED))
+
+
+def test_ranking_breaks_ties_by_order_and_puts_nan_first(ranker):
+    assert np.array_equal(ranker.ranking_, np.arange(25, 0, -1))
+    ranker.self_influence_ = np.array([1.0, 3.0, np.nan, 3.0])
+    assert np.array_equal(ranker.ranking_, [4, 2, 1, 3])
+
+
+def test_label_scores_know_self_influence_alone(ranker):
+    assert_allclose(ranker.label_scores("self_influence"), ranker.self_influence_)
+    ours = ranker.label_scores("self_influence", QUERIES, ASKED)
+    assert_allclose(ours, (QUERIES**2).sum(axis=1))
+    with pytest.raises(ValueError, match=r"'loo_loss' is not one.*'self_influence'"):
+        ranker.label_scores("loo_loss")
+
+
+def test_wrapped_predictions(ranker):
+    assert np.array_equal(ranker.predict(QUERIES), ranker.estimator_.predict(QUERIES))
+    assert ranker.score(X, Y) == ranker.estimator_.score(X, Y)
+    del ranker.estimator_
+    assert not hasattr(ranker, "predict")
+
+
+def test_nan_is_neither_strong_nor_kept(ranker, monkeypatch):
+    plain = ranker._influence_block
+
+    def with_nan(X, y):
+        values = plain(X, y)
+        values[:, 4] = np.nan
+        return values
+
+    monkeypatch.setattr(ranker, "_influence_block", with_nan)
+    assert 4 not in ranker.proponents(QUERIES, ASKED, n=24)[1]
+    assert 4 not in ranker.opponents(QUERIES, ASKED, n=24)[1]
+    ranker.n_influences = 24
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert 4 not in ranker.transform(QUERIES).indices
+
+
+def test_the_contract_is_abstract():
+    with pytest.raises(TypeError, match="abstract"):
+        BaseRanker()

@@ -1,0 +1,153 @@
+"""scikit-learn's own checks, on every public estimator and on many settings of it."""
+
+import importlib
+import inspect
+import pkgutil
+from pathlib import Path
+
+import pytest
+from sklearn.base import BaseEstimator
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import sklinfluence
+from sklinfluence.base import BaseRanker
+from sklinfluence.curvature import ConjugateGradient
+from sklinfluence.gradient import InfluenceRanker
+
+# A row of weight 0 keeps its column and a repeated row has two: the outputs of the two
+# fits that these checks compare differ in shape, whatever the numbers.
+COLUMN_A_ROW = "transform gives one column per training row"
+EXPECTED = {
+    "check_sample_weight_equivalence_on_dense_data": COLUMN_A_ROW,
+    "check_sample_weight_equivalence_on_sparse_data": COLUMN_A_ROW,
+}
+# Parts of estimators, with no fit of their own.
+NOT_ESTIMATORS = {"Cholesky", "ConjugateGradient"}
+
+
+def public_estimators():
+    """Every public class with a fit, so that a new one cannot be forgotten."""
+    found = {}
+    for module in pkgutil.iter_modules(sklinfluence.__path__):
+        if module.name.startswith("_"):
+            continue
+        try:
+            topic = importlib.import_module(f"sklinfluence.{module.name}")
+        except ModuleNotFoundError as error:  # a topic about an extra not installed
+            if (error.name or "").startswith("sklinfluence"):
+                raise
+            continue
+        for name in getattr(topic, "__all__", ()):
+            public = getattr(topic, name)
+            if inspect.isclass(public) and issubclass(public, BaseEstimator):
+                if not inspect.isabstract(public):
+                    found[name] = public
+    return found
+
+
+# Estimators that the same suite checks in a file of their own: with settings, or with a
+# network, that belong there.
+ELSEWHERE = {
+    "FilteredClassifier": "filtering/test_common.py",
+    "FilteredRegressor": "filtering/test_common.py",
+    "ExpectedRanker": "deep/test_path_common.py",
+    "HydraRanker": "deep/test_path_common.py",
+    "MislabelFilter": "filtering/test_common.py",
+    "MislabelSampler": "filtering/test_common.py",
+    "RepresenterRanker": "gradient/test_representers.py",
+    "SGDInfluenceRanker": "deep/test_path_common.py",
+    "TracInAnomalyDetector": "deep/test_path_common.py",
+    "TracInRanker": "deep/test_path_common.py",
+}
+REQUIRED = {"estimator": LogisticRegression(), "ranker": InfluenceRanker()}
+
+
+def required(cls):
+    """Names of the parameters that have no default."""
+    parameters = inspect.signature(cls).parameters.items()
+    return [name for name, p in parameters if p.default is inspect.Parameter.empty]
+
+
+RANKERS = [
+    InfluenceRanker(method="newton"),
+    InfluenceRanker(method="newton", refine=1e-3),
+    InfluenceRanker(method="grad_dot"),
+    InfluenceRanker(normalize="theta"),
+    InfluenceRanker(normalize="loss"),
+    InfluenceRanker(normalize="gradient"),
+    InfluenceRanker(method="newton", normalize="cosine"),
+    InfluenceRanker(solver="cholesky", damping=0.01),
+    InfluenceRanker(solver="cg"),
+    InfluenceRanker(solver=ConjugateGradient(tol=1e-6)),
+    InfluenceRanker(n_influences=3),
+    InfluenceRanker(refit_head=False),
+    InfluenceRanker(Ridge()),
+    InfluenceRanker(LogisticRegression(C=10.0, max_iter=500), method="newton"),
+    InfluenceRanker(make_pipeline(StandardScaler(), LogisticRegression())),
+]
+DEFAULTS = [
+    cls(**{parameter: REQUIRED[parameter] for parameter in required(cls)})
+    for name, cls in public_estimators().items()
+    if name not in NOT_ESTIMATORS | set(ELSEWHERE)
+    and set(required(cls)) <= set(REQUIRED)
+]
+
+
+def expected_failures(estimator):
+    return EXPECTED if isinstance(estimator, BaseRanker) else {}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@parametrize_with_checks(
+    [*DEFAULTS, *RANKERS], expected_failed_checks=expected_failures, xfail_strict=True
+)
+def test_scikit_learn_compatible(estimator, check):
+    check(estimator)
+
+
+# What scikit-learn runs on its own estimators beside check_estimator.
+OWN_CHECKS = {
+    "check_param_validation": True,
+    "check_dataframe_column_names_consistency": True,
+    "check_inplace_ensure_writeable": True,
+    # These are about transform.
+    "check_set_output_transform": False,
+    "check_set_output_transform_pandas": False,
+    "check_set_output_transform_polars": False,
+    "check_global_output_transform_pandas": False,
+    "check_global_set_output_transform_polars": False,
+    "check_transformer_get_feature_names_out": False,
+    "check_transformer_get_feature_names_out_pandas": False,
+    "check_get_feature_names_out_error": False,
+}
+NEEDS = {"pandas": "pandas", "dataframe": "pandas", "polars": "polars"}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("check", OWN_CHECKS)
+@pytest.mark.parametrize("estimator", [*DEFAULTS, *RANKERS[:2]], ids=str)
+def test_checks_that_scikit_learn_runs_on_itself(estimator, check):
+    for_all = OWN_CHECKS[check]
+    if not for_all and not hasattr(estimator, "transform"):
+        pytest.skip("has no transform")
+    for word, library in NEEDS.items():
+        if word in check:
+            pytest.importorskip(library)
+    getattr(estimator_checks, check)(type(estimator).__name__, estimator)
+
+
+def test_no_public_estimator_is_forgotten():
+    checked = {type(estimator).__name__ for estimator in DEFAULTS}
+    assert "InfluenceRanker" in checked
+    assert set(public_estimators()) <= checked | set(ELSEWHERE) | NOT_ESTIMATORS
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_what_is_checked_elsewhere_is_checked_there(name):
+    text = (Path(__file__).parent / ELSEWHERE[name]).read_text()
+    assert name in text
+    assert "parametrize_with_checks" in text or "check_estimator" in text
