@@ -13,7 +13,6 @@ from sklinfluence._sklearn_compat import (
     StrOptions,
     _fit_context,
 )
-from sklinfluence.deep._tracin import TracInRanker
 
 
 class TracInAnomalyDetector(OutlierMixin, BaseEstimator):

@@ -88,7 +88,8 @@ class CheckpointRecorder(Callback):
         **kwargs : dict
         """
         if not (
-            self.every == "step" or (isinstance(self.every, Integral) and self.every > 0)
+            self.every == "step"
+            or (isinstance(self.every, Integral) and self.every > 0)
         ):
             raise ValueError(
                 f"every of CheckpointRecorder must be 'step' or an int above 0, got "
@@ -121,7 +122,10 @@ class CheckpointRecorder(Callback):
 
     def _stands_at_end(self, net, meta=None):
         store = self.store_
-        if meta is not None and {**meta, "version": store.meta["version"]} != store.meta:
+        if (
+            meta is not None
+            and {**meta, "version": store.meta["version"]} != store.meta
+        ):
             return False
         last, now = store.last("module"), module_arrays(net)
         return store.n_steps == 0 or all(np.array_equal(last[k], now[k]) for k in now)
@@ -241,9 +245,7 @@ def _listen(loader):
     drawn = deque()
     # DataLoader forbids setting this once it is made, for fear of users who expect
     # batch_size to follow. This loader was made a moment ago and is the fit loop's own.
-    object.__setattr__(
-        loader, "batch_sampler", _Listener(loader.batch_sampler, drawn)
-    )
+    object.__setattr__(loader, "batch_sampler", _Listener(loader.batch_sampler, drawn))
     return drawn
 
 

@@ -167,6 +167,14 @@ class FunctionalNet:
         self._sizes = [shape.numel() for shape in self.shapes]
         self.n_parameters = sum(self._sizes)
 
+    def __getstate__(self):
+        # The task holds the net's very module, which a net pickles apart from itself.
+        return {name: part for name, part in vars(self).items() if name != "_task"}
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        self._task = _Task(self.net)
+
     def _cast(self, tensor):
         if self.dtype is not None and tensor.is_floating_point():
             return tensor.to(self.dtype)
@@ -181,7 +189,9 @@ class FunctionalNet:
             map_tensors(lambda t: self._cast(t.to(net.device)), list(part))
             for part in parts
         ]
-        return Rows(_concatenate([x for x, _ in parts]), torch.cat([t for _, t in parts]))
+        return Rows(
+            _concatenate([x for x, _ in parts]), torch.cat([t for _, t in parts])
+        )
 
     def state(self, values=None):
         """The whole module's state, where the net stands or with other values.
@@ -342,7 +352,10 @@ class FunctionalNet:
         """What the criterion multiplies each training row's loss with: (n_rows,)."""
         criterion = self.net.criterion_
         weight = getattr(criterion, "weight", None)
-        if isinstance(criterion, nn.NLLLoss | nn.CrossEntropyLoss) and weight is not None:
+        if (
+            isinstance(criterion, nn.NLLLoss | nn.CrossEntropyLoss)
+            and weight is not None
+        ):
             return weight.detach()[rows.y]
         return torch.ones(len(rows), device=rows.y.device)
 

@@ -5,12 +5,12 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from scipy import sparse
-from skorch.callbacks import Callback
-from skorch.helper import SliceDict
-from skorch.utils import data_from_dataset, is_dataset, to_numpy
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state
+from skorch.callbacks import Callback
+from skorch.helper import SliceDict
+from skorch.utils import data_from_dataset, is_dataset, to_numpy
 
 from sklinfluence.deep._checkpoints import CheckpointRecorder
 from sklinfluence.deep._store import read_training_path

@@ -15,19 +15,17 @@ from sklinfluence._sklearn_compat import (
     _fit_context,
 )
 from sklinfluence.filtering._cross_fit import cross_fit, fit_ranker
-from sklinfluence.filtering._evidence import (
-    default_score,
-    is_classification,
-    training_evidence,
-)
+from sklinfluence.filtering._evidence import is_classification, training_evidence
+from sklinfluence.filtering._label_models import NoiseAwareRanker, PooledLabelModel
+from sklinfluence.filtering._task import auto_score, takes_classes
 from sklinfluence.filtering._thresholds import (
     bound_flags,
     flag_disagreement,
     flag_discoveries,
     flag_share,
-    log_odds_against,
     worst_first,
 )
+from sklinfluence.filtering._trimming import fit_trimmed
 from sklinfluence.gradient import InfluenceRanker
 from sklinfluence.heads._ask import sliceable
 
@@ -62,11 +60,15 @@ class _LabelNoiseDetector(BaseEstimator):
         "ranker": [HasMethods(["fit", "label_scores"]), None],
         # Which names there are depends on the ranker, which lists them in its error.
         "score": [str],
+        "noise": [StrOptions({"class", "uniform"}), None],
+        "n_rounds": [Interval(Integral, 1, None, closed="left")],
         "threshold": [StrOptions({"auto"}), Interval(Real, None, None, closed="both")],
+        "fdr": [Interval(Real, 0, 1, closed="neither")],
         "contamination": [Interval(Real, 0, 1, closed="neither"), None],
         "cv": ["cv_object"],
         "min_per_class": [Interval(Integral, 1, None, closed="left")],
         "max_share": [Interval(Real, 0, 1, closed="right")],
+        "random_state": ["random_state"],
     }
 
     def __init__(
@@ -74,19 +76,27 @@ class _LabelNoiseDetector(BaseEstimator):
         ranker=None,
         *,
         score="auto",
+        noise="class",
+        n_rounds=3,
         threshold="auto",
+        fdr=0.05,
         contamination=None,
         cv=None,
         min_per_class=1,
         max_share=0.5,
+        random_state=None,
     ):
         self.ranker = ranker
         self.score = score
+        self.noise = noise
+        self.n_rounds = n_rounds
         self.threshold = threshold
+        self.fdr = fdr
         self.contamination = contamination
         self.cv = cv
         self.min_per_class = min_per_class
         self.max_share = max_share
+        self.random_state = random_state
 
     def get_params(self, deep=True):
         """Get the parameters of this estimator.
@@ -134,38 +144,58 @@ class _LabelNoiseDetector(BaseEstimator):
             The fitted detector.
         """
         X, y, sample_weight = self._check_training_data(X, y, sample_weight, groups)
-        ranker = self._get_ranker()
-        self.ranker_ = fit_ranker(clone(ranker), X, y, sample_weight)
+        unfitted = self._model_for(y)
+
+        def fit(X, y, sample_weight):
+            model = fit_ranker(clone(unfitted), X, y, sample_weight)
+            if self._trims(model):
+                model = fit_trimmed(model, X, y, sample_weight, self.fdr)
+            return model
+
+        model = fit(X, y, sample_weight)
         score = vars(self)["score"]
-        self._score_name = default_score(self.ranker_) if score == "auto" else score
-        evidence = training_evidence(
-            self.ranker_, self._score_name, X, y, sample_weight
-        )
+        score = auto_score(model) if score == "auto" else score
+        evidence = training_evidence(model, score, X)
         if self.cv is not None:
             evidence = cross_fit(
-                ranker,
-                self.ranker_,
-                self._score_name,
-                X,
-                y,
-                sample_weight,
-                self.cv,
-                groups,
-                fallback=evidence,
+                fit, model, score, X, y, sample_weight, self.cv, groups, evidence
             )
+        self._model, self._score_name = model, score
+        self.ranker_ = getattr(model, "ranker_", model)
         self._flag(evidence, y)
         return self
 
+    def _model_for(self, y):
+        """What is fitted: a ranker, or a label model for ``score="auto"``."""
+        ranker = self._get_ranker()
+        if vars(self)["score"] != "auto" or not takes_classes(ranker, y):
+            return ranker
+        if self.ranker is None:
+            return PooledLabelModel(
+                noise=self.noise,
+                n_rounds=self.n_rounds,
+                random_state=self.random_state,
+            )
+        if isinstance(ranker, InfluenceRanker):
+            return NoiseAwareRanker(ranker, noise=self.noise, n_rounds=self.n_rounds)
+        return ranker
+
+    def _trims(self, model):
+        """Whether gross errors in real targets are to be taken out of the fit."""
+        by_residual = vars(self)["score"] in ("auto", "studentized")
+        by_rule = self.threshold == "auto" and self.contamination is None
+        return by_residual and by_rule and hasattr(model, "loo_prediction_")
+
     def _flag(self, evidence, y):
         """Set every fitted attribute that follows from the evidence on the labels."""
-        classification = is_classification(self.ranker_)
-        given = np.searchsorted(self.ranker_.classes_, y) if classification else y
+        classification = is_classification(self._model)
+        given = np.searchsorted(self._model.classes_, y) if classification else y
         predicted = evidence.predicted(given)
         strata = given if classification else np.zeros(len(y))
         self.scores_ = _without_nan(evidence.scores)
         self.label_quality_ = evidence.quality(given)
-        self.suggested_labels_ = (
-            self.ranker_.classes_[predicted] if classification else predicted
+        self._predicted_labels = (
+            self._model.classes_[predicted] if classification else predicted
         )
         bounds = (self.scores_, strata, self.min_per_class, self.max_share)
         if self.contamination is not None:
@@ -176,12 +206,15 @@ class _LabelNoiseDetector(BaseEstimator):
         else:
             self._check_auto_threshold(evidence)
             if classification:
-                flags = flag_disagreement(
-                    given, predicted, log_odds_against(self.label_quality_)
-                )
+                odds = evidence.odds_against(given)
+                flags = flag_disagreement(given, predicted, odds)
             else:
-                flags = flag_discoveries(self.label_quality_)
+                flags = flag_discoveries(self.label_quality_, self.fdr)
             flags = bound_flags(flags, *bounds)
+        # A noise model knows which class such a given label mostly stands for; a
+        # plain one can only say what it predicts.
+        suggested = getattr(self._model, "suggested_labels_", self._predicted_labels)
+        self.suggested_labels_ = suggested
         self._support = ~flags
         self._given_labels = y
         self.threshold_ = self._threshold(flags)
@@ -225,8 +258,8 @@ class _LabelNoiseDetector(BaseEstimator):
         """
         check_is_fitted(self)
         X = self._check_new_rows(X)
-        y = self.ranker_.predict(X) if y is None else column_or_1d(y, warn=True)
-        return self.ranker_.label_scores(self._score_name, X, y)
+        y = self._model.predict(X) if y is None else column_or_1d(y, warn=True)
+        return self._model.label_scores(self._score_name, X, y)
 
     def report(self):
         """Tabulate the labels, the worst first.
@@ -252,7 +285,7 @@ class _LabelNoiseDetector(BaseEstimator):
                 "is_label_issue": ~self._support,
                 "label_quality": self.label_quality_,
                 "given_label": self._given_labels,
-                "predicted_label": self.suggested_labels_,
+                "predicted_label": self._predicted_labels,
             },
             index=self._index,
         )
@@ -279,7 +312,9 @@ class _LabelNoiseDetector(BaseEstimator):
         y = column_or_1d(y, warn=True)
         assert_all_finite(y, input_name="y", estimator_name=type(self).__name__)
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X)
+            sample_weight = _check_sample_weight(
+                sample_weight, np.empty(len(y)), ensure_non_negative=True
+            )
         self._index = X.index if hasattr(X, "iloc") else None
         self._seen_table = hasattr(X, "columns")
         return self._as_rows(X), y, sample_weight

@@ -1,7 +1,6 @@
 """Evidence on every row from rankers fitted without the row's fold."""
 
 import numpy as np
-from sklearn.base import clone
 from sklearn.model_selection import check_cv
 
 from sklinfluence._sklearn_compat import _safe_indexing
@@ -9,23 +8,25 @@ from sklinfluence.filtering._evidence import (
     LabelEvidence,
     is_classification,
     new_evidence,
-    residual_dof,
 )
 
 
-def cross_fit(ranker, fitted, score, X, y, sample_weight, cv, groups, fallback):
-    """Score every row by clones of `ranker` fitted without the row's fold.
+def cross_fit(fit, fitted, score, X, y, sample_weight, cv, groups, fallback):
+    """Score every row by models fitted without the row's fold.
 
     Rows held out by several folds (repeated splitters) get the mean. Two kinds of rows
     cannot be scored by a fold: rows that no fold holds out (shuffled splits), and rows
-    whose label the rest of the data lacks, so that the fold's ranker never heard of
-    it. They take the evidence of `fallback`, the leave-one-out answers of the ranker
+    whose label the rest of the data lacks, so that the fold's model never heard of
+    it. They take the evidence of `fallback`, the leave-one-out answers of the model
     that was fitted on all rows: also those of a model that never saw the row.
 
     Parameters
     ----------
-    ranker, fitted : ranker
-        Unfitted, and fitted on all rows.
+    fit : callable
+        ``fit(X, y, sample_weight)`` gives a fitted model.
+
+    fitted : ranker or label model
+        Fitted on all rows.
 
     fallback : LabelEvidence
         Of the training rows of `fitted`.
@@ -44,15 +45,9 @@ def cross_fit(ranker, fitted, score, X, y, sample_weight, cv, groups, fallback):
             if len(test) == 0 or len(np.unique(y[train])) < 2:
                 continue
         weight = None if sample_weight is None else sample_weight[train]
-        X_train, y_train = _safe_indexing(X, train), y[train]
-        fold_ranker = fit_ranker(clone(ranker), X_train, y_train, weight)
-        dof = None if classification else residual_dof(fold_ranker, y_train, weight)
-        evidence = new_evidence(
-            fold_ranker, score, _safe_indexing(X, test), y[test], dof
-        )
-        columns = (
-            np.searchsorted(classes, fold_ranker.classes_) if classification else None
-        )
+        model = fit(_safe_indexing(X, train), y[train], weight)
+        evidence = new_evidence(model, score, _safe_indexing(X, test), y[test])
+        columns = np.searchsorted(classes, model.classes_) if classification else None
         mean.add(test, evidence, columns)
     return mean.evidence()
 
@@ -95,4 +90,5 @@ class _RunningMean:
             p_values = p_values.copy()
             p_values[seen] = self._p_values[seen] / n_seen
         held_out = fallback.held_out or bool(seen.all())
-        return LabelEvidence(scores, prediction, p_values, held_out)
+        log_odds = None if fallback.log_odds is None else scores
+        return LabelEvidence(scores, prediction, p_values, held_out, log_odds)

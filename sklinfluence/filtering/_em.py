@@ -29,9 +29,6 @@ from sklinfluence.filtering._pool import fit_pool, pool_log_proba
 # this factor comes from surrogates that overfit their own soft labels. Stopping at
 # any rise at all stops too early (mean average precision .794 against .800).
 GUARD = 1.1
-# Rows are flagged at even small odds, because the noise rate is underestimated;
-# flagging at posterior > 1/2 has F1 .45 where this has .75.
-MIN_LOG_ODDS = np.log(0.1)
 
 
 @dataclass(frozen=True)
@@ -129,16 +126,6 @@ def fit_em(surrogates, codes, n_classes, sample_weight, noise="class", n_rounds=
         log_odds.append(log_odds_wrong(log_proba, codes, transition))
         loo_log_proba = log_proba
     return EMResult(np.array(log_odds), loo_log_proba, rounds)
-
-
-def flag_rows(loo_log_proba, codes, scores):
-    """Rows to call mislabelled: another class is likelier *and* the odds are not tiny.
-
-    Returns
-    -------
-    is_flagged : ndarray of shape (n,), bool
-    """
-    return (loo_log_proba.argmax(axis=1) != codes) & (scores > MIN_LOG_ODDS)
 
 
 def suggest_codes(result, codes, is_flagged):

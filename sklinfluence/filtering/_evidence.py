@@ -6,6 +6,8 @@ import numpy as np
 from scipy.special import softmax
 from scipy.stats import t as student_t
 
+from sklinfluence.filtering._thresholds import log_odds_against
+
 
 @dataclass(frozen=True)
 class LabelEvidence:
@@ -24,12 +26,17 @@ class LabelEvidence:
 
     held_out : bool
         Whether `prediction` comes from models that never saw the row.
+
+    log_odds : ndarray of shape (n_samples,) or None
+        Log odds that the given label is wrong, where a noise model tells; else they
+        follow from `prediction`.
     """
 
     scores: np.ndarray
     prediction: np.ndarray
     p_values: np.ndarray | None = None
     held_out: bool = True
+    log_odds: np.ndarray | None = None
 
     def predicted(self, given):
         """Predicted class codes or targets; the given ones where there is no answer."""
@@ -46,20 +53,23 @@ class LabelEvidence:
             return self.p_values
         return self.prediction[np.arange(len(given)), given]
 
+    def odds_against(self, given):
+        """Log odds that each given label is wrong."""
+        if self.log_odds is not None:
+            return self.log_odds
+        return log_odds_against(self.quality(given))
+
 
 def is_classification(ranker):
     """Whether a fitted ranker took its targets for classes."""
     return hasattr(ranker, "classes_")
 
 
-def default_score(ranker):
-    """The score that ``score="auto"`` stands for."""
-    return "loo_loss" if is_classification(ranker) else "studentized"
-
-
-def training_evidence(ranker, score, X, y, sample_weight=None):
+def training_evidence(ranker, score, X):
     """Evidence on the rows the ranker was fitted on, from its leave-one-out answers."""
     scores = ranker.label_scores(score)
+    if score == "auto":
+        return LabelEvidence(scores, ranker.loo_proba_, log_odds=scores)
     if is_classification(ranker):
         probabilities = _training_probabilities(ranker)
         held_out = probabilities is not None
@@ -68,36 +78,31 @@ def training_evidence(ranker, score, X, y, sample_weight=None):
         return LabelEvidence(scores, probabilities, held_out=held_out)
     if hasattr(ranker, "loo_prediction_"):
         prediction = np.asarray(ranker.loo_prediction_, dtype=np.float64)
-        p_values = _p_values(
-            ranker.label_scores("studentized"), residual_dof(ranker, y, sample_weight)
-        )
+        p_values = _p_values(ranker.label_scores("studentized"), residual_dof(ranker))
         return LabelEvidence(scores, prediction, p_values)
-    nothing_known = np.full(len(y), np.nan)
+    nothing_known = np.full(len(scores), np.nan)
     return LabelEvidence(scores, ranker.predict(X), nothing_known, held_out=False)
 
 
-def new_evidence(ranker, score, X, y, dof=None):
-    """Evidence on labelled rows that the ranker never saw.
-
-    Parameters
-    ----------
-    dof : float, default=None
-        Regression: residual degrees of freedom of the ranker's fit.
-    """
+def new_evidence(ranker, score, X, y):
+    """Evidence on labelled rows that the ranker never saw."""
     scores = ranker.label_scores(score, X, y)
+    if score == "auto":
+        return LabelEvidence(scores, ranker.predict_proba(X), log_odds=scores)
     if is_classification(ranker):
         return LabelEvidence(scores, _new_probabilities(ranker, X))
-    p_values = _p_values(ranker.label_scores("studentized", X, y), dof)
+    residuals = ranker.label_scores("studentized", X, y)
+    p_values = _p_values(residuals, residual_dof(ranker))
     return LabelEvidence(scores, np.asarray(ranker.predict(X), float), p_values)
 
 
-def residual_dof(ranker, y, sample_weight=None):
+def residual_dof(ranker):
     """Degrees of freedom of the deleted studentised residuals of a least-squares fit.
 
     Rows of positive weight, less the effective number of parameters (the sum of the
     leverages), less the deleted row itself.
     """
-    n_rows = len(y) if sample_weight is None else np.count_nonzero(sample_weight)
+    n_rows = np.count_nonzero(ranker.head_.weights)
     return max(n_rows - np.nansum(ranker.leverage_) - 1, 0.0)
 
 

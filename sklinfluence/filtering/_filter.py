@@ -39,22 +39,37 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
     ----------
     ranker : ranker, default=None
         Scores the labels: an :class:`~sklinfluence.gradient.InfluenceRanker` or any
-        estimator with `fit` and `label_scores`. ``InfluenceRanker()`` when None.
-        Integer targets are classes unless the ranker wraps a regressor.
+        estimator with `fit` and `label_scores`, used alone. Integer targets are
+        classes unless it wraps a regressor. None: for ``score="auto"`` and classes,
+        two surrogates of its own, a linear head and an RBF ridge on scaled columns,
+        pooled by leave-one-out likelihood; else ``InfluenceRanker()``.
 
     score : str, default="auto"
-        Name of the score, as in the ranker's ``label_scores``. "auto" is "loo_loss",
-        the leave-one-out loss, for classes, and "studentized", the absolute deleted
-        studentised residual, for real targets. Other scores of `InfluenceRanker`:
-        "loss", "self_influence", "cook", "gradient_norm", and for classes
-        "loo_margin", "margin", "agra".
+        "auto", classes: the log odds that the given label is wrong, under a
+        label-noise model fitted by expectation-maximisation on leave-one-out
+        predictions. "auto", real targets: "studentized", the absolute deleted
+        studentised residual. Otherwise the name of one of the ranker's
+        ``label_scores``; of `InfluenceRanker`: "loo_loss", "loss", "self_influence",
+        "cook", "gradient_norm", and for classes "loo_margin", "margin", "agra".
+
+    noise : {"class", "uniform"} or None, default="class"
+        What the noise model of ``score="auto"`` may learn: how often each class is
+        labelled as each other one, one rate for all, or nothing (the leave-one-out
+        odds as they are). Its rates rank rows; they are no estimates of the truth.
+
+    n_rounds : int, default=3
+        Rounds of expectation-maximisation whose log odds are averaged.
 
     threshold : float or "auto", default="auto"
         Which rows are flagged. "auto", classes: those predicted as another class by
         the model that never saw them, with log odds above log 0.1 that their label is
         wrong. "auto", real targets: those whose deleted studentised residual survives
-        the procedure of Benjamini and Hochberg [1]_ at a false-discovery rate of 5 %.
-        A number flags the scores at or above it.
+        the procedure of Benjamini and Hochberg [1]_, gross errors being taken out of
+        the fit first. A number flags the scores at or above it.
+
+    fdr : float, default=0.05
+        Real targets: the false-discovery rate of ``threshold="auto"``. It holds for
+        normal errors; heavier tails raise it.
 
     contamination : float, default=None
         Flag this share of the rows instead, the worst first.
@@ -74,12 +89,13 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
         may be flagged, the worst first.
 
     random_state : int, RandomState instance or None, default=None
-        Shuffles the kept rows that take the place of flagged ones in `fit_transform`.
+        Draws the landmarks of the RBF ridge, and shuffles the kept rows that take the
+        place of flagged ones in `fit_transform`.
 
     Attributes
     ----------
     ranker_ : ranker
-        Fitted on all rows.
+        Fitted on all rows: the given one, or the pooled surrogates.
 
     scores_ : ndarray of shape (n_samples,)
         Higher is likelier mislabelled. A row that cannot be left out (leverage 1) gets
@@ -97,7 +113,8 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
         -1/+1 codes stands in.
 
     suggested_labels_ : ndarray of shape (n_samples,)
-        What the model that never saw the row predicts.
+        What each row should be called: the likeliest class, what the given label
+        mostly stands for known too; else what the model that never saw it predicts.
 
     sample_indices_ : ndarray of shape (n_samples,)
         Row that `fit_transform` puts in each row's place: itself when kept, else a
@@ -136,34 +153,6 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
     >>> bool(np.all(y[mislabel_filter.sample_indices_] == y))
     True
     """
-
-    _parameter_constraints: dict = {
-        **_LabelNoiseDetector._parameter_constraints,
-        "random_state": ["random_state"],
-    }
-
-    def __init__(
-        self,
-        ranker=None,
-        *,
-        score="auto",
-        threshold="auto",
-        contamination=None,
-        cv=None,
-        min_per_class=1,
-        max_share=0.5,
-        random_state=None,
-    ):
-        super().__init__(
-            ranker,
-            score=score,
-            threshold=threshold,
-            contamination=contamination,
-            cv=cv,
-            min_per_class=min_per_class,
-            max_share=max_share,
-        )
-        self.random_state = random_state
 
     def fit(self, X, y, sample_weight=None, groups=None):
         """Score every row and decide which ones to flag.

@@ -30,7 +30,7 @@ class FilteredClassifier(ClassifierMixin, _FilteredEstimator):
         Finds the mislabelled rows. A :class:`MislabelFilter` has the rows outside its
         support dropped; a :class:`MislabelSampler` has its action taken, and so has
         any sampler with a `fit_resample`, imbalanced-learn's included.
-        ``MislabelFilter()`` when None.
+        ``MislabelFilter(random_state=0)`` when None.
 
     Attributes
     ----------
@@ -162,7 +162,7 @@ class FilteredRegressor(RegressorMixin, _FilteredEstimator):
     filter : MislabelFilter, MislabelSampler or other sampler, default=None
         Finds the wrong targets. A :class:`MislabelFilter` has the rows outside its
         support dropped; a :class:`MislabelSampler` has its action taken.
-        ``MislabelFilter()`` when None. A filter without a ranker of its own gets
+        ``MislabelFilter(random_state=0)`` when None. A filter without a ranker gets
         ``InfluenceRanker(Ridge())`` here, integer targets or not.
 
     Attributes

@@ -117,7 +117,9 @@ class _FilteredEstimator(MetaEstimatorMixin, BaseEstimator):
         return _safe_indexing(X, rows), _safe_indexing(y, rows), rows
 
     def _clone_filter(self):
-        return MislabelFilter() if self.filter is None else clone(self.filter)
+        # A seed: two fits on the same rows shall drop the same rows.
+        default = MislabelFilter(random_state=0)
+        return default if self.filter is None else clone(self.filter)
 
     def _check_targets(self, y):
         """Refuse targets of the other kind, where they can be told."""

@@ -3,11 +3,12 @@
 import numpy as np
 from sklearn.utils import check_random_state
 
-from sklinfluence.filtering._em import fit_em, flag_rows, suggest_codes
+from sklinfluence.filtering._em import fit_em, suggest_codes
 from sklinfluence.filtering._linear_search import tune_linear_surrogate
 from sklinfluence.filtering._noise_model import LOG_TINY
 from sklinfluence.filtering._rbf_ridge import RBFRidge
 from sklinfluence.filtering._representation import Representation
+from sklinfluence.filtering._thresholds import flag_disagreement
 
 
 class PooledDetector:
@@ -135,7 +136,8 @@ class PooledDetector:
         self.loo_proba_ = self._outer_proba(result.loo_log_proba)
         self.label_quality_ = self.loo_proba_[rows, codes]
         self.predicted_codes_ = self.loo_proba_.argmax(axis=1)
-        flagged = flag_rows(result.loo_log_proba, inner, self.scores_)
+        predicted = result.loo_log_proba.argmax(axis=1)
+        flagged = flag_disagreement(inner, predicted, self.scores_)
         self.is_flagged_ = ~known | flagged
         suggested = self.present_[suggest_codes(result, inner, flagged)]
         self.suggested_codes_ = np.where(known, suggested, self.predicted_codes_)

@@ -28,19 +28,26 @@ class MislabelSampler(_LabelNoiseDetector):
     Parameters
     ----------
     ranker : ranker, default=None
-        Scores the labels: an :class:`~sklinfluence.gradient.InfluenceRanker` or any
-        estimator with `fit` and `label_scores`. ``InfluenceRanker()`` when None.
-        Integer targets are classes unless the ranker wraps a regressor.
+        Scores the labels, as for :class:`MislabelFilter`.
 
     action : {"drop", "relabel"}, default="drop"
-        What happens to flagged rows. "relabel" keeps them with the label (real
-        targets: the value) that the model that never saw them predicts.
+        What happens to flagged rows. "relabel" keeps them with their suggested label
+        (real targets: the value that the model that never saw them predicts).
 
     score : str, default="auto"
         Name of the score, as for :class:`MislabelFilter`.
 
+    noise : {"class", "uniform"} or None, default="class"
+        What the noise model may learn, as for :class:`MislabelFilter`.
+
+    n_rounds : int, default=3
+        Rounds of expectation-maximisation, as for :class:`MislabelFilter`.
+
     threshold : float or "auto", default="auto"
         Which rows are flagged, as for :class:`MislabelFilter`.
+
+    fdr : float, default=0.05
+        Real targets: the false-discovery rate, as for :class:`MislabelFilter`.
 
     contamination : float, default=None
         Flag this share of the rows instead, the worst first.
@@ -57,10 +64,13 @@ class MislabelSampler(_LabelNoiseDetector):
         Largest share of the rows of one given class (real targets: of all rows) that
         may be flagged, the worst first.
 
+    random_state : int, RandomState instance or None, default=None
+        Draws the landmarks of the RBF ridge.
+
     Attributes
     ----------
     ranker_ : ranker
-        Fitted on all rows.
+        Fitted on all rows: the given one, or the pooled surrogates.
 
     scores_ : ndarray of shape (n_samples,)
         Higher is likelier mislabelled.
@@ -74,7 +84,7 @@ class MislabelSampler(_LabelNoiseDetector):
         p-value of the deleted studentised residual.
 
     suggested_labels_ : ndarray of shape (n_samples,)
-        What the model that never saw the row predicts.
+        What each row should be called, as for :class:`MislabelFilter`.
 
     sample_indices_ : ndarray of shape (n_resampled,)
         Training rows that `fit_resample` returns.
@@ -121,20 +131,28 @@ class MislabelSampler(_LabelNoiseDetector):
         *,
         action="drop",
         score="auto",
+        noise="class",
+        n_rounds=3,
         threshold="auto",
+        fdr=0.05,
         contamination=None,
         cv=None,
         min_per_class=1,
         max_share=0.5,
+        random_state=None,
     ):
         super().__init__(
             ranker,
             score=score,
+            noise=noise,
+            n_rounds=n_rounds,
             threshold=threshold,
+            fdr=fdr,
             contamination=contamination,
             cv=cv,
             min_per_class=min_per_class,
             max_share=max_share,
+            random_state=random_state,
         )
         self.action = action
 

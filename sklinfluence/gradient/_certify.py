@@ -6,7 +6,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklinfluence.gradient._certificate import certify_removal, loss_interval
 from sklinfluence.gradient._error_bound import newton_error_bound
-from sklinfluence.gradient._groups import group_changes, shifts_of
+from sklinfluence.gradient._groups import group_changes, is_exact, shifts_of
 from sklinfluence.gradient._scores import loss_rise
 
 
@@ -17,6 +17,12 @@ class CertifyMixin:
     def loo_error_bound_(self):
         check_is_fitted(self)
         self._check_certifiable("loo_error_bound_")
+        if not is_exact(self._fitted.solver):
+            raise ValueError(
+                f"loo_error_bound_ needs the inverse Hessian itself, and "
+                f"{type(self._fitted.solver).__name__} approximates it: use "
+                "solver='cholesky', or certify, which factors its own."
+            )
         removal = self._leave_each_out()
         if removal.error_bound is None:
             bound = newton_error_bound(self._fitted, removal, self.n_jobs)
@@ -92,7 +98,7 @@ class CertifyMixin:
             before = queries.loss.loss(queries.targets, queries.raw)
             intervals = Parallel(n_jobs=self.n_jobs, prefer="threads")(
                 delayed(_interval)(self._fitted, row, change, queries)
-                for row, change in zip(rows, changes)
+                for row, change in zip(rows, changes, strict=True)
             )
             shape = (len(rows), 2, len(before))
             bounds = np.array(intervals).reshape(shape) - before

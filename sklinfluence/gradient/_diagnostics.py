@@ -48,7 +48,9 @@ def _blocks_of_rows(fitted):
     K = len(fitted.theta)
     blocks = block_slices(design.n_rows, 2 * fitted.theta.size + 2 * K * K)
     parts = [fitted.row_blocks(design.rows(block)) for block in blocks]
-    return np.concatenate([getattr(part, "dense", lambda part=part: part)() for part in parts])
+    return np.concatenate(
+        [getattr(part, "dense", lambda part=part: part)() for part in parts]
+    )
 
 
 def _of_least_squares(fitted, removal):
@@ -105,9 +107,7 @@ def _of_logistic(fitted, removal):
 
 def _loss_by_output(objective, raw):
     loss, K = objective.loss.unweighted(), raw.shape[1]
-    parts = [
-        loss.loss(objective.targets[:, [k]], raw[:, [k]]) for k in range(K)
-    ]
+    parts = [loss.loss(objective.targets[:, [k]], raw[:, [k]]) for k in range(K)]
     return np.column_stack(parts)
 
 

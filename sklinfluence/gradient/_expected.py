@@ -7,7 +7,7 @@ from joblib import Parallel, delayed
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score, r2_score
-from sklearn.utils import check_random_state, get_tags
+from sklearn.utils import check_consistent_length, check_random_state, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted, has_fit_parameter
 
@@ -157,6 +157,7 @@ class ExpectedRanker(BaseRanker):
                 f"sample_weight was given, but fit of {type(self.ranker).__name__} does "
                 "not take it."
             )
+        check_consistent_length(X, y, sample_weight)
         rng = check_random_state(self.random_state)
         shared = rng.randint(_LARGEST_SEED)
         jobs, self.orders_ = [], []

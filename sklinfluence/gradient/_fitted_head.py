@@ -10,14 +10,18 @@ from sklinfluence.curvature._active_set import ActiveSetObjective, WholeDesign
 from sklinfluence.curvature._design import Design
 from sklinfluence.curvature._newton import read_as_is
 from sklinfluence.curvature._objective import Objective
-from sklinfluence.curvature._solvers import SingularHessianError, resolve_solver
-from sklinfluence.curvature._solvers._auto import solver_name
+from sklinfluence.curvature._solvers import SingularHessianError
+from sklinfluence.curvature._solvers._auto import explain_solver, solver_name
 from sklinfluence.gradient._cached import Cache
 from sklinfluence.heads._l1 import on_active_columns
 
 # Training gradients on which a factor's residual is measured (a factor serves every
 # row at once, so no right-hand side of its own is solved a row).
 _N_PROBES = 64
+_REMEDY = (
+    "Raise max_iter, scale the columns of X, penalise the estimator more or set "
+    "damping above 0."
+)
 
 
 @dataclass
@@ -39,6 +43,8 @@ class FittedHead:
         The solver's state for ``operator``.
     gap : float
         Largest change of a training raw prediction that polishing made.
+    reason : str
+        Why this solver.
     """
 
     objective: Objective
@@ -49,6 +55,7 @@ class FittedHead:
     solver: object
     state: object
     gap: float
+    reason: str = "given"
 
     @property
     def query_residual(self):
@@ -131,8 +138,9 @@ def fit_head(
     fitted : FittedHead
     """
     objective, theta = training_objective(head, embedding)
-    solver = resolve_solver(
+    solver, reason = explain_solver(
         solver,
+        objective.design.n_rows,
         theta.shape,
         is_block_diagonal=head.loss.separable,
         has_equal_blocks=objective.hessian(None).has_equal_blocks,
@@ -153,7 +161,15 @@ def fit_head(
     _warn_about_active_set(objective, end)
     residual = objective.residual(end.raw)
     return FittedHead(
-        objective, end.theta, end.raw, residual, operator, solver, state, end.gap
+        objective,
+        end.theta,
+        end.raw,
+        residual,
+        operator,
+        solver,
+        state,
+        end.gap,
+        reason,
     )
 
 
@@ -209,7 +225,8 @@ def describe_solver(fitted, damping):
         "n_parameters": K * fitted.theta.shape[1],
         "damping": damping,
         "damping_in_force": objective.proximal,
-        "rows": getattr(fitted.state, "rows_from", "the solver"),
+        "rows": getattr(fitted.state, "rows_from", "solver"),
+        "reason": fitted.reason,
         **info,
     }
     if hasattr(fitted.state, "eigenvalue_range"):
@@ -229,8 +246,8 @@ def warn_about_residual(solver, info):
     warnings.warn(
         f"{type(solver).__name__} left {n_missed} of {residual.size} right-hand sides "
         f"above its tolerance: the largest relative residual is {residual.max():.1e}, "
-        f"tol={tol:.1e}. Influences are off by about that much. Raise max_iter, scale "
-        "the columns of X, penalise the estimator more or set damping above 0.",
+        f"tol={tol:.1e}. Influences are off by about that much. "
+        + getattr(solver, "remedy", _REMEDY),
         ConvergenceWarning,
         stacklevel=3,
     )

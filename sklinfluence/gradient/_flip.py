@@ -8,7 +8,7 @@ import numpy as np
 from sklinfluence.curvature._design import block_slices
 from sklinfluence.curvature._newton import minimize
 from sklinfluence.curvature._solvers import SingularHessianError
-from sklinfluence.gradient._groups import class_codes, shifts_of
+from sklinfluence.gradient._groups import class_codes, exact_solver, shifts_of
 from sklinfluence.gradient._label_scores import margin
 from sklinfluence.gradient._removal import remove_each
 from sklinfluence.gradient._scores import query_shifts
@@ -85,8 +85,9 @@ def _settled_without(fitted, at, gone):
     weights = fitted.objective.weights.copy()
     weights[gone] = 0.0
     objective = fitted.objective.reweighted(weights)
+    solver = exact_solver(fitted)
     try:
-        end = minimize(objective, at.theta, fitted.solver)
+        end = minimize(objective, at.theta, solver)
     except SingularHessianError:
         return None
     return replace(
@@ -96,6 +97,7 @@ def _settled_without(fitted, at, gone):
         raw=end.raw,
         residual=objective.residual(end.raw),
         operator=end.operator,
+        solver=solver,
         state=end.state,
     )
 

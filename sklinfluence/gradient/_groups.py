@@ -8,13 +8,18 @@ H^-1 g_U (the sum of the rows' first-order influences; Koh et al. 2019) and
 """
 
 import warnings
+from functools import partial
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.parallel import Parallel, delayed
 
 from sklinfluence.curvature._newton import minimize
-from sklinfluence.curvature._solvers import SingularHessianError
+from sklinfluence.curvature._solvers import (
+    Cholesky,
+    ConjugateGradient,
+    SingularHessianError,
+)
 from sklinfluence.gradient._fitted_head import gradient_rows, outer_rows
 
 ORDERS = ("first", "second", "newton", "exact")
@@ -216,9 +221,8 @@ def _woodbury(fitted, group):
         solved = fitted.solve(np.tile(rows.T, (K, 1))).reshape(K, q, m)
         change = np.empty((K, q))
         for k in range(K):
-            root = np.sqrt(C[:, k])
             B = rows @ solved[k]
-            left = _removed(B, weighted[:, k], lambda v: (root * v.T).T)
+            left = _removed(B, weighted[:, k], partial(_scaled, np.sqrt(C[:, k])))
             change[k] = solved[k] @ left
         return change
     solved = fitted.solve(outer_rows(rows, K))
@@ -234,6 +238,10 @@ def _woodbury(fitted, group):
     return solved @ left
 
 
+def _scaled(root, V):
+    return root.reshape(-1, *[1] * (V.ndim - 1)) * V
+
+
 def _removed(B, c, apply_root):
     """c + L (I - L B L)^-1 L B c for a symmetric root L; NaN where singular."""
     kept = np.eye(len(B)) - apply_root(apply_root(B).T)
@@ -242,6 +250,16 @@ def _removed(B, c, apply_root):
         return np.full_like(c, np.nan)
     along = vectors.T @ apply_root(B @ c)
     return c + apply_root(vectors @ (along / values))
+
+
+def is_exact(solver):
+    """Whether a solver gives H^-1 itself, to rounding or to a tolerance."""
+    return isinstance(solver, Cholesky | ConjugateGradient)
+
+
+def exact_solver(fitted):
+    """The head's solver, or one that Newton's method ends with if it approximates."""
+    return fitted.solver if is_exact(fitted.solver) else ConjugateGradient()
 
 
 def _exact_change(fitted, group):
@@ -254,7 +272,7 @@ def _exact_change(fitted, group):
         # A step that overshot is a worse start than none.
         if not objective.value(start) < objective.value(fitted.theta):
             start = fitted.theta
-        end = minimize(objective, start, fitted.solver)
+        end = minimize(objective, start, exact_solver(fitted))
     except SingularHessianError:
         return np.full_like(fitted.theta, np.nan)
     _warn_about_gradient(objective, end)

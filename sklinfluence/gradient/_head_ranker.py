@@ -13,8 +13,7 @@ from sklinfluence.heads._ask import ask
 
 
 class HeadRanker(BaseRanker):
-    """A ranker with ``estimator``; fitted, with ``_fitted``, ``head_`` and ``_dtype``.
-    """
+    """A ranker with ``estimator``; when fitted, ``_fitted``, ``head_``, ``_dtype``."""
 
     def _set_input_attributes(self, head):
         for name in ("n_features_in_", "feature_names_in_", "classes_"):

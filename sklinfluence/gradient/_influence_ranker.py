@@ -14,6 +14,7 @@ from sklinfluence._sklearn_compat import (
     _fit_context,
     _set_random_states,
 )
+from sklinfluence.curvature._solvers._auto import SOLVERS
 from sklinfluence.gradient._fitted_head import describe_solver, fit_head
 from sklinfluence.gradient._head_ranker import HeadRanker
 from sklinfluence.gradient._head_tools import HeadToolsMixin
@@ -21,7 +22,6 @@ from sklinfluence.gradient._inputs import check_embedding, default_estimator, po
 from sklinfluence.gradient._leave_one_out import LeaveOneOutMixin
 from sklinfluence.gradient._normalize import (
     NORMALIZATIONS,
-    moving_coefficients,
     own_influence,
     query_scale,
     train_scale,
@@ -35,7 +35,6 @@ from sklinfluence.gradient._scores import (
     loss_rise,
     mean_first_order,
     one_step_newton,
-    parameter_change,
 )
 from sklinfluence.heads import linear_head
 from sklinfluence.heads._ask import sliceable
@@ -72,7 +71,8 @@ class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
         change (theta-RelatIF); "loss": the root of its self-influence (l-RelatIF);
         "gradient": the length of its gradient (renormalised influence); "cosine": the
         lengths of both gradients. 0 / 0 is 0.
-    solver : {"auto", "cholesky", "cg"} or solver object, default="auto"
+    solver : {"auto", "cholesky", "cg", "lissa", "arnoldi", "ekfac", "nystrom"} or \
+            solver object, default="auto"
         How H^-1 is applied. An object with ``init`` and ``solve``, such as
         :class:`sklinfluence.curvature.ConjugateGradient`, carries parameters of its
         own (``solver__tol``). "auto": Cholesky while H can be factored, else
@@ -88,6 +88,10 @@ class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
     n_influences : int, default=None
         `transform` keeps this many influences of each query, the largest in
         magnitude, in a CSR matrix. None: all, dense.
+    memory : str or object with the joblib.Memory interface, default=None
+        Where the optimum of the head and the factor there are kept, so that a search
+        over parameters does not compute them twice for one fold: the optimum for
+        all ``method``, ``normalize`` and ``damping``, the factor for one damping.
     n_jobs : int, default=None
         Threads that share the training rows. None means 1 unless in a
         :func:`joblib.parallel_config` context.
@@ -181,13 +185,14 @@ class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
         "method": [StrOptions({"influence", "newton", "grad_dot"})],
         "normalize": [StrOptions(set(NORMALIZATIONS)), None],
         "solver": [
-            StrOptions({"auto", "cholesky", "cg"}),
+            StrOptions({"auto", *SOLVERS}),
             HasMethods(["init", "solve"]),
         ],
         "damping": [Interval(Real, 0, None, closed="left")],
         "refine": [Interval(Real, 0, None, closed="neither"), None],
         "refit_head": ["boolean"],
         "n_influences": [Interval(Integral, 1, None, closed="left"), None],
+        "memory": [None, str, HasMethods(["cache"])],
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
     }
@@ -203,6 +208,7 @@ class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
         refine=None,
         refit_head=True,
         n_influences=None,
+        memory=None,
         n_jobs=None,
         random_state=None,
     ):
@@ -214,6 +220,7 @@ class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
         self.refine = refine
         self.refit_head = refit_head
         self.n_influences = n_influences
+        self.memory = memory
         self.n_jobs = n_jobs
         self.random_state = random_state
 
@@ -264,6 +271,7 @@ class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
                 solver=self.solver,
                 damping=self.damping,
                 refit_head=self.refit_head,
+                memory=self.memory,
             )
             solver_info = describe_solver(fitted, self.damping)
         removal = refined = None
@@ -361,39 +369,3 @@ class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
         if self.normalize is not None:
             mean *= self._scale
         return mean.astype(dtype, copy=False)
-
-    def parameter_influence(self, index):
-        """How far each row holds the head's parameters from where they would be.
-
-        Parameters
-        ----------
-        index : int or array-like of shape (n_chosen,)
-            Training rows.
-
-        Returns
-        -------
-        change : ndarray of shape (n_chosen, n_outputs, n_columns)
-            theta - theta without the row (Cook's vector), the intercept's column
-            last; (n_outputs, n_columns) for a single int.
-
-        Raises
-        ------
-        ValueError
-            For ``method="grad_dot"``, which knows no parameter change.
-        """
-        check_is_fitted(self)
-        if self.method == "grad_dot":
-            raise ValueError(
-                "method='grad_dot' has no parameter change: it uses no curvature. "
-                "Use method='influence' or method='newton'."
-            )
-        chosen = np.arange(self._n_train)[index]
-        rows = np.atleast_1d(chosen)
-        removal = self._leave_each_out() if self.method == "newton" else None
-        coefficients = moving_coefficients(self._fitted, removal, self.method)
-        change = -parameter_change(self._fitted, coefficients, rows)
-        if self.method == "newton" and self._refined.index.size:
-            refined = zip(self._refined.index, self._refined.change, strict=True)
-            for at, row in refined:
-                change[rows == at] = -row
-        return change[0] if np.ndim(chosen) == 0 else change

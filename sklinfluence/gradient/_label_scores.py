@@ -69,7 +69,8 @@ def studentized(fitted, removal):
 
     sqrt(s_i) r_i / (sigma_-i sqrt(1 - h_i)), sigma_-i being the noise estimated
     without the row. Exact at no penalty; a ridge's degrees of freedom are the trace
-    of its smoother.
+    of its smoother. A row of weight 0 was left out already: its residual is over the
+    standard error of a prediction, sigma sqrt(1 + x^T H^-1 x).
     """
     weights = fitted.objective.weights[:, None]
     left = degrees_of_freedom_left(fitted.objective, removal)
@@ -78,4 +79,7 @@ def studentized(fitted, removal):
     variance = noise_variance(fitted, removal) * left - own
     variance = np.maximum(variance, 0.0) / (left - 1.0)
     squares = inverse_ratio(np.maximum(own, 0.0), variance)
+    outside = np.flatnonzero(fitted.objective.weights == 0)
+    error = noise_variance(fitted, removal) * (1.0 + removal.spread[outside, None])
+    squares[outside] = inverse_ratio(fitted.residual[outside] ** 2, error)
     return np.sign(fitted.residual) * np.sqrt(squares)

@@ -222,8 +222,8 @@ class RepresenterRanker(HeadRanker):
             raise ValueError(
                 f"The head is not at the optimum of its objective, so kind="
                 f"{self.kind!r} does not decompose it: the sum over rows misses a raw "
-                f"prediction by {self.decomposition_gap_:.1e}, relative to the largest. "
-                "Set refit_head=True, lower the estimator's tol or use kind='lje'."
+                f"prediction by {self.decomposition_gap_:.1e} of the largest. Set "
+                "refit_head=True, lower the estimator's tol or use kind='lje'."
             )
 
     @property
@@ -252,8 +252,8 @@ class RepresenterRanker(HeadRanker):
             return class_codes(targets), np.ones(n_rows)
         if targets.shape[1] > 1:
             raise ValueError(
-                f"The model predicts {targets.shape[1]} targets, and a row adds to each "
-                "of them: use contributions(X)."
+                f"The model predicts {targets.shape[1]} targets, and a row adds to "
+                "each of them: use contributions(X)."
             )
         sign = np.ones(n_rows)
         if hasattr(self, "classes_"):

@@ -42,9 +42,7 @@ def with_l1(head, strength, intercept_strength=0.0):
     """
     if strength == 0:
         return head
-    l1 = penalty_diagonal(
-        strength, head.coef, head.fit_intercept, intercept_strength
-    )
+    l1 = penalty_diagonal(strength, head.coef, head.fit_intercept, intercept_strength)
     return replace(head, l1=l1)
 
 

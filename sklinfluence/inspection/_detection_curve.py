@@ -1,14 +1,15 @@
 """How many of the mislabelled rows are found for how many inspected."""
 
 import numpy as np
-from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
-from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from sklinfluence._sklearn_compat import (
     _validate_style_kwargs,
     check_matplotlib_support,
 )
+from sklinfluence.metrics._detection_curve import check_truth, detection_curve
 
 
 class DetectionCurveDisplay:
@@ -191,18 +192,13 @@ class DetectionCurveDisplay:
         >>> plt.show()
         """
         check_matplotlib_support(f"{cls.__name__}.from_predictions")
-        is_mislabelled = _check_truth(is_mislabelled)
+        is_mislabelled = check_truth(is_mislabelled)
         check_consistent_length(is_mislabelled, scores)
-        # Every threshold is kept: dropping the collinear ones would thin the points
-        # out unevenly, and a reader may want the value at each.
-        false_rate, found, _ = roc_curve(
-            is_mislabelled, scores, drop_intermediate=False
-        )
-        prevalence = float(np.mean(is_mislabelled))
+        inspected, found = detection_curve(is_mislabelled, scores)
         display = cls(
-            inspected=prevalence * found + (1 - prevalence) * false_rate,
+            inspected=inspected,
             found=found,
-            prevalence=prevalence,
+            prevalence=float(np.mean(is_mislabelled)),
             average_precision=float(average_precision_score(is_mislabelled, scores)),
             roc_auc=float(roc_auc_score(is_mislabelled, scores)),
             name=name,
@@ -316,20 +312,3 @@ def _training_scores(estimator):
             "ends in one, or the scores themselves to from_predictions."
         )
     return scored.scores_
-
-
-def _check_truth(is_mislabelled):
-    """Return the truth as booleans, both of which must occur."""
-    truth = column_or_1d(is_mislabelled)
-    if not np.all(np.isin(truth, [0, 1])):
-        raise ValueError(
-            "is_mislabelled must say True or False (1 or 0) for every row; it holds "
-            f"{np.unique(truth).tolist()[:5]}."
-        )
-    truth = truth.astype(bool)
-    if truth.all() or not truth.any():
-        raise ValueError(
-            f"is_mislabelled marks {'every' if truth.all() else 'no'} row: without "
-            "both mislabelled and clean rows there is nothing to tell apart."
-        )
-    return truth

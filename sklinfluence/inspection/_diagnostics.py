@@ -9,6 +9,7 @@ from sklinfluence.gradient._diagnostics import (
     row_diagnostics,
     scaled_parameter_changes,
 )
+from sklinfluence.gradient._groups import is_exact
 
 
 def diagnostics(ranker, *, dfbetas=True):
@@ -54,7 +55,7 @@ def diagnostics(ranker, *, dfbetas=True):
     Raises
     ------
     ValueError
-        If the ranker's damping is above 0.
+        If the ranker's damping is above 0, or its solver approximates.
 
     References
     ----------
@@ -74,7 +75,7 @@ def diagnostics(ranker, *, dfbetas=True):
     >>> list(table.columns[:4])
     ['leverage', 'residual', 'internally_studentized', 'externally_studentized']
     >>> int(table["cooks_distance"].idxmax())
-    256
+    123
     """
     import pandas as pd
 
@@ -87,6 +88,12 @@ def diagnostics(ranker, *, dfbetas=True):
         raise ValueError(
             "diagnostics are of the estimator's own objective, which damping changes: "
             "set damping=0."
+        )
+    if not is_exact(ranker._fitted.solver):
+        raise ValueError(
+            f"diagnostics need the inverse Hessian itself, and "
+            f"{type(ranker._fitted.solver).__name__} approximates it: use "
+            "solver='cholesky'."
         )
     fitted, removal = ranker._fitted, ranker._leave_each_out()
     columns = {}

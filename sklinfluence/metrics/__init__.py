@@ -1,6 +1,16 @@
-"""How good a ranking is: stability between models, detection of poisoned rows."""
+"""How good a ranking is: detection, fidelity to retraining, stability, poisoning."""
 
+from sklinfluence.metrics._detection_curve import detection_curve
+from sklinfluence.metrics._fidelity import lds, loo_correlation
+from sklinfluence.metrics._flip_detection import flip_detection_scorer
 from sklinfluence.metrics._poisoning import poisoning_ratio
 from sklinfluence.metrics._stability import stability
 
-__all__ = ["poisoning_ratio", "stability"]
+__all__ = [
+    "detection_curve",
+    "flip_detection_scorer",
+    "lds",
+    "loo_correlation",
+    "poisoning_ratio",
+    "stability",
+]

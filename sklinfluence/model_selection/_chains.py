@@ -5,12 +5,15 @@ from the optimum of the one before: Newton's method takes a few steps from there
 ends where it would have ended from anywhere.
 """
 
+import warnings
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import singledispatch
+from itertools import pairwise
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import (
     LogisticRegression,
     LogisticRegressionCV,
@@ -108,7 +111,7 @@ def split_chains(chains, n_parts):
     for chain in chains:
         n_pieces = min(pieces, len(chain))
         cuts = np.linspace(0, len(chain), n_pieces + 1).astype(int)
-        out += [chain[a:b] for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+        out += [chain[a:b] for a, b in pairwise(cuts)]
     return out
 
 
@@ -185,6 +188,13 @@ class ChainFitter:
         last = self.fitted
         objective = replace(last.objective, penalty=penalty)
         end = minimize(objective, last.theta, last.solver)
+        if not end.converged:
+            warnings.warn(
+                f"Newton's method stopped before the optimum of {candidate.params}: "
+                "its objective may have none. Penalise the estimator more.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
         return FittedHead(
             objective,
             end.theta,

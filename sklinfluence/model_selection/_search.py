@@ -8,6 +8,7 @@ import numpy as np
 from joblib import effective_n_jobs
 from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning
+from sklearn.feature_selection import SelectorMixin, VarianceThreshold
 from sklearn.model_selection import ParameterGrid
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_consistent_length, get_tags
@@ -124,13 +125,14 @@ class LeaveOneOutSearch(BaseSearchCV):
     encoding) has seen the label, and scores come out too high; a warning names it.
     The hidden layers of a network have seen it too.
 
-    *A row of leverage 1* cannot be left out: the rest determines no model. It takes
-    no part in the candidate's score, and one warning names it. A candidate whose
-    objective has no unique optimum scores NaN and ranks last.
+    *A row of leverage 1* cannot be left out: the rest determines no model. A warning
+    names it. Rows that no candidate can leave out take no part in the scores; a
+    candidate that cannot leave out a row that others can scores NaN and ranks last,
+    as does one whose objective has no unique optimum.
 
     *sample_weight* weighs the fit's rows and the score's, where the score takes
     weights; class weights are the fit's alone. With metadata routing each happens on
-    request.
+    request. A row leaves with all its weight, while copies of a row leave one by one.
 
     Where a search has rows with leverages near 1 (many columns, a weak penalty), one
     Newton step is optimistic about logistic heads; those candidates lose anyway.
@@ -207,7 +209,7 @@ class LeaveOneOutSearch(BaseSearchCV):
         tracker = FitTracker(self, X, y)
         scored = self._score_all(X, y, fit_weight, score_weight, scorers, tracker)
         self._keep_results(scored, metric)
-        scorers = scored[0]["scorers"]
+        scorers = scored[vars(self).get("best_index_", 0)]["scorers"]
         self.scorer_ = scorers if self.multimetric_ else scorers["score"]
         vars(self).pop("best_estimator_", None)
         if self.refit:
@@ -258,7 +260,7 @@ class LeaveOneOutSearch(BaseSearchCV):
         done = list(tasks) if serial else Parallel(n_jobs=n_jobs)(tasks)
         results = [result for chain in done for result in chain]
         results.sort(key=lambda result: result["index"])
-        _check_failures(results)
+        _compare_on_same_rows(results)
         return results
 
     def _keep_results(self, scored, metric):
@@ -315,6 +317,12 @@ class LeaveOneOutSearch(BaseSearchCV):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
+        wrapped = get_tags(self.estimator).target_tags
+        tags.target_tags.multi_output = wrapped.multi_output
+        if tags.classifier_tags is not None:
+            # The head of several labels a row is none that linear_head knows.
+            tags.classifier_tags.multi_label = False
+            tags.target_tags.multi_output = False
         return tags
 
 
@@ -341,6 +349,7 @@ def _score_chain(estimator, chain, data, scorers, scoring, each):
             rows = np.flatnonzero(removal.is_defined)
             scores = _scores(suited, answers, rows, y, score_weight)
             result.update(test_scores=scores, scorers=suited, n_left_out=len(rows))
+            result["stuck"] = tuple(np.flatnonzero(~removal.is_defined))
             result["score_time"] = time.perf_counter() - middle
             start += result["score_time"]
         result["fit_time"] = time.perf_counter() - start
@@ -370,31 +379,41 @@ def _failure(scorers, error):
     }
 
 
-def _check_failures(results):
-    """Raise when no candidate has an optimum, warn when some have none."""
-    failed = [result for result in results if "error" in result]
-    if len(failed) == len(results):
-        raise failed[0]["error"]
-    if failed:
-        named = ", ".join(str(result["params"]) for result in failed[:5])
-        more = f" and {len(failed) - 5} more" if len(failed) > 5 else ""
-        warnings.warn(
-            f"No unique optimum for {named}{more}: scored NaN, ranked last. "
-            f"{failed[0]['error']}",
-            FitFailedWarning,
-            stacklevel=4,
-        )
+def _compare_on_same_rows(results):
+    """NaN to candidates that cannot leave out rows that the others can.
+
+    The rows that are stuck are those a model leans on most: to score a candidate on
+    the others alone would favour it.
+    """
+    sound = [result for result in results if "error" not in result]
+    if not sound:
+        raise results[0]["error"]
+    fewest = min((result["stuck"] for result in sound), key=len)
+    for result in sound:
+        if result["stuck"] != fewest:
+            result["test_scores"] = dict.fromkeys(result["test_scores"], np.nan)
+            result["error"] = "Rows of leverage 1 cannot be left out."
+    _warn_about_failures([result for result in results if "error" in result])
+
+
+def _warn_about_failures(failed):
+    if not failed:
+        return
+    named = ", ".join(str(result["params"]) for result in failed[:5])
+    more = f" and {len(failed) - 5} more" if len(failed) > 5 else ""
+    warnings.warn(
+        f"No unique optimum, with all rows or without one of them, for {named}{more}: "
+        f"scored NaN, ranked last. {failed[0]['error']}",
+        FitFailedWarning,
+        stacklevel=5,
+    )
 
 
 def _warn_about_supervised_steps(estimator):
     """Name the steps that have seen the label of the row that is left out."""
     if not isinstance(estimator, Pipeline):
         return
-    named = [
-        repr(name)
-        for name, step in estimator.steps[:-1]
-        if hasattr(step, "fit") and get_tags(step).target_tags.required
-    ]
+    named = [repr(name) for name, step in estimator.steps[:-1] if _learns_from_y(step)]
     if named:
         warnings.warn(
             f"Step(s) {', '.join(named)} read y and are fitted on all rows, also the "
@@ -402,3 +421,10 @@ def _warn_about_supervised_steps(estimator):
             "learns from y. Search those steps' parameters by GridSearchCV.",
             stacklevel=4,
         )
+
+
+def _learns_from_y(step):
+    if isinstance(step, SelectorMixin):
+        # Selectors do not say that they need y: some of their score functions do not.
+        return not isinstance(step, VarianceThreshold)
+    return hasattr(step, "fit") and get_tags(step).target_tags.required

@@ -184,7 +184,11 @@ def test_a_run_that_broke_off_resumes_at_its_last_epoch(data, tmp_path):
 
     class Stop(Callback):
         def on_batch_end(self, net, training=None, **kwargs):
-            if training and len(net.history) == 2 and len(net.history[-1, "batches"]) == 3:
+            if (
+                training
+                and len(net.history) == 2
+                and len(net.history[-1, "batches"]) == 3
+            ):
                 raise RuntimeError("power cut")
 
     X, y = data

@@ -43,8 +43,12 @@ def fitted():
     y = rng.integers(0, 3, 10)
     torch.manual_seed(0)
     net = NeuralNetClassifier(
-        TwoInputs, criterion=torch.nn.CrossEntropyLoss, max_epochs=2, lr=0.1,
-        train_split=None, verbose=0,
+        TwoInputs,
+        criterion=torch.nn.CrossEntropyLoss,
+        max_epochs=2,
+        lr=0.1,
+        train_split=None,
+        verbose=0,
     ).fit(X, y)
     return net, X, y
 
@@ -59,7 +63,9 @@ def one_by_one(net, X, y, dtype=torch.float64):
         signal = torch.as_tensor(X["signal"][[i]]).to(dtype)
         raw = module(signal, torch.as_tensor(X["token"][[i]]))
         torch.nn.functional.cross_entropy(raw, torch.as_tensor(y[[i]])).backward()
-        out.append(np.concatenate([p.grad.numpy().ravel() for p in module.parameters()]))
+        out.append(
+            np.concatenate([p.grad.numpy().ravel() for p in module.parameters()])
+        )
     return np.array(out), module
 
 
@@ -119,7 +125,10 @@ def test_hessian_products(fitted):
     dense = torch.stack(dense)
     V = torch.randn(4, len(flat), dtype=torch.float64)
     np.testing.assert_allclose(
-        function.hessian_products(state, rows, weights, V), V @ dense, rtol=1e-8, atol=1e-10
+        function.hessian_products(state, rows, weights, V),
+        V @ dense,
+        rtol=1e-8,
+        atol=1e-10,
     )
     np.testing.assert_allclose(
         function.hessian(state, rows, weights), dense, rtol=1e-8, atol=1e-10

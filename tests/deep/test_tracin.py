@@ -133,7 +133,9 @@ def test_normalisations(data, normalize):
     np.testing.assert_allclose(
         ranker.self_influence_, np.diag(ranker.influence(X, y)), **CLOSE
     )
-    np.testing.assert_allclose(ranker.score_samples(X, y), ranker.self_influence_, **CLOSE)
+    np.testing.assert_allclose(
+        ranker.score_samples(X, y), ranker.self_influence_, **CLOSE
+    )
 
 
 def test_replay_counts_rows_in_their_batches(data):

@@ -30,13 +30,13 @@ def test_discoveries_are_those_of_benjamini_and_hochberg(seed):
     p_values = np.concatenate([rng.uniform(size=50), rng.uniform(high=0.005, size=8)])
     expected = multipletests(p_values, alpha=0.05, method="fdr_bh")[0]
     assert expected.any()
-    assert_array_equal(flag_discoveries(p_values), expected)
+    assert_array_equal(flag_discoveries(p_values, 0.05), expected)
 
 
 def test_unknown_p_values_count_as_no_evidence():
     p_values = np.array([1e-6, np.nan, 0.5, np.nan])
     expected = multipletests(np.nan_to_num(p_values, nan=1.0), method="fdr_bh")[0]
-    assert_array_equal(flag_discoveries(p_values), expected)
+    assert_array_equal(flag_discoveries(p_values, 0.05), expected)
 
 
 def test_share_flags_the_worst_allowed_rows():

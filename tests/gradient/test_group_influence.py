@@ -270,7 +270,7 @@ def test_a_group_that_empties_a_class_is_refused_by_name():
     X, y = wine()
     names = np.array(["barbera", "barolo", "grignolino"])[y]
     ranker = InfluenceRanker().fit(X, names)
-    with pytest.raises(ValueError, match="Group 1 holds every .* class 'barolo'"):
+    with pytest.raises(ValueError, match=r"Group 1 holds every .* class 'barolo'"):
         ranker.group_influence([[0], np.flatnonzero(y == 1)], X[:2], names[:2])
     # A class's rows of weight 0 do not keep it alive.
     weight = np.where((y == 1) & (np.arange(len(y)) % 2 == 0), 0.0, 1.0)
@@ -330,6 +330,16 @@ def test_conjugate_gradients_give_the_same():
             for s in ("cholesky", "cg")
         )
         assert_allclose(by_factor, by_steps, atol=1e-6)
+
+
+def test_exact_is_exact_whatever_the_solver():
+    X, y = wine()
+    groups = random_groups(len(y), 0.1, 3)
+    exact, rough = (
+        InfluenceRanker(solver=s).fit(X, y).group_influence(groups, order="exact")
+        for s in ("cholesky", "ekfac")
+    )
+    assert_allclose(exact, rough, atol=1e-6)
 
 
 def test_n_jobs_changes_nothing():

@@ -146,15 +146,16 @@ def test_deprecated_penalty_that_is_l2(params, make_data, stationarity):
 def test_l1_part_stands_beside_the_l2_part(params, share, make_data):
     X, y, _ = make_data("classes", 2)
     head = linear_head(fit(tight("saga", C=0.4, **params), X, y), y)
-    assert_allclose(head.l1, [[share / 0.4] * 4 + [0.0]])
-    assert_allclose(head.penalty, [[(1 - share) / 0.4] * 4 + [0.0]])
+    np.testing.assert_allclose(head.l1, [[share / 0.4] * 4 + [0.0]])
+    np.testing.assert_allclose(head.penalty, [[(1 - share) / 0.4] * 4 + [0.0]])
     # Subgradient conditions: at zero within the l1 part, elsewhere equal to it.
     coef = head.coef[0]
     proba = 1 / (1 + np.exp(-(X @ coef + head.intercept)))
     slope = X.T @ (proba - head.targets[:, 0]) + head.penalty[0, :4] * coef
     used = coef != 0
     tolerance = {"atol": 1e-3 * share / 0.4}  # saga's stopping
-    assert_allclose(slope[used], -np.sign(coef[used]) * share / 0.4, **tolerance)
+    expected = -np.sign(coef[used]) * share / 0.4
+    np.testing.assert_allclose(slope[used], expected, **tolerance)
     assert np.all(np.abs(slope[~used]) <= share / 0.4 * (1 + 1e-3))
 
 
@@ -210,7 +211,7 @@ def test_cv_takes_the_chosen_l1_ratio(make_data):
     assert linear_head(chosen(0.0), y).l1 is None
     model = chosen(0.5)
     head = linear_head(model, y)
-    assert_allclose(head.l1[0, :4], 0.5 / np.ravel(model.C_)[0])
+    np.testing.assert_allclose(head.l1[0, :4], 0.5 / np.ravel(model.C_)[0])
     deprecated = LogisticRegressionCV(Cs=2, cv=3, solver="saga", penalty="l1")
     head = linear_head(fit(deprecated, X, y), y)
     assert head.l1 is not None and not head.penalty.any()

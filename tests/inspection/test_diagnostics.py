@@ -151,7 +151,8 @@ def test_softmax_of_two_classes_is_the_logistic_head():
     X, y = X[50:], y[50:]
     binary = LogisticRegression(C=1.0, solver="newton-cholesky", tol=1e-12).fit(X, y)
     one = diagnostics(InfluenceRanker(binary).fit(X, y), dfbetas=False)
-    two = diagnostics(InfluenceRanker(_TwoOutputs(FrozenEstimator(binary))).fit(X, y), dfbetas=False)
+    softmax = _TwoOutputs(FrozenEstimator(binary))
+    two = diagnostics(InfluenceRanker(softmax).fit(X, y), dfbetas=False)
     # Two routes to the same optimum, each polished to 1e-11.
     same = {"rtol": 1e-6, "atol": 1e-9}
     for name in ("leverage", "covariance_ratio"):
@@ -226,5 +227,7 @@ def test_refusals():
     X = scale(X)
     with pytest.raises(ValueError, match="damping=0"):
         diagnostics(InfluenceRanker(damping=0.1).fit(X, y))
+    with pytest.raises(ValueError, match="EKFAC approximates"):
+        diagnostics(InfluenceRanker(solver="ekfac").fit(X, y))
     with pytest.raises(TypeError, match="takes an InfluenceRanker"):
         diagnostics(LogisticRegression().fit(X, y))

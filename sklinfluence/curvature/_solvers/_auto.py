@@ -137,12 +137,18 @@ def resolve_solver(solver, shape, **what):
     -------
     solver : object
     """
-    if not isinstance(solver, str):
-        return solver
-    if solver != "auto":
-        return SOLVERS[solver]()
     # Without a number of right-hand sides, the number of rows changes nothing.
-    return choose_solver(what.pop("n_rows", 1), *shape, **what).solver
+    return explain_solver(solver, 1, shape, **what)[0]
+
+
+def explain_solver(solver, n_rows, shape, **what):
+    """As `resolve_solver`, and why: (solver, reason)."""
+    if not isinstance(solver, str):
+        return solver, "given"
+    if solver != "auto":
+        return SOLVERS[solver](), "given"
+    choice = choose_solver(n_rows, *shape, **what)
+    return choice.solver, choice.reason
 
 
 def solver_name(solver):

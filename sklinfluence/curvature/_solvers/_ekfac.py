@@ -25,8 +25,8 @@ class EKFAC(ApproximateSolver):
     -----
     Self-influence and leave-one-out predictions come close to the exact ones.
     Influence on single queries does so less: prefer `ConjugateGradient` for it.
-    Rows are weighted by the curvature they bring when their second moment is taken:
-    those that the model is sure of are hardly in H.
+    In the second moment a row counts by the root of its curvature's trace: those that
+    the model is sure of are hardly in H.
 
     References
     ----------

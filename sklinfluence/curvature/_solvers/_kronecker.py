@@ -97,13 +97,16 @@ def _rotate(outputs, inside, transpose):
 
 
 def _row_weights(operator):
-    """s_i tr(S_i): rows count in the second moment by the curvature they bring.
+    """s_i sqrt(tr S_i): how much rows count in the second moment.
 
-    What the model is sure of is hardly in H, however many such rows there are.
+    With the plain mean, rows that the model is sure of fill it although they are
+    hardly in H; with s_i tr S_i the few in doubt do, whose outputs are not those of
+    the others. Between the two no set was bad (usps, C=1: rank correlation of
+    self-influence over squared gradient length .48, .77 and .76).
     """
     objective = operator.objective
     curvature = objective.loss.curvature_diagonal(objective.targets, operator.raw)
-    return objective.weights * curvature.sum(axis=1)
+    return objective.weights * np.sqrt(curvature.sum(axis=1))
 
 
 def _output_basis(objective, raw):

@@ -66,9 +66,7 @@ def _net_head(net, y, sample_weight=None):
         targets=targets,
         weights=weights,
         classes=loss.classes,
-        embed=partial(
-            _last_input, net, name, loss.raw_from_output, y_is_flat=np.ndim(y) == 1
-        ),
+        embed=partial(_last_input, net, name, loss.ends, y_is_flat=np.ndim(y) == 1),
         encode=loss.encode,
     )
 
@@ -81,7 +79,7 @@ def _n_outputs(net, y):
     return 1 if np.ndim(y) == 1 else np.shape(y)[1]
 
 
-def _last_input(net, layer, raw_from_output, X, *, y_is_flat=False):
+def _last_input(net, layer, ends, X, *, y_is_flat=False):
     """What the last linear layer receives for each row, (n_rows, n_embedding)."""
     if get_len(X) == 0:
         width = net.module_.get_submodule(layer).in_features
@@ -89,7 +87,7 @@ def _last_input(net, layer, raw_from_output, X, *, y_is_flat=False):
     parts = []
     for received, output in layer_inputs(net, X, layer):
         if not parts:
-            check_last(net, layer, received, output, raw_from_output)
+            check_last(net, layer, received, output, ends)
             _refuse_broadcasting(net, output, y_is_flat)
         parts.append(to_array(received))
     return np.concatenate(parts)

@@ -45,6 +45,8 @@ class NetLoss:
         the rows (BCEWithLogitsLoss).
     scale : float
         What the criterion counts this loss with: 2 for a sum of squares.
+    ends : tuple of str
+        What the module may do to its last layer's output, of ``_layer.ENDS``.
     raw_from_output : callable
         From the module's output to raw predictions, up to a shift common to all
         outputs of a softmax.
@@ -56,6 +58,7 @@ class NetLoss:
     class_weight: np.ndarray | None = None
     normalized: bool = True
     scale: float = 1.0
+    ends: tuple = ("nothing",)
     raw_from_output: object = None
 
     def row_weights(self, targets):
@@ -123,14 +126,17 @@ def _cross_entropy(net, n_outputs):
             "torch weighs the classes of one row's soft label apart, which is no row "
             "weight. Set one of them to its default."
         )
-    return _softmax(net, n_outputs, smoothing, raw_from_output=_as_it_is)
+    # A log-softmax is its own: torch takes another one of it, which changes nothing.
+    ends = ("nothing", "log_softmax")
+    return _softmax(net, n_outputs, smoothing, ends, _as_it_is)
 
 
 def _negative_log_likelihood(net, n_outputs):
-    return _softmax(net, n_outputs, 0.0, raw_from_output=_log_probabilities)
+    ends = ("softmax", "log_softmax")
+    return _softmax(net, n_outputs, 0.0, ends, _log_probabilities)
 
 
-def _softmax(net, n_outputs, smoothing, raw_from_output):
+def _softmax(net, n_outputs, smoothing, ends, raw_from_output):
     criterion = net.criterion_
     if 0 <= criterion.ignore_index < n_outputs:
         raise ValueError(
@@ -144,6 +150,7 @@ def _softmax(net, n_outputs, smoothing, raw_from_output):
         classes=classes,
         encode=partial(encode_labels, classes=classes, codes=codes),
         class_weight=_array(criterion.weight),
+        ends=ends,
         raw_from_output=raw_from_output,
     )
 
@@ -170,6 +177,7 @@ def _logits(net, n_outputs):
         encode=partial(encode_labels, classes=classes, codes=np.array([[0.0], [1.0]])),
         class_weight=None if np.all(class_weight == 1.0) else class_weight,
         normalized=False,
+        ends=("nothing",) if has_logits else ("sigmoid",),
         raw_from_output=_as_it_is if has_logits else torch.logit,
     )
 

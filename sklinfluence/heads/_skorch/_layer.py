@@ -8,6 +8,13 @@ from sklinfluence.heads._skorch._forward import listening, outputs
 
 # Outputs are compared in the net's own type, where sums over a wide layer round.
 _TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-4}
+# What a module may do to its last layer's output and still have it for its head.
+ENDS = {
+    "nothing": lambda raw: raw,
+    "softmax": lambda raw: torch.softmax(raw, dim=-1),
+    "log_softmax": lambda raw: torch.log_softmax(raw, dim=-1),
+    "sigmoid": torch.sigmoid,
+}
 
 
 def guess_last_linear(net, n_outputs):
@@ -48,26 +55,26 @@ def guess_last_linear(net, n_outputs):
     return (exact or wider)[-1]
 
 
-def check_last(net, layer, embedding, output, raw_from_output):
-    """Raise unless the module's output is the layer's, perhaps through a softmax."""
+def check_last(net, layer, embedding, output, ends):
+    """Raise unless the module's output is the layer's, after one of ``ends``."""
     linear = net.module_.get_submodule(layer)
     raw = None
     if embedding.ndim == 2:
         # Not by a call of the layer, which others listen to.
         with torch.no_grad():
             raw = nn.functional.linear(embedding, linear.weight, linear.bias)
-    if raw is not None and _same_raw(raw, output, raw_from_output):
+    if raw is not None and _agree(raw, output, ends):
         return
     raise ValueError(
         f"Layer {layer!r} of {type(net.module_).__name__} is not the last: the "
-        "module's output is not its output, a (log-)softmax or a sigmoid of it. If "
+        f"module's output is not its output, followed by {' or '.join(ends)}. If "
         "another linear layer is, name it in a subclass of your net, class Net("
         f"{type(net).__name__}): head_layer = 'name'. If none is, put "
         "SkorchEmbedding(net, layer=...) and a linear estimator in a Pipeline."
     )
 
 
-def find_last_linear(net, X, raw_from_output=lambda output: output):
+def find_last_linear(net, X):
     """The linear layer whose output is the module's output, found by running rows.
 
     Parameters
@@ -91,37 +98,19 @@ def find_last_linear(net, X, raw_from_output=lambda output: output):
         output = next(iter(outputs(net, X)))
     found = None
     for name, calls in heard.items():
-        if len(calls) == 1 and any(
-            _same_raw(calls[0][1], output, convert)
-            for convert in (raw_from_output, _log, torch.logit)
-        ):
+        if len(calls) == 1 and _agree(calls[0][1], output, ENDS):
             found = name
     return found
 
 
-def _log(output):
-    return torch.log(output)
-
-
-def _same_raw(raw, output, raw_from_output):
-    """Whether two predictions agree, for a softmax up to a shift of all outputs."""
+def _agree(raw, output, ends):
+    """Whether one of ``ends`` makes the layer's output the module's."""
     if raw.numel() != output.numel():
         return False
-    raw, expected = (
-        _centred(tensor.detach().reshape(len(raw), -1).double())
-        for tensor in (raw, raw_from_output(output))
-    )
-    # Where a probability has run out of digits its logarithm says nothing.
-    sound = torch.isfinite(expected) & (expected > expected.amax(1, keepdim=True) - 10)
+    raw, output = (part.detach().reshape(len(part), -1) for part in (raw, output))
     tolerance = _TOLERANCE.get(output.dtype, 1e-2)
-    scale = max(1.0, float(raw.abs().max()))
-    gap = torch.where(sound, (raw - expected).abs(), torch.zeros_like(raw))
-    return bool(gap.max() <= tolerance * scale)
-
-
-def _centred(raw):
-    # By the largest: the mean would carry a saturated output's error into the others.
-    return raw if raw.shape[1] == 1 else raw - raw.amax(1, keepdim=True)
+    gaps = [float((ENDS[end](raw) - output).abs().max()) for end in ends]
+    return min(gaps) <= tolerance * max(1.0, float(output.abs().max()))
 
 
 def _listed(names):

@@ -1,0 +1,160 @@
+"""The models behind ``score="auto"``, with the face that a ranker shows the filter.
+
+A filter asks of what it fits: ``label_scores``, ``loo_proba_``, ``predict`` and
+``predict_proba``. Both classes here give them under a label-noise model fitted by
+expectation-maximisation on leave-one-out predictions.
+"""
+
+import warnings
+
+import numpy as np
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sklinfluence._sklearn_compat import _check_sample_weight
+from sklinfluence.filtering._em import fit_em, suggest_codes
+from sklinfluence.filtering._linear_surrogate import LinearSurrogate
+from sklinfluence.filtering._pooled_detector import PooledDetector
+from sklinfluence.filtering._thresholds import flag_disagreement
+
+# One-step leave-one-out predictions turn optimistic as heads interpolate: on data
+# whose degrees of freedom a row exceed this, their loss can be far from five folds'.
+MAX_MEAN_LEVERAGE = 0.35
+
+
+class PooledLabelModel(BaseEstimator):
+    """Two surrogates, a linear head and an RBF ridge, pooled by leave-one-out.
+
+    What a filter fits when it is given no ranker.
+
+    Parameters
+    ----------
+    noise : {"class", "uniform"} or None, default="class"
+    n_rounds : int, default=3
+    random_state : int, RandomState instance or None, default=None
+    """
+
+    def __init__(self, *, noise="class", n_rounds=3, random_state=None):
+        self.noise = noise
+        self.n_rounds = n_rounds
+        self.random_state = random_state
+
+    def fit(self, X, y, sample_weight=None):
+        X = self._check_columns(X, reset=True)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(
+                sample_weight, X, dtype=np.float64, ensure_non_negative=True
+            )
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        self._detector = PooledDetector(
+            noise=self.noise, n_rounds=self.n_rounds, random_state=self.random_state
+        ).fit(X, codes, len(self.classes_), sample_weight)
+        self.loo_proba_ = self._detector.loo_proba_
+        self.suggested_labels_ = self.classes_[self._detector.suggested_codes_]
+        return self
+
+    def label_scores(self, score, X=None, y=None):
+        """Log odds that given labels are wrong, whatever ``score`` says."""
+        check_is_fitted(self)
+        if X is None:
+            return self._detector.scores_
+        codes = encode_labels(y, self.classes_)
+        return self._detector.score_samples(self._check_columns(X), codes)
+
+    def predict_proba(self, X):
+        check_is_fitted(self)
+        return self._detector.predict_proba(self._check_columns(X))
+
+    def predict(self, X):
+        return self.classes_[np.argmax(self.predict_proba(X), axis=1)]
+
+    def _check_columns(self, X, reset=False):
+        return validate_data(
+            self, X, reset=reset, accept_sparse="csr", dtype=[np.float64, np.float32]
+        )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.target_tags.required = True
+        return tags
+
+
+class NoiseAwareRanker(BaseEstimator):
+    """A user's ranker, alone, its head refitted under a label-noise model.
+
+    Parameters
+    ----------
+    ranker : InfluenceRanker
+        A ranker of classes with a fitted linear head.
+    noise : {"class", "uniform"} or None, default="class"
+    n_rounds : int, default=3
+    """
+
+    def __init__(self, ranker, *, noise="class", n_rounds=3):
+        self.ranker = ranker
+        self.noise = noise
+        self.n_rounds = n_rounds
+
+    def fit(self, X, y, sample_weight=None):
+        ranker = clone(self.ranker)
+        keywords = {} if sample_weight is None else {"sample_weight": sample_weight}
+        self.ranker_ = ranker.fit(X, y, **keywords)
+        self.classes_ = ranker.classes_
+        fitted, n_classes = ranker._fitted, len(ranker.classes_)
+        codes = encode_labels(y, self.classes_)
+        surrogate = LinearSurrogate(fitted.objective, fitted.theta)
+        self._result = fit_em(
+            [surrogate],
+            codes,
+            n_classes,
+            fitted.objective.weights,
+            self.noise,
+            self.n_rounds,
+        )
+        self._warn_about_leverage(np.nanmean(ranker.leverage_))
+        self.loo_proba_ = np.exp(self._result.loo_log_proba)
+        predicted = np.argmax(self.loo_proba_, axis=1)
+        flagged = flag_disagreement(codes, predicted, self._result.scores)
+        suggested = suggest_codes(self._result, codes, flagged)
+        self.suggested_labels_ = self.classes_[suggested]
+        return self
+
+    def label_scores(self, score, X=None, y=None):
+        """Log odds that given labels are wrong, whatever ``score`` says."""
+        check_is_fitted(self)
+        if X is None:
+            return self._result.scores
+        codes = encode_labels(y, self.classes_)
+        return self._result.score_samples(self.ranker_.head_.embed(X), codes)
+
+    def predict_proba(self, X):
+        check_is_fitted(self)
+        embedding = self.ranker_.head_.embed(X)
+        return np.exp(self._result.rounds[-1].predict_log_proba(embedding))
+
+    def predict(self, X):
+        return self.classes_[np.argmax(self.predict_proba(X), axis=1)]
+
+    def _warn_about_leverage(self, mean_leverage):
+        if mean_leverage > MAX_MEAN_LEVERAGE:
+            warnings.warn(
+                f"The ranker's head has {mean_leverage:.2f} degrees of freedom a row, "
+                f"more than {MAX_MEAN_LEVERAGE}: its leave-one-out predictions are "
+                "optimistic, and wrong labels may hide. Penalise it more (a smaller "
+                "C, a larger alpha), or leave ranker=None, which tunes its own.",
+                stacklevel=5,
+            )
+
+
+def encode_labels(y, classes):
+    """Places of labels among sorted classes; an unseen one is named."""
+    y = np.asarray(y)
+    codes = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
+    unseen = np.unique(y[classes[codes] != y])
+    if unseen.size:
+        raise ValueError(
+            f"y holds labels that were not seen in training: {unseen.tolist()}. "
+            f"The classes are {classes.tolist()}."
+        )
+    return codes

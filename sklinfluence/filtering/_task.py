@@ -1,0 +1,28 @@
+"""What a filter does with given targets: classes or real values, by which score."""
+
+import numpy as np
+from sklearn.base import is_regressor
+from sklearn.utils.multiclass import type_of_target
+
+from sklinfluence.base import BaseRanker
+from sklinfluence.filtering._evidence import is_classification
+from sklinfluence.filtering._label_models import NoiseAwareRanker, PooledLabelModel
+
+
+def takes_classes(ranker, y):
+    """Whether a ranker, not fitted yet, will take y for class labels."""
+    estimator = getattr(ranker, "estimator", None)
+    if estimator is not None and is_regressor(estimator):
+        return False
+    return not type_of_target(np.asarray(y)).startswith("continuous")
+
+
+def auto_score(model):
+    """The score that ``score="auto"`` stands for, by a fitted model."""
+    if isinstance(model, PooledLabelModel | NoiseAwareRanker):
+        return "auto"
+    if not is_classification(model):
+        return "studentized"
+    known = model._known_label_scores() if isinstance(model, BaseRanker) else ()
+    # A ranker of its own kind is asked for the leave-one-out loss.
+    return "self_influence" if known and "loo_loss" not in known else "loo_loss"

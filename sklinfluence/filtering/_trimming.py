@@ -1,0 +1,46 @@
+"""Real targets: gross errors are taken out of the fit that judges the rest.
+
+A gross error inflates the noise estimate and bends the fit, and so hides the others.
+Rows that are discovered get weight zero and the fit is repeated, until nothing
+changes; a row of weight zero is judged as the new row it is to that fit.
+"""
+
+import numpy as np
+from sklearn.base import clone
+
+from sklinfluence.filtering._evidence import training_evidence
+from sklinfluence.filtering._thresholds import flag_discoveries
+
+_MAX_ROUNDS = 10
+# More rows than this are no gross errors but another population.
+_MAX_TRIMMED = 0.5
+
+
+def fit_trimmed(ranker, X, y, sample_weight, fdr):
+    """Fit a ranker of real targets on the rows that are no gross errors.
+
+    Parameters
+    ----------
+    ranker : ranker
+        Fitted on all rows.
+    X, y, sample_weight : object
+        Training rows.
+    fdr : float
+        False-discovery rate at which a row is trimmed.
+
+    Returns
+    -------
+    ranker : ranker
+        Fitted anew where rows were trimmed, else the one that came.
+    """
+    weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight)
+    trimmed = np.zeros(len(y), dtype=bool)
+    for _ in range(_MAX_ROUNDS):
+        evidence = training_evidence(ranker, "studentized", X)
+        found = flag_discoveries(evidence.p_values, fdr)
+        if np.array_equal(found, trimmed) or np.mean(found) > _MAX_TRIMMED:
+            break
+        trimmed = found
+        kept = np.where(trimmed, 0.0, weight)
+        ranker = clone(ranker).fit(X, y, sample_weight=kept)
+    return ranker

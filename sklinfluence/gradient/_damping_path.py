@@ -1,0 +1,110 @@
+"""Many dampings from one eigendecomposition."""
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_is_fitted
+
+from sklinfluence.curvature._solvers._spectral import Spectral
+from sklinfluence.gradient._normalize import train_scale
+
+
+class DampingPathMixin:
+    """`damping_path` of a ranker that is made of a fitted head (``_fitted``)."""
+
+    def damping_path(self, dampings, X=None, y=None, *, score="influence"):
+        """What the ranker would give at each of many dampings.
+
+        One eigendecomposition of the undamped Hessian at the fitted head serves them
+        all, whatever ``solver`` and ``damping`` are.
+
+        Parameters
+        ----------
+        dampings : array-like of shape (n_dampings,)
+            Each as the parameter ``damping``: added to the mean Hessian.
+        X : {array-like, sparse matrix} of shape (n_queries, n_features), \
+                default=None
+            Queries; needed for ``score="influence"``.
+        y : array-like of shape (n_queries,), default=None
+            As in `influence`.
+        score : {"influence", "self_influence", "loo_score"}, default="influence"
+            What to compute; the last two are of the training rows, as
+            ``self_influence_`` and ``loo_score_``.
+
+        Returns
+        -------
+        path : ndarray of shape (n_dampings, n_queries, n_train), \
+                (n_dampings, n_train) or (n_dampings,)
+            One entry for each damping, in the order given.
+
+        Raises
+        ------
+        ValueError
+            For ``method="grad_dot"``, which has no damping, or without queries.
+        SingularHessianError
+            If a damping is 0 and the Hessian is singular.
+        """
+        check_is_fitted(self)
+        dampings = check_array(
+            dampings, ensure_2d=False, dtype=float, input_name="dampings"
+        )
+        self._check_path(dampings, X, score)
+        rankers = self._rankers_along(dampings)
+        if score == "influence":
+            return np.stack([ranker.influence(X, y) for ranker in rankers])
+        if score == "self_influence":
+            return np.stack([ranker.self_influence_ for ranker in rankers])
+        return np.array([ranker.loo_score_ for ranker in rankers])
+
+    def _check_path(self, dampings, X, score):
+        known = ("influence", "self_influence", "loo_score")
+        if score not in known:
+            raise ValueError(f"score={score!r} is none of {', '.join(known)}.")
+        if dampings.ndim != 1 or np.any(dampings < 0):
+            raise ValueError(
+                "dampings must be one-dimensional and none of them negative; got "
+                f"{dampings!r}."
+            )
+        if self.method == "grad_dot":
+            raise ValueError(
+                "method='grad_dot' uses no curvature, so damping changes nothing. Use "
+                "method='influence' or method='newton'."
+            )
+        if X is None and score == "influence":
+            raise ValueError(
+                "damping_path needs queries X for score='influence'. For the training "
+                "rows themselves pass score='self_influence' or score='loo_score'."
+            )
+
+    def _rankers_along(self, dampings):
+        """This ranker at each damping, made when asked for, to be used and dropped."""
+        fitted, solver = self._fitted, Spectral()
+        plain = replace(fitted.objective, proximal=0.0, center=None)
+        state = solver.init(plain.hessian(fitted.raw))
+        for damping in dampings:
+            objective = plain.damped(damping, fitted.theta)
+            operator = objective.hessian(fitted.raw)
+            head = replace(
+                fitted,
+                objective=objective,
+                operator=operator,
+                solver=solver,
+                state=state.at(operator, objective.proximal),
+            )
+            yield self._with_head(head)
+
+    def _with_head(self, fitted):
+        """A ranker like this one on another fitted head, leave-one-out pass and all."""
+        ranker = copy.copy(self)
+        ranker._fitted = fitted
+        ranker._removal = ranker._refined = None
+        removal = refined = None
+        if self.method == "newton" or self.normalize == "loss":
+            removal, refined = ranker._leave_each_out_of(fitted)
+            ranker._removal, ranker._refined = removal, refined
+        ranker._scale = train_scale(
+            fitted, removal, refined, self.method, self.normalize
+        )
+        return ranker

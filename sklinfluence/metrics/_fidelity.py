@@ -1,0 +1,237 @@
+"""How far influences agree with what retraining does."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from scipy.stats import rankdata
+from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.utils import check_random_state
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import _num_samples, check_is_fitted
+
+from sklinfluence._sklearn_compat import (
+    HasMethods,
+    Interval,
+    _safe_indexing,
+    validate_params,
+)
+
+_SHARED = {
+    "ranker": [HasMethods("influence")],
+    "X": ["array-like", "sparse matrix", list],
+    "y": ["array-like"],
+    "X_test": ["array-like", "sparse matrix", list],
+    "y_test": ["array-like"],
+    "random_state": ["random_state"],
+    "n_jobs": [Integral, None],
+}
+
+
+@validate_params(
+    {**_SHARED, "n_rows": [Interval(Integral, 3, None, closed="left"), None]},
+    prefer_skip_nested_validation=True,
+)
+def loo_correlation(
+    ranker, X, y, X_test, y_test, *, n_rows=None, random_state=None, n_jobs=None
+):
+    """Correlate influences with what leaving rows out does to each query's loss.
+
+    The ranker's estimator is refitted without each row, and the rise in each query's
+    loss (minus log-likelihood, or half squared error) is correlated with the
+    influence that the ranker gives the row.
+
+    Leaving one row out changes little: fit to a tight tolerance (``tol=1e-10``), or the
+    refits' own noise is what is correlated.
+
+    Parameters
+    ----------
+    ranker : ranker
+        Fitted on X and y, with its model in ``estimator_``.
+    X : {array-like, sparse matrix} of shape (n_train, n_features)
+        The rows that it was fitted on.
+    y : array-like of shape (n_train,)
+        Their labels or targets.
+    X_test : {array-like, sparse matrix} of shape (n_queries, n_features)
+        Queries.
+    y_test : array-like of shape (n_queries,)
+        Their labels or targets.
+    n_rows : int, default=None
+        Rows to leave out, drawn at random: as many refits. None: every row.
+    random_state : int, RandomState instance or None, default=None
+        Draws the rows.
+    n_jobs : int, default=None
+        Processes that share the refits.
+
+    Returns
+    -------
+    correlation : ndarray of shape (n_queries,)
+        Pearson's; NaN where one side is constant.
+
+    See Also
+    --------
+    lds : The same with half of the rows at a time.
+
+    References
+    ----------
+    .. [1] Koh, P. W. and Liang, P. (2017). Understanding black-box predictions via
+       influence functions; figure 2.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklinfluence.gradient import InfluenceRanker
+    >>> from sklinfluence.metrics import loo_correlation
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> ranker = InfluenceRanker(Ridge(alpha=0.1)).fit(X[:60], y[:60])
+    >>> loo_correlation(ranker, X[:60], y[:60], X[60:63], y[60:63]).round(2)
+    array([1., 1., 1.])
+    """
+    n_train = _check_train(ranker, X)
+    rows = np.arange(n_train)
+    if n_rows is not None and n_rows < n_train:
+        rows = check_random_state(random_state).choice(n_train, n_rows, replace=False)
+    influence = np.asarray(ranker.influence(X_test, y_test))[:, rows]
+    kept = [np.flatnonzero(np.arange(n_train) != row) for row in rows]
+    losses = _refit_losses(ranker, X, y, kept, X_test, y_test, n_jobs)
+    return _correlation(influence, losses.T)
+
+
+@validate_params(
+    {
+        **_SHARED,
+        "n_subsets": [Interval(Integral, 3, None, closed="left")],
+        "share": [Interval(Real, 0, 1, closed="neither")],
+    },
+    prefer_skip_nested_validation=True,
+)
+def lds(
+    ranker,
+    X,
+    y,
+    X_test,
+    y_test,
+    *,
+    n_subsets=50,
+    share=0.5,
+    random_state=None,
+    n_jobs=None,
+):
+    """Linear datamodeling score: do influences add up to what subsets do?
+
+    The ranker's estimator is refitted on random subsets of the training rows. For each
+    query, its loss after training on a subset is correlated, by ranks, with the sum
+    of the influences of the rows left out.
+
+    Parameters
+    ----------
+    ranker : ranker
+        Fitted on X and y, with its model in ``estimator_``.
+    X : {array-like, sparse matrix} of shape (n_train, n_features)
+        The rows that it was fitted on.
+    y : array-like of shape (n_train,)
+        Their labels or targets.
+    X_test : {array-like, sparse matrix} of shape (n_queries, n_features)
+        Queries.
+    y_test : array-like of shape (n_queries,)
+        Their labels or targets.
+    n_subsets : int, default=50
+        As many refits.
+    share : float in (0, 1), default=0.5
+        Share of the rows in each subset.
+    random_state : int, RandomState instance or None, default=None
+        Draws the subsets.
+    n_jobs : int, default=None
+        Processes that share the refits.
+
+    Returns
+    -------
+    score : ndarray of shape (n_queries,)
+        Spearman's correlation over subsets. Its mean is what papers report.
+
+    See Also
+    --------
+    loo_correlation : The same, one row at a time.
+
+    References
+    ----------
+    .. [1] Park, S. M. et al. (2023). TRAK: attributing model behavior at scale.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklinfluence.gradient import InfluenceRanker
+    >>> from sklinfluence.metrics import lds
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> ranker = InfluenceRanker(Ridge()).fit(X[:300], y[:300])
+    >>> score = lds(ranker, X[:300], y[:300], X[300:], y[300:], random_state=0)
+    >>> bool(score.mean() > 0.8)
+    True
+    """
+    n_train = _check_train(ranker, X)
+    rng = check_random_state(random_state)
+    size = max(1, round(share * n_train))
+    kept = [np.sort(rng.choice(n_train, size, replace=False)) for _ in range(n_subsets)]
+    is_left_out = np.ones((n_subsets, n_train))
+    for row, rows in zip(is_left_out, kept, strict=True):
+        row[rows] = 0.0
+    predicted = np.asarray(ranker.influence(X_test, y_test)) @ is_left_out.T
+    losses = _refit_losses(ranker, X, y, kept, X_test, y_test, n_jobs)
+    return _correlation(rankdata(predicted, axis=1), rankdata(losses.T, axis=1))
+
+
+def _check_train(ranker, X):
+    check_is_fitted(ranker, "estimator_")
+    n_train, n_fitted = _num_samples(X), len(ranker.self_influence_)
+    if n_train != n_fitted:
+        raise ValueError(
+            f"X has {n_train} rows, the ranker was fitted on {n_fitted}: pass the rows "
+            "that it was fitted on."
+        )
+    return n_train
+
+
+def _refit_losses(ranker, X, y, kept, X_test, y_test, n_jobs):
+    """Query losses of the estimator refitted on each set of rows."""
+    losses = Parallel(n_jobs=n_jobs)(
+        delayed(_loss_after)(ranker.estimator_, X, y, rows, X_test, y_test)
+        for rows in kept
+    )
+    return np.array(losses)
+
+
+def _loss_after(estimator, X, y, rows, X_test, y_test):
+    model = clone(estimator).fit(_safe_indexing(X, rows), _safe_indexing(y, rows))
+    return query_losses(model, X_test, np.asarray(y_test))
+
+
+def query_losses(model, X, y):
+    """Minus log-likelihood of labels, or half squared error of targets."""
+    if is_classifier(model) and hasattr(model, "predict_log_proba"):
+        log_proba = model.predict_log_proba(X)
+        place = {label: k for k, label in enumerate(model.classes_.tolist())}
+        missing = sorted(set(np.asarray(y).tolist()) - set(place))
+        if missing:
+            raise ValueError(
+                f"A refit has not seen the class(es) {missing} of the queries: leave "
+                "fewer rows out."
+            )
+        columns = [place[label] for label in np.asarray(y).tolist()]
+        return -log_proba[np.arange(len(columns)), columns]
+    if is_regressor(model):
+        error = np.asarray(model.predict(X), dtype=float) - y
+        return 0.5 * np.sum(error.reshape(len(error), -1) ** 2, axis=1)
+    raise TypeError(
+        f"{type(model).__name__} gives neither class probabilities nor real "
+        "predictions: there is no loss to compare influences with."
+    )
+
+
+def _correlation(a, b):
+    """Pearson's correlation of each row of a with the same row of b."""
+    a = a - a.mean(axis=1, keepdims=True)
+    b = b - b.mean(axis=1, keepdims=True)
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    product = np.einsum("ij,ij->i", a, b)
+    return np.divide(product, lengths, out=np.full(len(a), np.nan), where=lengths > 0)
