@@ -33,8 +33,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklinfluence.datasets import flip_labels
+from sklinfluence.filtering import MislabelFilter
 from sklinfluence.filtering._pool import fit_pool, pool_log_proba
-from sklinfluence.filtering._pooled_detector import PooledDetector
 from sklinfluence.filtering._rbf_ridge import RBFRidge
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -250,10 +250,9 @@ def evaluate(X, given, is_wrong, seed, ablate):
             rows[name, score] |= {"method": f"{name}, {score}", "time": timed[name]}
     for noise in ("class", "uniform", None) if ablate else ("class",):
         start = time.perf_counter()
-        detector = PooledDetector(noise=noise, random_state=seed)
-        detector.fit(X, given, given.max() + 1)
+        detector = MislabelFilter(noise=noise, random_state=seed).fit(X, given)
         elapsed = time.perf_counter() - start
-        row = measure(detector.scores_, detector.is_flagged_, is_wrong)
+        row = measure(detector.scores_, ~detector.get_support(), is_wrong)
         name = f"sklinfluence, noise={noise}"
         rows[name] = row | {"method": name, "time": elapsed}
     for row in rows.values():

@@ -4,19 +4,18 @@
     python benchmarks/stability.py --data digits --n-models 20
     python benchmarks/stability.py --data mnist comnist --poison
 
-Tables 1 (initialization and order together) and 2, and figure 3, of "Revisiting methods
-for finding influential examples" (K and Søgaard, 2022), on digits 0 and 1 that come with
-scikit-learn or, where the data folder lies beside the checkout, on MNIST 0/1 and CoMNIST
-A/B at half their resolution. Seven methods, all from one small convolutional network
-with weight decay: leave-one-out (retraining in the same batches with the row's weight
-0), influence functions (the whole network, dense damped Hessian), TracIn ideal (a
-network of its own, trained row by row), TracInCP, representer points, Grad-Dot and
-Grad-Cos.
+Table 2 and figure 3 of "Revisiting methods for finding influential examples" (K and
+Søgaard, 2022), on digits 0 and 1 that come with scikit-learn or, where the data folder
+lies beside the checkout, on MNIST 0/1 and CoMNIST A/B at half their resolution. Seven
+methods, all from one small convolutional network with weight decay: leave-one-out
+(retraining in the same batches with the row's weight 0), influence functions (the whole
+network, dense damped Hessian), TracIn ideal (a network of its own, trained row by row),
+TracInCP, representer points, Grad-Dot and Grad-Cos.
 
 Printed for the stability table: agreement of two single models, and of the means of two
-disjoint sets of models, by Pearson, Spearman and the overlap of the rows at or above the
-90th percentile; then Spearman's correlation between the order of the seven methods here
-and in the paper's table 2.
+disjoint sets of models, by Pearson, Spearman and the overlap of the rows at or above
+the 90th percentile; then Spearman's correlation between the order of the seven methods
+here and in the paper's table 2.
 """
 
 import argparse

@@ -87,9 +87,9 @@ axes[0, 1].set_title("proponents", loc="left")
 # Rows that are not like the others
 # ---------------------------------
 # The mean influence of the training rows on a row says how much training did to its
-# loss, and that is much the same for all digits. What is no digit begins and ends with a
-# loss far off theirs, and every step moves it more. The detector calls the tails of that
-# distribution outliers; here gradients keep their length.
+# loss, and that is much the same for all digits. What is no digit begins and ends with
+# a loss far off theirs, and every step moves it more. The detector calls the tails of
+# that distribution outliers; here gradients keep their length.
 from sklearn.metrics import roc_auc_score
 
 from sklinfluence.deep import TracInAnomalyDetector

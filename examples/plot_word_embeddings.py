@@ -45,9 +45,10 @@ y = np.array(labels)
 # %%
 # A network and its training path
 # -------------------------------
-# Word vectors, their mean and their largest entries, one hidden layer. The ranker trains
-# a clone and keeps a checkpoint every fifth epoch; ``layers="words"`` restricts the
-# gradients to the table, and ``normalize="cosine"`` compares their directions alone.
+# Word vectors, their mean and their largest entries, one hidden layer. The ranker
+# trains a clone and keeps a checkpoint every fifth epoch; ``layers="words"`` restricts
+# the gradients to the table, and ``normalize="cosine"`` compares their directions
+# alone.
 import torch
 from skorch import NeuralNetClassifier
 

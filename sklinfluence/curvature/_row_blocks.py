@@ -123,5 +123,6 @@ def solve_removed(curvature, blocks, residual, singular, tol=1e-13):
             break
         ratio = (rho[live] / before[live])[:, None]
         P = R[live] + ratio * P[live]
-        R, x, rho, target, index = R[live], x[live], rho[live], target[live], index[live]
+        R, x, rho = R[live], x[live], rho[live]
+        target, index = target[live], index[live]
     return residual - curvature.apply(root.apply(inside))

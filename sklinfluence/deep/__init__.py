@@ -5,6 +5,7 @@ from sklinfluence.deep._checkpoints import CheckpointRecorder
 from sklinfluence.deep._deep_influence import DeepInfluenceRanker
 from sklinfluence.deep._embedding import SkorchEmbedding
 from sklinfluence.deep._hydra import HydraRanker
+from sklinfluence.deep._network_ekfac import NetworkEKFAC
 from sklinfluence.deep._sgd_influence import SGDInfluenceRanker
 from sklinfluence.deep._tracin import TracInRanker
 
@@ -12,6 +13,7 @@ __all__ = [
     "CheckpointRecorder",
     "DeepInfluenceRanker",
     "HydraRanker",
+    "NetworkEKFAC",
     "SGDInfluenceRanker",
     "SkorchEmbedding",
     "TracInAnomalyDetector",

@@ -66,25 +66,22 @@ class TracInAnomalyDetector(OutlierMixin, BaseEstimator):
     Examples
     --------
     >>> import numpy as np, torch
-    >>> from skorch import NeuralNetRegressor
+    >>> from skorch import NeuralNet
     >>> from sklinfluence.deep import TracInAnomalyDetector, TracInRanker
     >>> rng = np.random.default_rng(0)
     >>> X = rng.standard_normal((100, 4)).astype(np.float32)
     >>> X[:, 2:] = X[:, :2]
     >>> X[0] = [3, 3, -3, -3]  # does not repeat itself
-    >>> class Autoencoder(torch.nn.Sequential):
-    ...     def __init__(self):
-    ...         super().__init__(torch.nn.Linear(4, 2), torch.nn.Linear(2, 4))
-    >>> class Reconstruction(NeuralNetRegressor):
-    ...     def fit(self, X, y=None):
-    ...         return super().fit(X, X)
+    >>> class Reconstruction(NeuralNet):
     ...     def get_loss(self, y_pred, y_true, X=None, training=False):
     ...         return ((y_pred - X) ** 2).mean()
+    >>> autoencoder = torch.nn.Sequential(torch.nn.Linear(4, 2), torch.nn.Linear(2, 4))
     >>> net = Reconstruction(
-    ...     Autoencoder, lr=0.1, max_epochs=20, train_split=None, verbose=0
+    ...     autoencoder, criterion=torch.nn.MSELoss, lr=0.1, max_epochs=20,
+    ...     train_split=None, verbose=0,
     ... )
     >>> detector = TracInAnomalyDetector(TracInRanker(net, random_state=0))
-    >>> int(np.argmin(detector.fit(X, X).score_samples(X)))
+    >>> int(np.argmin(detector.fit(X).score_samples(X)))
     0
     """
 
@@ -152,6 +149,7 @@ class TracInAnomalyDetector(OutlierMixin, BaseEstimator):
         return self
 
     def _statistic(self, X):
+        X, _ = sliceable(X, None)
         if len(self.rows_) == len(self.ranker_.self_influence_):
             total = np.zeros(_num_samples(X))
             for block, influence in self.ranker_._blocks(X, None):

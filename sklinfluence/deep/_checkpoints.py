@@ -66,7 +66,8 @@ class CheckpointRecorder(Callback):
     >>> y = (X[:, 0] > 0).astype(np.int64)
     >>> net = NeuralNetClassifier(
     ...     torch.nn.Linear(3, 2), criterion=torch.nn.CrossEntropyLoss, max_epochs=2,
-    ...     batch_size=10, train_split=None, verbose=0, callbacks=[CheckpointRecorder()],
+    ...     batch_size=10, train_split=None, verbose=0,
+    ...     callbacks=[CheckpointRecorder()],
     ... ).fit(X, y)
     >>> path = dict(net.callbacks_)["CheckpointRecorder"].training_path_
     >>> path.steps, path.batches[0]

@@ -57,7 +57,8 @@ class DeepInfluenceRanker(BaseRanker):
             solver object, default="auto"
         How H^-1 is applied; the solvers of :mod:`sklinfluence.curvature`. "auto":
         Cholesky up to 2000 parameters, else conjugate gradients, preconditioned by
-        EK-FAC. "ekfac": H is replaced by its Kronecker-factored approximation.
+        EK-FAC. "ekfac": an approximation, :class:`NetworkEKFAC`; it costs the same
+        however many rows are asked about, as self-influence of all of them does.
     damping : float, default=0.001
         Added to the diagonal of the *mean* curvature. Networks have flat directions,
         where 0 is refused or meaningless.
@@ -82,6 +83,8 @@ class DeepInfluenceRanker(BaseRanker):
         Rank of each row, 1 for the largest self-influence.
     parameter_names_ : tuple of str
         Parameters that count, in the order of gradients.
+    n_features_in_ : int
+        Number of columns of X, when the net knows it.
     gradient_norm_ : float
         Largest entry of the gradient of the *mean* training objective. Far from 0 the
         net was not trained to its optimum, and influence is that of the proximal
@@ -95,6 +98,7 @@ class DeepInfluenceRanker(BaseRanker):
     See Also
     --------
     sklinfluence.gradient.InfluenceRanker : The last layer alone: seconds, not minutes.
+    NetworkEKFAC : What ``solver="ekfac"`` is.
     SkorchEmbedding : What a layer makes of rows.
 
     References
@@ -202,7 +206,15 @@ class DeepInfluenceRanker(BaseRanker):
         self.parameter_names_ = objective.net.names
         if objective.loss.classes is not None:
             self.classes_ = objective.loss.classes
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(self.estimator_, name):
+                setattr(self, name, getattr(self.estimator_, name))
         raw = objective.raw()
+        if not bool(torch.isfinite(raw).all()):
+            raise ValueError(
+                "The net's raw predictions of the training rows are not finite: X "
+                "holds NaN or infinity, or the training diverged."
+            )
         self._residual = objective.torch_loss.residual(objective.targets, raw)
         self._losses = objective.torch_loss.loss(objective.targets, raw)
         self.gradient_norm_ = self._stationarity()

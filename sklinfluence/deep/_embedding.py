@@ -51,7 +51,7 @@ class SkorchEmbedding(
     layer_ : str
         Name of the layer.
     n_features_in_ : int
-        Number of columns of X, where X has columns.
+        Number of columns of X, when the net knows it.
 
     See Also
     --------
@@ -118,6 +118,11 @@ class SkorchEmbedding(
         ValueError
             If no layer has the name, or none qualifies by itself.
         """
+        if y is None and get_tags(self.net).target_tags.required:
+            raise ValueError(
+                "This SkorchEmbedding estimator requires y to be passed, but the "
+                "target y is None."
+            )
         X = sliceable(X)
         net = fit_weighted(clone(self.net), X, y, sample_weight)
         while isinstance(net, FrozenEstimator):
@@ -128,8 +133,9 @@ class SkorchEmbedding(
             )
         net.check_is_fitted(["module_"])
         self.layer_ = self._find_layer(net, X)
-        if hasattr(X, "shape") and len(X.shape) > 1:
-            self.n_features_in_ = X.shape[1]
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(net, name):
+                setattr(self, name, getattr(net, name))
         first = next(layer_inputs(net, X[:1], self.layer_, take=self.take))[0]
         self._n_features_out = to_array(first).shape[1]
         self.net_ = net

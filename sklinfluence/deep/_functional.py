@@ -2,7 +2,7 @@
 
 Everything in this folder that differentiates a net goes through `FunctionalNet`: it
 evaluates the net's own ``infer`` and ``get_loss`` at any parameters (through
-:func:`torch.func.functional_call`), one row at a time (through :func:`torch.func.vmap`),
+:func:`torch.func.functional_call`), one row at a time (by :func:`torch.func.vmap`),
 in evaluation mode, and leaves the net as it was. Conventions:
 
 * a *state* is a dict from names to tensors, all parameters and buffers of the module;
@@ -343,7 +343,7 @@ class FunctionalNet:
         return self.flatten(products).detach()
 
     def hessian(self, state, rows, weights):
-        """The Hessian of sum_i weights_i loss_i, dense: (n_parameters, n_parameters)."""
+        """The Hessian of sum_i weights_i loss_i, dense: (n_parameters,) * 2."""
         vector = self.vector(state)
         eye = torch.eye(len(vector), dtype=vector.dtype, device=vector.device)
         return self.hessian_products(state, rows, weights, eye)

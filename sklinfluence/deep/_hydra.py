@@ -16,7 +16,7 @@ class HydraRanker(PathRanker):
 
     Follows d theta / d(weight of row i) through every step of SGD, momentum and weight
     decay as they were in force, and takes the query's gradient at the final parameters:
-    an estimate of the same run with the row's weight 0 in its batches, whose sizes stay.
+    an estimate of the same run, in the same batches, with the row's weight 0.
     Without Hessians (HyDRA's fast form) a row's past gradients are carried along as
     they are; with them they pass through each later step's curvature, which is exact
     to first order.

@@ -90,12 +90,19 @@ class NetKroneckerFactors:
 
     def solve(self, B):
         """The inverse of the approximation applied to B, (p, m)."""
+        return self._apply(B, lambda inverse: inverse)
+
+    def half_solve(self, B):
+        """The root of that inverse, symmetric, applied to B, (p, m)."""
+        return self._apply(B, np.sqrt)
+
+    def _apply(self, B, function):
         B = np.asarray(B, dtype=float)
         out = np.empty_like(B)
         for layer in self.layers:
-            out[layer.index] = layer.solve(B[layer.index])
+            out[layer.index] = layer.apply(B[layer.index], function(layer.inverse))
         index, inverse = self.rest
-        out[index] = inverse[:, None] * B[index]
+        out[index] = function(inverse)[:, None] * B[index]
         return out
 
 
@@ -181,11 +188,12 @@ class _Layer:
         self.inverse = _inverse(diagonal)
         del self.diagonal
 
-    def solve(self, B):
+    def apply(self, B, values):
+        """The matrix with eigenvalues ``values``, (O, C), in the basis, times B."""
         m = B.shape[1]
         inside = B.reshape(self.n_outputs, self.n_columns * m)
         inside = (self.outputs.T @ inside).reshape(self.n_outputs, self.n_columns, m)
-        inside = np.matmul(self.columns.T, inside) * self.inverse[:, :, None]
+        inside = np.matmul(self.columns.T, inside) * values[:, :, None]
         inside = np.matmul(self.columns, inside).reshape(self.n_outputs, -1)
         return (self.outputs @ inside).reshape(B.shape)
 

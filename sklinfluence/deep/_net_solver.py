@@ -6,6 +6,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from sklinfluence.curvature import ConjugateGradient, SingularHessianError
 from sklinfluence.curvature._solvers import resolve_solver
 from sklinfluence.curvature._solvers._auto import solver_name
+from sklinfluence.deep._network_ekfac import NetworkEKFAC
 from sklinfluence.gradient._fitted_head import warn_about_residual
 
 # The dense matrix costs K backward passes a row and p^2 numbers: worth it up to here.
@@ -19,6 +20,8 @@ def resolve_net_solver(solver, operator):
     """The solver object that the parameter ``solver`` stands for, for a network."""
     if solver == "auto":
         solver = "cholesky" if operator.shape[0] <= _MAX_DENSE else "cg"
+    if isinstance(solver, str) and solver == "ekfac":
+        return NetworkEKFAC()
     if isinstance(solver, str) and solver == "cg":
         tol = _TOL.get(str(operator.objective.dtype), 1e-4)
         return ConjugateGradient(tol=tol, preconditioner="ekfac")

@@ -198,7 +198,7 @@ class FolderStore(MemoryStore):
         self.checkpoints = {}
 
     def path(self):
-        """The run as a `TrainingPath` that reads checkpoints when they are asked for."""
+        """The run as a `TrainingPath` that reads each checkpoint when asked for it."""
         assert not self.checkpoints, "flush first"
         steps = np.array(sorted(self._where), dtype=int)
         return self._path(steps, _Reader([(s, self._where[s]) for s in steps.tolist()]))

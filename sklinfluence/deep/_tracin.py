@@ -32,7 +32,7 @@ LAYERS = [str, list, tuple]
 
 
 class TracInRanker(PathRanker):
-    """Influence of training rows by the loss that their gradient steps took off queries.
+    """Influence of training rows by the loss that their steps took off queries.
 
     Reads how a net was trained. "checkpoint" (TracInCP) sums, over the recorded
     checkpoints, learning rate times the product of the row's and the query's gradients;
@@ -119,7 +119,8 @@ class TracInRanker(PathRanker):
     >>> rng = np.random.default_rng(0)
     >>> X = rng.standard_normal((60, 3)).astype(np.float32)
     >>> y = (X[:, 0] > 0).astype(np.int64)
-    >>> y[0] = 1 - y[0]
+    >>> wrong = np.argmax(X[:, 0])
+    >>> y[wrong] = 0
     >>> net = NeuralNetClassifier(
     ...     torch.nn.Linear, module__in_features=3, module__out_features=2,
     ...     criterion=torch.nn.CrossEntropyLoss, lr=0.5, max_epochs=10, batch_size=10,
@@ -128,7 +129,7 @@ class TracInRanker(PathRanker):
     >>> ranker = TracInRanker(net, random_state=0).fit(X, y)
     >>> ranker.influence(X[:4], y[:4]).shape
     (4, 60)
-    >>> int(ranker.ranking_[0])  # the row with the wrong label
+    >>> int(ranker.ranking_[wrong])  # the row with the wrong label
     1
     """
 
@@ -236,7 +237,7 @@ class TracInRanker(PathRanker):
         return gradients if self._sketch is None else self._sketch(gradients)
 
     def _own_products(self, function, state, rows, rate, what="loss"):
-        """Product of each row's gradient, as a query, with itself, as a training row."""
+        """Product of each row's gradient, as a query, with itself, as trained on."""
         products, sketches = np.empty(len(rows)), []
         for block, gradients in function.per_sample_gradients(state, rows, what):
             train = self._train_side(gradients)

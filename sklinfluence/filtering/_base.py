@@ -20,7 +20,6 @@ from sklinfluence.filtering._label_models import NoiseAwareRanker, PooledLabelMo
 from sklinfluence.filtering._task import auto_score, takes_classes
 from sklinfluence.filtering._thresholds import (
     bound_flags,
-    flag_disagreement,
     flag_discoveries,
     flag_share,
     worst_first,
@@ -206,15 +205,16 @@ class _LabelNoiseDetector(BaseEstimator):
         else:
             self._check_auto_threshold(evidence)
             if classification:
-                odds = evidence.odds_against(given)
-                flags = flag_disagreement(given, predicted, odds)
+                flags = evidence.contradicts(given)
             else:
                 flags = flag_discoveries(self.label_quality_, self.fdr)
             flags = bound_flags(flags, *bounds)
         # A noise model knows which class such a given label mostly stands for; a
         # plain one can only say what it predicts.
-        suggested = getattr(self._model, "suggested_labels_", self._predicted_labels)
-        self.suggested_labels_ = suggested
+        self.suggested_labels_ = self._predicted_labels
+        if hasattr(self._model, "suggest_labels"):
+            doubted = evidence.contradicts(given)
+            self.suggested_labels_ = self._model.suggest_labels(doubted)
         self._support = ~flags
         self._given_labels = y
         self.threshold_ = self._threshold(flags)

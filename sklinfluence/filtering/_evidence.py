@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import softmax
 from scipy.stats import t as student_t
 
-from sklinfluence.filtering._thresholds import log_odds_against
+from sklinfluence.filtering._thresholds import flag_disagreement, log_odds_against
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,12 @@ class LabelEvidence:
             return self.p_values
         return self.prediction[np.arange(len(given)), given]
 
-    def odds_against(self, given):
-        """Log odds that each given label is wrong."""
-        if self.log_odds is not None:
-            return self.log_odds
-        return log_odds_against(self.quality(given))
+    def contradicts(self, given):
+        """Rows whose given class the evidence speaks against, by the flag rule."""
+        odds = self.log_odds
+        if odds is None:
+            odds = log_odds_against(self.quality(given))
+        return flag_disagreement(given, self.predicted(given), odds)
 
 
 def is_classification(ranker):

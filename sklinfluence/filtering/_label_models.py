@@ -15,7 +15,6 @@ from sklinfluence._sklearn_compat import _check_sample_weight
 from sklinfluence.filtering._em import fit_em, suggest_codes
 from sklinfluence.filtering._linear_surrogate import LinearSurrogate
 from sklinfluence.filtering._pooled_detector import PooledDetector
-from sklinfluence.filtering._thresholds import flag_disagreement
 
 # One-step leave-one-out predictions turn optimistic as heads interpolate: on data
 # whose degrees of freedom a row exceed this, their loss can be far from five folds'.
@@ -50,8 +49,11 @@ class PooledLabelModel(BaseEstimator):
             noise=self.noise, n_rounds=self.n_rounds, random_state=self.random_state
         ).fit(X, codes, len(self.classes_), sample_weight)
         self.loo_proba_ = self._detector.loo_proba_
-        self.suggested_labels_ = self.classes_[self._detector.suggested_codes_]
         return self
+
+    def suggest_labels(self, is_doubted):
+        """The given labels, or the likeliest other ones of doubted training rows."""
+        return self.classes_[self._detector.suggest_codes(is_doubted)]
 
     def label_scores(self, score, X=None, y=None):
         """Log odds that given labels are wrong, whatever ``score`` says."""
@@ -69,9 +71,20 @@ class PooledLabelModel(BaseEstimator):
         return self.classes_[np.argmax(self.predict_proba(X), axis=1)]
 
     def _check_columns(self, X, reset=False):
-        return validate_data(
-            self, X, reset=reset, accept_sparse="csr", dtype=[np.float64, np.float32]
-        )
+        dtype = [np.float64, np.float32]
+        try:
+            return validate_data(
+                self, X, reset=reset, accept_sparse="csr", dtype=dtype
+            )
+        except ValueError as error:
+            if "convert string" not in str(error):
+                raise
+            raise ValueError(
+                "X holds text, and ranker=None works on columns of numbers. Pass a "
+                "ranker that takes X as it is, such as ranker=InfluenceRanker("
+                "make_pipeline(TfidfVectorizer(), LogisticRegression())), or turn X "
+                f"into numbers before. ({error})"
+            ) from error
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -114,11 +127,12 @@ class NoiseAwareRanker(BaseEstimator):
         )
         self._warn_about_leverage(np.nanmean(ranker.leverage_))
         self.loo_proba_ = np.exp(self._result.loo_log_proba)
-        predicted = np.argmax(self.loo_proba_, axis=1)
-        flagged = flag_disagreement(codes, predicted, self._result.scores)
-        suggested = suggest_codes(self._result, codes, flagged)
-        self.suggested_labels_ = self.classes_[suggested]
+        self._codes = codes
         return self
+
+    def suggest_labels(self, is_doubted):
+        """The given labels, or the likeliest other ones of doubted training rows."""
+        return self.classes_[suggest_codes(self._result, self._codes, is_doubted)]
 
     def label_scores(self, score, X=None, y=None):
         """Log odds that given labels are wrong, whatever ``score`` says."""

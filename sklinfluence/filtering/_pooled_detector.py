@@ -77,7 +77,7 @@ class PooledDetector:
         if len(self.present_) < 2:
             raise ValueError(
                 "Wrong labels can only be told from right ones among at least two "
-                f"classes; the data has {len(self.present_)} class."
+                f"classes; {_whose_classes(sample_weight)} {len(self.present_)} class."
             )
         self.representation_ = Representation(rng)
         Z = self.representation_.fit_transform(X, weight)
@@ -139,5 +139,16 @@ class PooledDetector:
         predicted = result.loo_log_proba.argmax(axis=1)
         flagged = flag_disagreement(inner, predicted, self.scores_)
         self.is_flagged_ = ~known | flagged
-        suggested = self.present_[suggest_codes(result, inner, flagged)]
-        self.suggested_codes_ = np.where(known, suggested, self.predicted_codes_)
+        self._inner, self._known = inner, known
+        self.suggested_codes_ = self.suggest_codes(flagged)
+
+    def suggest_codes(self, is_doubted):
+        """The given codes, or the likeliest other ones where they are doubted."""
+        inner = suggest_codes(self.result_, self._inner, is_doubted)
+        return np.where(self._known, self.present_[inner], self.predicted_codes_)
+
+
+def _whose_classes(sample_weight):
+    if sample_weight is None:
+        return "y has"
+    return "the rows of positive sample_weight have"

@@ -39,12 +39,18 @@ class Representation:
         used = sample_weight > 0
         self.axes_ = None
         if sparse.issparse(X):
-            norms = X[used].multiply(X[used]).sum(axis=1)
-            self.scale_ = np.sqrt(max(norms.mean() / min(X.shape), 1e-300))
+            norms = np.asarray(X.multiply(X).sum(axis=1)).ravel()
+            mean_norm = sample_weight @ norms / sample_weight.sum()
+            # About unit variance an axis; the number of rows plays no part, or a
+            # row of weight two would not be two rows.
+            n_axes = min(X.shape[1], MAX_AXES)
+            self.scale_ = np.sqrt(max(mean_norm / n_axes, 1e-300))
             scaled = X / self.scale_
         else:
             X = np.asarray(X, dtype=np.float64)
-            self.scaler_ = StandardScaler().fit(X, sample_weight=sample_weight)
+            # Arrays whatever a global set_output asks for.
+            scaler = StandardScaler().set_output(transform="default")
+            self.scaler_ = scaler.fit(X, sample_weight=sample_weight)
             scaled = self.scaler_.transform(X)
         if X.shape[1] > min(MAX_COLUMNS, used.sum()):
             self.axes_ = _principal_axes(scaled[used], self.random_state)

@@ -7,9 +7,12 @@ changes; a row of weight zero is judged as the new row it is to that fit.
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils.validation import has_fit_parameter
 
 from sklinfluence.filtering._evidence import training_evidence
 from sklinfluence.filtering._thresholds import flag_discoveries
+from sklinfluence.heads._fit import _last_step
 
 _MAX_ROUNDS = 10
 # More rows than this are no gross errors but another population.
@@ -31,8 +34,11 @@ def fit_trimmed(ranker, X, y, sample_weight, fdr):
     Returns
     -------
     ranker : ranker
-        Fitted anew where rows were trimmed, else the one that came.
+        Fitted anew where rows were trimmed, else the one that came; it comes too
+        when its estimator takes no weights.
     """
+    if not _takes_weights(ranker.estimator):
+        return ranker
     weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight)
     trimmed = np.zeros(len(y), dtype=bool)
     for _ in range(_MAX_ROUNDS):
@@ -44,3 +50,10 @@ def fit_trimmed(ranker, X, y, sample_weight, fdr):
         kept = np.where(trimmed, 0.0, weight)
         ranker = clone(ranker).fit(X, y, sample_weight=kept)
     return ranker
+
+
+def _takes_weights(estimator):
+    last = None if estimator is None else _last_step(estimator)
+    # What is frozen is not fitted: its ranker weighs the rows.
+    is_free = last is None or isinstance(last, FrozenEstimator)
+    return is_free or has_fit_parameter(last, "sample_weight")

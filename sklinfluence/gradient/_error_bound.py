@@ -7,14 +7,17 @@ lambda the length of the gradient there in H_N^-1 and R the largest length, in H
 of a logit difference of a training row: if R lambda < 1 the optimum exists and no
 logit difference of a training row is further than -log(1 - R lambda) from where the
 Newton point puts it. H_N is not formed: H_N >= e^-d H_-i, where d is the largest move
-of a training row's logit differences, and H_-i >= (1 - h_i) H by the row's leverage.
+of a training row's logit differences. lambda is taken in H_-i^-1 by the Woodbury
+identity; R in H^-1, and H_-i >= (1 - h_i) H by the row's leverage.
 """
 
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
 from sklinfluence.curvature._design import block_slices
+from sklinfluence.curvature._row_blocks import RowCurvature, row_curvature
 from sklinfluence.gradient._fitted_head import gradient_rows
+from sklinfluence.gradient._removal import apply_block, removed_residual
 
 
 def newton_error_bound(fitted, removal, n_jobs=None):
@@ -57,16 +60,38 @@ def _bound_block(fitted, removal, block):
     move = _logit_range(shift, objective.loss)[objective.weights > 0].max(axis=0)
 
     gradient = _gradients_without(objective, fitted, index, change, shift)
-    length = np.einsum("ij,ij->j", gradient, fitted.solve(gradient))
-    # Both lengths are taken in H^-1 and stretched by what bounds H_N from below.
+    length = _length_without(fitted, block, gradient, rows)
+    # Both lengths are stretched by what bounds H_N from below; R's is taken in H^-1.
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        stretch = np.exp(move) / (1.0 - removal.largest_leverage[block])
-        stretch = np.where(stretch > 0, stretch, np.inf)
-        reach = stretch * np.sqrt(length * removal.spread.max())
+        spread = removal.spread.max() / (1.0 - removal.largest_leverage[block])
+        spread = np.where(spread >= 0, spread, np.inf)
+        reach = np.exp(move) * np.sqrt(length * spread)
         bound = np.where(reach < 1.0, -np.log1p(-np.minimum(reach, 1.0)), np.inf)
     bound[weighted.any(axis=1) == 0] = 0.0
     bound[~removal.is_defined[block]] = np.nan
     return bound
+
+
+def _length_without(fitted, block, gradient, rows):
+    """Squared length of each gradient in H_-i^-1, by the Woodbury identity."""
+    objective, (K, q) = fitted.objective, fitted.theta.shape
+    solved = fitted.solve(gradient)
+    length = np.einsum("ij,ij->j", gradient, solved)
+    along = np.einsum("kqj,jq->jk", solved.reshape(K, q, -1), rows)
+    B = fitted.row_blocks(rows)
+    curvature = row_curvature(
+        objective.loss,
+        objective.targets[block],
+        fitted.raw[block],
+        objective.weights[block],
+        B,
+    )
+    if isinstance(curvature, RowCurvature):
+        bent = curvature.apply(along)
+    else:
+        bent = apply_block(curvature, along)
+    left = removed_residual(-curvature, B, bent)
+    return length + np.einsum("jk,jk->j", along, left)
 
 
 def _gradients_without(objective, fitted, index, change, shift):

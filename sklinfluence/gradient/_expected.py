@@ -154,8 +154,8 @@ class ExpectedRanker(BaseRanker):
             self.ranker, "sample_weight"
         ):
             raise ValueError(
-                f"sample_weight was given, but fit of {type(self.ranker).__name__} does "
-                "not take it."
+                "sample_weight was given, but fit of "
+                f"{type(self.ranker).__name__} does not take it."
             )
         check_consistent_length(X, y, sample_weight)
         rng = check_random_state(self.random_state)

@@ -8,7 +8,7 @@ from sklinfluence.gradient._scores import parameter_change
 
 
 class ParameterInfluenceMixin:
-    """`parameter_influence` of a ranker with a fitted head and its leave-one-out pass."""
+    """`parameter_influence` of a ranker with a fitted head."""
 
     def parameter_influence(self, index):
         """How far each row holds the head's parameters from where they would be.

@@ -83,7 +83,7 @@ def loo_correlation(
     >>> from sklinfluence.gradient import InfluenceRanker
     >>> from sklinfluence.metrics import loo_correlation
     >>> X, y = load_diabetes(return_X_y=True)
-    >>> ranker = InfluenceRanker(Ridge(alpha=0.1)).fit(X[:60], y[:60])
+    >>> ranker = InfluenceRanker(Ridge(), method="newton").fit(X[:60], y[:60])
     >>> loo_correlation(ranker, X[:60], y[:60], X[60:63], y[60:63]).round(2)
     array([1., 1., 1.])
     """
@@ -117,7 +117,7 @@ def lds(
     random_state=None,
     n_jobs=None,
 ):
-    """Linear datamodeling score: do influences add up to what subsets do?
+    """Linear datamodeling score: whether influences add up to what subsets do.
 
     The ranker's estimator is refitted on random subsets of the training rows. For each
     query, its loss after training on a subset is correlated, by ranks, with the sum

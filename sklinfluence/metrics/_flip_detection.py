@@ -73,6 +73,14 @@ def flip_detection_scorer(
     sklinfluence.datasets.flip_labels : Makes the flips.
     sklinfluence.model_selection.LeaveOneOutSearch : Tunes the model itself.
 
+    Notes
+    -----
+    Rows of a validation fold were not trained on. The leave-one-out loss of training
+    rows ("loo_loss", what a filter of one ranker goes by) is the same thing without
+    folds, so that a setting that does well here does well there. The self-influence
+    of training rows also holds their pull on the fit: where the penalty is weak, the
+    setting that is best for new rows need not be best for them.
+
     Examples
     --------
     >>> from sklearn.datasets import load_iris

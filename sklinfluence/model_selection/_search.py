@@ -1,16 +1,12 @@
 """LeaveOneOutSearch: a grid search at one fit a candidate."""
 
 import time
-import warnings
 from numbers import Integral
 
 import numpy as np
 from joblib import effective_n_jobs
 from sklearn.base import clone
-from sklearn.exceptions import FitFailedWarning
-from sklearn.feature_selection import SelectorMixin, VarianceThreshold
 from sklearn.model_selection import ParameterGrid
-from sklearn.pipeline import Pipeline
 from sklearn.utils import check_consistent_length, get_tags
 from sklearn.utils.metadata_routing import (
     UNUSED,
@@ -28,23 +24,17 @@ from sklinfluence._sklearn_compat import (
     _fit_context,
     _routing_enabled,
 )
-from sklinfluence.curvature import SingularHessianError
-from sklinfluence.gradient._removal import remove_each
 from sklinfluence.heads._ask import sliceable
 from sklinfluence.heads._fit import fit_weighted
 from sklinfluence.heads._linear_head import linear_head
 from sklinfluence.heads._pipeline import _search_head
-from sklinfluence.model_selection._chains import (
-    ChainFitter,
-    make_chains,
-    split_chains,
+from sklinfluence.model_selection._chains import make_chains, split_chains
+from sklinfluence.model_selection._evaluation import (
+    compare_on_same_rows,
+    score_chain,
+    warn_about_supervised_steps,
 )
-from sklinfluence.model_selection._left_out import left_out
-from sklinfluence.model_selection._scoring import (
-    check_scoring,
-    fit_to_task,
-    takes_weights,
-)
+from sklinfluence.model_selection._scoring import check_scoring
 
 
 class LeaveOneOutSearch(BaseSearchCV):
@@ -156,8 +146,8 @@ class LeaveOneOutSearch(BaseSearchCV):
     >>> search = LeaveOneOutSearch(model, grid).fit(X, y)
     >>> search.best_params_
     {'logisticregression__C': 1.0}
-    >>> round(search.best_score_, 3)
-    -0.072
+    >>> print(f"{search.best_score_:.3f}")
+    -0.076
     """
 
     _parameter_constraints: dict = {
@@ -242,7 +232,7 @@ class LeaveOneOutSearch(BaseSearchCV):
         grid = list(ParameterGrid(self.param_grid))
         if not grid:
             raise ValueError("param_grid holds no candidate.")
-        _warn_about_supervised_steps(self.estimator)
+        warn_about_supervised_steps(self.estimator)
         chains = make_chains(self.estimator, grid)
         n_jobs = effective_n_jobs(self.n_jobs)
         # Ticks by the candidate where they follow one another, else by the chain.
@@ -252,7 +242,7 @@ class LeaveOneOutSearch(BaseSearchCV):
         if not serial:
             whole, part = tracker.each, untracked
         data = X, y, fit_weight, score_weight
-        score = _score_chain if serial else delayed(_score_chain)
+        score = score_chain if serial else delayed(score_chain)
         tasks = (
             score(self.estimator, chain, data, scorers, self.scoring, part)
             for chain in whole("score the candidates", chains)
@@ -260,7 +250,7 @@ class LeaveOneOutSearch(BaseSearchCV):
         done = list(tasks) if serial else Parallel(n_jobs=n_jobs)(tasks)
         results = [result for chain in done for result in chain]
         results.sort(key=lambda result: result["index"])
-        _compare_on_same_rows(results)
+        compare_on_same_rows(results)
         return results
 
     def _keep_results(self, scored, metric):
@@ -328,103 +318,3 @@ class LeaveOneOutSearch(BaseSearchCV):
 
 # As of scikit-learn's own searches: the head of the best estimator.
 linear_head.register(LeaveOneOutSearch, _search_head)
-
-
-def _score_chain(estimator, chain, data, scorers, scoring, each):
-    """Fit, leave each row out, score: one candidate after the other."""
-    X, y, fit_weight, score_weight = data
-    fitter, results = ChainFitter(estimator, X, y, fit_weight), []
-    for candidate in each("score the candidates", chain):
-        result = {"index": candidate.index, "params": candidate.params}
-        start = time.perf_counter()
-        try:
-            fitted = fitter.fit(candidate)
-        except SingularHessianError as error:
-            result.update(_failure(scorers, error))
-        else:
-            middle = time.perf_counter()
-            removal = remove_each(fitted)
-            answers = left_out(fitted, removal, fitter.classes)
-            suited = fit_to_task(scorers, scoring, answers)
-            rows = np.flatnonzero(removal.is_defined)
-            scores = _scores(suited, answers, rows, y, score_weight)
-            result.update(test_scores=scores, scorers=suited, n_left_out=len(rows))
-            result["stuck"] = tuple(np.flatnonzero(~removal.is_defined))
-            result["score_time"] = time.perf_counter() - middle
-            start += result["score_time"]
-        result["fit_time"] = time.perf_counter() - start
-        results.append(result)
-    return results
-
-
-def _scores(scorers, answers, rows, y, weight):
-    if rows.size == 0:
-        return dict.fromkeys(scorers, np.nan)
-    scores = {}
-    for name, scorer in scorers.items():
-        given = {}
-        if weight is not None and takes_weights(scorer):
-            given["sample_weight"] = weight[rows]
-        scores[name] = float(scorer(answers, rows, y[rows], **given))
-    return scores
-
-
-def _failure(scorers, error):
-    return {
-        "test_scores": dict.fromkeys(scorers, np.nan),
-        "score_time": 0.0,
-        "n_left_out": 0,
-        "scorers": scorers,
-        "error": error,
-    }
-
-
-def _compare_on_same_rows(results):
-    """NaN to candidates that cannot leave out rows that the others can.
-
-    The rows that are stuck are those a model leans on most: to score a candidate on
-    the others alone would favour it.
-    """
-    sound = [result for result in results if "error" not in result]
-    if not sound:
-        raise results[0]["error"]
-    fewest = min((result["stuck"] for result in sound), key=len)
-    for result in sound:
-        if result["stuck"] != fewest:
-            result["test_scores"] = dict.fromkeys(result["test_scores"], np.nan)
-            result["error"] = "Rows of leverage 1 cannot be left out."
-    _warn_about_failures([result for result in results if "error" in result])
-
-
-def _warn_about_failures(failed):
-    if not failed:
-        return
-    named = ", ".join(str(result["params"]) for result in failed[:5])
-    more = f" and {len(failed) - 5} more" if len(failed) > 5 else ""
-    warnings.warn(
-        f"No unique optimum, with all rows or without one of them, for {named}{more}: "
-        f"scored NaN, ranked last. {failed[0]['error']}",
-        FitFailedWarning,
-        stacklevel=5,
-    )
-
-
-def _warn_about_supervised_steps(estimator):
-    """Name the steps that have seen the label of the row that is left out."""
-    if not isinstance(estimator, Pipeline):
-        return
-    named = [repr(name) for name, step in estimator.steps[:-1] if _learns_from_y(step)]
-    if named:
-        warnings.warn(
-            f"Step(s) {', '.join(named)} read y and are fitted on all rows, also the "
-            "one left out: scores are too high, the more so the more such a step "
-            "learns from y. Search those steps' parameters by GridSearchCV.",
-            stacklevel=4,
-        )
-
-
-def _learns_from_y(step):
-    if isinstance(step, SelectorMixin):
-        # Selectors do not say that they need y: some of their score functions do not.
-        return not isinstance(step, VarianceThreshold)
-    return hasattr(step, "fit") and get_tags(step).target_tags.required

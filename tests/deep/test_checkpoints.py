@@ -236,7 +236,7 @@ def test_loaders_that_do_not_number_rows_are_refused(data):
 
 
 def test_net_keeps_its_methods(data):
-    """Nothing of the recorder stays in the net, where skorch would take it for a parameter."""
+    """What the recorder left in the net, skorch would take for a parameter."""
     net = make_net(CheckpointRecorder()).fit(*data)
     assert "get_iterator" not in net.__dict__
     assert net.get_iterator.__func__ is type(net).get_iterator

@@ -98,9 +98,9 @@ def test_layers(fitted):
         )
     assert select_parameters(net.module_, "head.bias") == ("head.bias",)
     assert last_linear(net.module_) == "head"
-    with pytest.raises(ValueError, match="convolution, embedding, head, norm"):
+    with pytest.raises(ValueError, match=r"convolution, embedding, head, norm"):
         select_parameters(net.module_, "tail")
-    with pytest.raises(ValueError, match="no nn.Linear"):
+    with pytest.raises(ValueError, match="has no nn"):
         last_linear(torch.nn.Conv1d(1, 1, 1))
 
 

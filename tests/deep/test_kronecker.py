@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import sklearn
 from sklearn.frozen import FrozenEstimator
 
 torch = pytest.importorskip("torch")
@@ -11,7 +12,7 @@ from skorch import NeuralNetClassifier, NeuralNetRegressor  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.func import functional_call, jacrev  # noqa: E402
 
-from sklinfluence.deep import DeepInfluenceRanker  # noqa: E402
+from sklinfluence.deep import DeepInfluenceRanker, NetworkEKFAC  # noqa: E402
 from sklinfluence.deep._operators import NetCurvature  # noqa: E402
 
 N_ROWS = 25
@@ -162,3 +163,32 @@ def test_shared_and_frozen_layers():
     assert len(factors.rest[0]) == 50 * 51
     B = np.random.default_rng(0).normal(size=(50 * 51 + 153, 2))
     assert np.all(np.sum(B * factors.solve(B), axis=0) > 0)
+
+
+def test_corrected_by_every_direction_it_is_exact():
+    """With all of Lanczos' directions nothing is left to approximate."""
+    X, y = images()
+    net = fit(network(padding=1), X, y)
+    operator = operator_of(net, X, y)
+    H = gauss_newton(net, X, operator)
+    B = np.random.default_rng(0).normal(size=(len(H), 3))
+    expected = np.linalg.solve(H, B)
+    errors = []
+    for n_directions in (0, 20, 60, len(H)):
+        solver = NetworkEKFAC(n_directions=n_directions)
+        solved, info = solver.solve(solver.init(operator), B)
+        errors.append(np.linalg.norm(solved - expected))
+        residual = np.linalg.norm(H @ solved - B, axis=0) / np.linalg.norm(B, axis=0)
+        np.testing.assert_allclose(info["residual"], residual, atol=1e-8)
+    assert np.all(np.diff(errors) < 0)
+    # Lanczos in float64 with full orthogonalisation.
+    assert errors[-1] <= 1e-8 * np.linalg.norm(expected)
+
+
+def test_directions_are_bounded_by_working_memory():
+    X, y = images()
+    net = fit(network(padding=1), X, y)
+    operator = operator_of(net, X, y)
+    with sklearn.config_context(working_memory=8 * operator.shape[0] * 5 / 2**20):
+        state = NetworkEKFAC().init(operator)
+    assert len(state.values) <= 5

@@ -10,7 +10,10 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("skorch")
 
-from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
+from sklearn.utils.estimator_checks import (  # noqa: E402
+    check_estimator,
+    parametrize_with_checks,
+)
 from sklearn.utils.multiclass import check_classification_targets  # noqa: E402
 from sklearn.utils.validation import validate_data  # noqa: E402
 from skorch import NeuralNet, NeuralNetClassifier  # noqa: E402
@@ -102,7 +105,6 @@ def autoencoder():
 RANKERS = [
     TracInRanker(classifier(), kind="replay", projection=3, random_state=0),
     HydraRanker(classifier(), random_state=0),
-    SGDInfluenceRanker(classifier(), random_state=0),
     ExpectedRanker(TracInRanker(classifier()), n_estimators=2, random_state=0),
     TracInAnomalyDetector(TracInRanker(autoencoder(), random_state=0)),
 ]
@@ -132,3 +134,8 @@ def expected_failures(estimator):
 )
 def test_sklearn_compatible_estimator(estimator, check):
     check(estimator)
+
+
+@pytest.mark.slow  # beside HydraRanker's, these checks meet little code of their own
+def test_sgd_influence_ranker_is_compatible():
+    check_estimator(SGDInfluenceRanker(classifier(), random_state=0))

@@ -9,8 +9,11 @@ pytest.importorskip("skorch")
 from sklearn.frozen import FrozenEstimator  # noqa: E402
 from sklearn.metrics import roc_auc_score  # noqa: E402
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier  # noqa: E402
+from skorch.helper import SliceDict  # noqa: E402
 
 from sklinfluence.deep import CheckpointRecorder, TracInRanker  # noqa: E402
+from sklinfluence.filtering import MislabelFilter  # noqa: E402
+from sklinfluence.gradient import ExpectedRanker  # noqa: E402
 
 
 class Net(torch.nn.Module):
@@ -342,6 +345,20 @@ def test_wrong_labels_come_first():
         assert roc_auc_score(is_wrong, ranker.label_scores(name)) > 0.95, name
 
 
+@pytest.mark.parametrize("score", ["area_under_margin", "forgetting"])
+def test_filter_takes_the_scores_by_name(score):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((80, 3))
+    y = (X[:, 0] > 0).astype(np.int64)
+    wrong = rng.choice(np.flatnonzero(np.abs(X[:, 0]) > 0.7), 6, replace=False)
+    y[wrong] = 1 - y[wrong]
+    ranker = TracInRanker(make_net(max_epochs=10), random_state=0)
+    flt = MislabelFilter(ranker, score=score, contamination=6 / 80).fit(X, y)
+    np.testing.assert_array_equal(flt.scores_, flt.ranker_.label_scores(score))
+    dropped = np.flatnonzero(~flt.get_support())
+    assert len(np.intersect1d(dropped, wrong)) >= 4
+
+
 def test_binary_net_and_float32():
     rng = np.random.default_rng(0)
     X = rng.standard_normal((16, 3))
@@ -364,3 +381,80 @@ def test_binary_net_and_float32():
     np.testing.assert_allclose(
         ranker.influence(X, y), precise.influence(X, y), rtol=1e-4, atol=1e-6
     )
+
+
+class FromNames(torch.nn.Module):
+    """Takes its input by name."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(3, 3)
+
+    def forward(self, row):
+        return self.linear(row)
+
+
+def test_inputs_that_skorch_takes(data):
+    X, y, queries, labels = data
+    X, queries = X.astype(np.float32), queries.astype(np.float32)
+    net = NeuralNetClassifier(
+        FromNames,
+        criterion=torch.nn.CrossEntropyLoss,
+        max_epochs=2,
+        train_split=None,
+        verbose=0,
+    )
+    plain = TracInRanker(net, random_state=0).fit(X, y)
+    expected = plain.influence(queries, labels)
+    assert expected.shape == (6, 24)
+    tensors = torch.as_tensor(X), torch.as_tensor(y)
+    asked = torch.as_tensor(queries), torch.as_tensor(labels)
+    rows, wanted = (torch.utils.data.TensorDataset(*t) for t in (tensors, asked))
+    for fit_on, ask in [
+        (({"row": X}, y), ({"row": queries}, labels)),
+        ((SliceDict(row=X), y), (SliceDict(row=queries), labels)),
+        (tensors, asked),
+        ((rows,), (wanted,)),
+    ]:
+        ranker = TracInRanker(net, random_state=0).fit(*fit_on)
+        np.testing.assert_array_equal(ranker.influence(*ask), expected)
+        np.testing.assert_array_equal(
+            ranker.proponents(*ask, n=2)[1], plain.proponents(queries, labels, n=2)[1]
+        )
+        np.testing.assert_array_equal(
+            ranker.score_samples(*ask), plain.score_samples(queries, labels)
+        )
+
+
+def test_expected_influence_varies_what_it_is_asked_to(data):
+    X, y, queries, labels = data
+    net = NeuralNetClassifier(
+        torch.nn.Linear,
+        module__in_features=3,
+        module__out_features=3,
+        criterion=torch.nn.CrossEntropyLoss,
+        batch_size=8,
+        max_epochs=1,
+        iterator_train__shuffle=True,
+        train_split=None,
+        verbose=0,
+    )
+    single = TracInRanker(net, kind="replay")
+
+    def states(vary):
+        expected = ExpectedRanker(single, 3, vary=vary, random_state=0).fit(X, y)
+        members = zip(expected.rankers_, expected.orders_, strict=True)
+        paths = [(ranker.training_path_, order) for ranker, order in members]
+        starts = {path.load(0)["weight"].tobytes() for path, _ in paths}
+        batches = {order[np.concatenate(p.batches)].tobytes() for p, order in paths}
+        influence = expected.influence(queries, labels)
+        columns = [
+            r.influence(queries, labels)[:, np.argsort(o)]
+            for r, o in zip(expected.rankers_, expected.orders_, strict=True)
+        ]
+        np.testing.assert_allclose(influence, np.mean(columns, axis=0), **CLOSE)
+        return len(starts), len(batches)
+
+    assert states(("init",)) == (3, 1)
+    assert states(("order",)) == (1, 3)
+    assert states(("init", "order")) == (3, 3)

@@ -97,7 +97,7 @@ def test_weights_by_a_step_name_reach_the_estimator_alone(noisy_blobs):
 def test_groups_go_to_the_filter_that_has_folds(noisy_blobs):
     X, y, _ = noisy_blobs
     groups = np.arange(60) % 6
-    detector = MislabelFilter(cv=GroupKFold(3))
+    detector = MislabelFilter(cv=GroupKFold(3), random_state=0)
     model = FilteredClassifier(LogisticRegression(), detector)
     model.fit(X, y, groups=groups)
     assert_array_equal(model.filter_.scores_, detector.fit(X, y, groups=groups).scores_)

@@ -200,7 +200,7 @@ def _descend(state, R, target, max_iter):
 
 
 def _independent(Z):
-    """Orthonormal basis of Z's columns, but for those that rounding alone tells apart."""
+    """Orthonormal basis of Z's columns, but for what rounding alone tells apart."""
     lengths = np.linalg.norm(Z, axis=0)
     Z = Z[:, lengths > 0] / lengths[lengths > 0]
     if Z.shape[1] == 0:

@@ -67,7 +67,7 @@ class LowRankInverse:
 
 
 def inverse_range(apply_inverse, operator, basis):
-    """Estimates of the smallest and largest eigenvalue of H, the inverse being given."""
+    """Estimates of the extreme eigenvalues of H, the inverse being given."""
 
     def product(v):
         return project(basis, operator.matvec(project(basis, v)))

@@ -1,0 +1,79 @@
+"""scikit-learn's own checks on what wraps a net, with a net that keeps its manners."""
+
+import numpy as np
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("skorch")
+
+from skorch import NeuralNetRegressor  # noqa: E402
+from skorch.utils import is_dataset  # noqa: E402
+from torch import nn  # noqa: E402
+
+from sklinfluence.deep import DeepInfluenceRanker, SkorchEmbedding  # noqa: E402
+from sklinfluence.gradient import InfluenceRanker  # noqa: E402
+
+
+class Module(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.hidden = nn.LazyLinear(4)
+        self.last = nn.LazyLinear(1)
+
+    def forward(self, X):
+        return self.last(torch.tanh(self.hidden(X))).squeeze(-1)
+
+
+class CastingNet(NeuralNetRegressor):
+    """What skorch leaves to users: validation, casting, a seed and sample weights."""
+
+    def __init__(self, module=Module, *, max_epochs=3, verbose=0, train_split=None):
+        super().__init__(
+            module,
+            max_epochs=max_epochs,
+            verbose=verbose,
+            train_split=train_split,
+            criterion=nn.MSELoss,
+        )
+        self.criterion__reduction = "none"
+        self.batch_size = -1
+
+    def fit(self, X, y, sample_weight=None):
+        X, y = validate_data(self, X, y, dtype=np.float32, y_numeric=True)
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float32)
+        torch.manual_seed(0)
+        return super().fit(X, np.column_stack([y, weight]).astype(np.float32))
+
+    def get_dataset(self, X, y=None):
+        if not is_dataset(X):
+            X = validate_data(self, X, reset=False, dtype=np.float32)
+        return super().get_dataset(X, y)
+
+    def get_loss(self, y_pred, y_true, *args, **kwargs):
+        return (y_true[:, 1] * self.criterion_(y_pred, y_true[:, 0])).mean()
+
+
+SINGLE = "the module computes in float32, whatever it is given"
+COLUMNS = "one column a training row: rows of weight 0 or 2 are still columns"
+REASONS = {
+    "check_transformer_preserve_dtypes": SINGLE,
+    "check_sample_weight_equivalence_on_dense_data": COLUMNS,
+}
+
+
+def expected_failures(estimator):
+    return REASONS
+
+
+@parametrize_with_checks(
+    [
+        InfluenceRanker(CastingNet(), refit_head=False, damping=0.1),
+        DeepInfluenceRanker(CastingNet()),
+        SkorchEmbedding(CastingNet()),
+    ],
+    expected_failed_checks=expected_failures,
+)
+def test_sklearn_compatible_estimator(estimator, check):
+    check(estimator)
