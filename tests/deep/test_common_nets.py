@@ -29,17 +29,6 @@ class Module(nn.Module):
 class CastingNet(NeuralNetRegressor):
     """What skorch leaves to users: validation, casting, a seed and sample weights."""
 
-    def __init__(self, module=Module, *, max_epochs=3, verbose=0, train_split=None):
-        super().__init__(
-            module,
-            max_epochs=max_epochs,
-            verbose=verbose,
-            train_split=train_split,
-            criterion=nn.MSELoss,
-        )
-        self.criterion__reduction = "none"
-        self.batch_size = -1
-
     def fit(self, X, y, sample_weight=None):
         X, y = validate_data(self, X, y, dtype=np.float32, y_numeric=True)
         weight = _check_sample_weight(sample_weight, X, dtype=np.float32)
@@ -53,6 +42,17 @@ class CastingNet(NeuralNetRegressor):
 
     def get_loss(self, y_pred, y_true, *args, **kwargs):
         return (y_true[:, 1] * self.criterion_(y_pred, y_true[:, 0])).mean()
+
+
+def make_net():
+    return CastingNet(
+        Module,
+        criterion__reduction="none",
+        max_epochs=3,
+        batch_size=-1,
+        train_split=None,
+        verbose=0,
+    )
 
 
 SINGLE = "the module computes in float32, whatever it is given"
@@ -69,9 +69,9 @@ def expected_failures(estimator):
 
 @parametrize_with_checks(
     [
-        InfluenceRanker(CastingNet(), refit_head=False, damping=0.1),
-        DeepInfluenceRanker(CastingNet()),
-        SkorchEmbedding(CastingNet()),
+        InfluenceRanker(make_net(), refit_head=False, damping=0.1),
+        DeepInfluenceRanker(make_net()),
+        SkorchEmbedding(make_net()),
     ],
     expected_failed_checks=expected_failures,
 )
