@@ -133,7 +133,6 @@ def kronfluence(work, damping):
     X, y, X_query, y_query = (torch.as_tensor(array) for array in arrays)
     task, sets = Classification(), torch.utils.data.TensorDataset
 
-
     model = prepare_model(copy.deepcopy(net.module_).eval(), task)
     with tempfile.TemporaryDirectory() as folder:
         analyzer = Analyzer(
@@ -242,6 +241,7 @@ def small_cnn(size, n_epochs=6):
         optimizer=torch.optim.Adam,
         optimizer__weight_decay=1e-3,
         lr=2e-3,
+        iterator_train__shuffle=True,
         train_split=None,
         verbose=0,
     )

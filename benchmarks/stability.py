@@ -1,7 +1,7 @@
 """How stable influence is between models, and whether it finds poisoned rows.
 
     python benchmarks/stability.py --quick
-    python benchmarks/stability.py --data digits --n-models 20
+    python benchmarks/stability.py --data digits --n-models 20 --activation tanh
     python benchmarks/stability.py --data mnist comnist --poison
 
 Table 2 and figure 3 of "Revisiting methods for finding influential examples" (K and
@@ -72,20 +72,22 @@ WEIGHT_DECAY = 0.01
 
 
 class Convolutional(torch.nn.Module):
-    """One convolution, one hidden layer, two raw outputs; no unit that could die."""
+    """One convolution, one hidden layer, two raw outputs."""
 
-    def __init__(self, side):
+    def __init__(self, side, activation):
         super().__init__()
         self.side = side
+        self.activate = getattr(torch, activation)
         width = 4 * ((side - 2) // 2) ** 2
         self.convolution = torch.nn.Conv2d(1, 4, 3)
-        self.hidden = torch.nn.Linear(width, 8)
-        self.head = torch.nn.Linear(8, 2)
+        self.hidden = torch.nn.Linear(width, 16)
+        self.head = torch.nn.Linear(16, 2)
 
     def embed(self, X):
         image = X.reshape(len(X), 1, self.side, self.side)
-        pooled = torch.nn.functional.avg_pool2d(torch.tanh(self.convolution(image)), 2)
-        return torch.tanh(self.hidden(pooled.flatten(1)))
+        local = self.activate(self.convolution(image))
+        pooled = torch.nn.functional.avg_pool2d(local, 2)
+        return self.activate(self.hidden(pooled.flatten(1)))
 
     def forward(self, X):
         return self.head(self.embed(X))
@@ -114,12 +116,13 @@ def split(X, y, n_train, n_test, seed):
     return X[train], y[train], X[test], y[test]
 
 
-def train(X, y, seed, *, epochs, batch_size, lr, every):
+def train(X, y, seed, *, epochs, batch_size, lr, every, activation):
     """A network from a seed for its parameters and the order of its batches."""
     recorder = CheckpointRecorder(every=every)
     net = NeuralNetClassifier(
         Convolutional,
         module__side=int(np.sqrt(X.shape[1])),
+        module__activation=activation,
         criterion=torch.nn.CrossEntropyLoss,
         lr=lr,
         optimizer__weight_decay=WEIGHT_DECAY,
@@ -136,7 +139,12 @@ def train(X, y, seed, *, epochs, batch_size, lr, every):
 
 def influences(X, y, queries, labels, seed, options):
     """The seven influence matrices of one state, and the network's accuracy."""
-    settings = {"epochs": options.epochs, "batch_size": 10, "lr": options.lr}
+    settings = {
+        "epochs": options.epochs,
+        "batch_size": 10,
+        "lr": options.lr,
+        "activation": options.activation,
+    }
     net, path = train(X, y, seed, every="step", **settings)
     rows = {"X": X, "y": y, "queries": queries, "labels": labels}
     out = {}
@@ -151,6 +159,7 @@ def influences(X, y, queries, labels, seed, options):
         epochs=options.ideal_epochs,
         batch_size=1,
         lr=options.ideal_lr,
+        activation=options.activation,
     )
     ideal = TracInRanker(FrozenEstimator(single), kind="ideal").fit(X, y)
     out["TracIn ideal"] = ideal.influence(queries, labels)
@@ -327,11 +336,12 @@ def parse(argv=None):
     parser.add_argument(
         "--data", nargs="+", default=["digits"], choices=["digits", "mnist", "comnist"]
     )
-    parser.add_argument("--n-models", type=int, default=10, help="in each of two sets")
-    parser.add_argument("--n-train", type=int, default=160)
-    parser.add_argument("--n-test", type=int, default=60)
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--lr", type=float, default=0.2)
+    parser.add_argument("--n-models", type=int, default=8, help="in each of two sets")
+    parser.add_argument("--n-train", type=int, default=120)
+    parser.add_argument("--n-test", type=int, default=50)
+    parser.add_argument("--activation", choices=["relu", "tanh"], default="relu")
+    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--lr", type=float, default=0.1)
     parser.add_argument("--ideal-epochs", type=int, default=2)
     parser.add_argument("--ideal-lr", type=float, default=0.05)
     parser.add_argument("--damping", type=float, default=0.01)

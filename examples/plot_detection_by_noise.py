@@ -41,9 +41,10 @@ fitted = {
 # %%
 # What it finds
 # -------------
-# Errors by a coin stand out among rows that look nothing like their label. Errors with
-# a pattern, by class or by likeness, hide better: the figure for uniform flips alone
-# would have promised too much.
+# Errors by a coin stand out among rows that look nothing like their label. Errors by
+# class have a pattern that the default learns, so that they are found as well. Errors
+# by likeness hide: such a row looks like what it is called, and no model can tell. The
+# figure for uniform flips alone would have promised too much.
 from sklinfluence.inspection import DetectionCurveDisplay
 
 _, ax = plt.subplots()

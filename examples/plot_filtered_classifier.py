@@ -57,7 +57,7 @@ y_noisy, flipped = flip_labels(y, 0.2, random_state=0)
 mislabel_filter = MislabelFilter(InfluenceRanker(LogisticRegression()))
 pipe = make_pipeline(MinMaxScaler(), FilteredClassifier(tree, filter=mislabel_filter))
 grid = {
-    "filteredclassifier__filter__ranker__estimator__C": [0.1, 1.0],
+    "filteredclassifier__filter__ranker__estimator__C": [0.1, 0.5],
     "filteredclassifier__estimator__min_samples_leaf": [1, 3],
 }
 search = GridSearchCV(pipe, grid, cv=3).fit(X, y_noisy)

@@ -4,9 +4,9 @@ Mislabelled digits, found and kept from the next step
 =====================================================
 
 A tenth of the digits get a wrong label. :class:`~sklinfluence.filtering.MislabelFilter`
-scores every row by how badly its label agrees with the model that never saw the row,
-which takes one fit, and as a step of a Pipeline it puts a kept row of the same label in
-the place of every flagged one.
+scores every row by how badly its label agrees with a model that never saw the row. It
+is given that model here, as a ranker; and as a step of a Pipeline it puts a kept row of
+the same label in the place of every flagged one.
 """
 
 # %%
@@ -33,9 +33,10 @@ y_noisy, flipped = flip_labels(y, 0.1, random_state=0)
 # Which rows look wrong?
 # ----------------------
 # ``report`` lists them, the worst first. The label quality is the probability that the
-# model without the row gives to the row's label.
+# row's label is right, by the model without the row; the order is that of ``scores_``,
+# which know besides how often one digit is called another.
 
-ranker = InfluenceRanker(make_pipeline(MinMaxScaler(), LogisticRegression()))
+ranker = InfluenceRanker(make_pipeline(MinMaxScaler(), LogisticRegression(C=0.1)))
 mislabel_filter = MislabelFilter(ranker, random_state=0).fit(X, y_noisy)
 mislabel_filter.report().head()
 

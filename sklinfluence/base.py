@@ -1,6 +1,7 @@
 """The contract that every ranker keeps, and the extension point for new ones."""
 
 from abc import ABCMeta, abstractmethod
+from numbers import Integral
 
 import numpy as np
 from scipy import sparse
@@ -201,6 +202,8 @@ class BaseRanker(
         -------
         influence : ndarray of shape (n_train,)
         """
+        if not _num_samples(sliceable(X)):
+            raise ValueError("X has no rows: a mean over no queries is not defined.")
         total = 0.0
         for _, values in self._blocks(X, y):
             total = total + values.sum(axis=0, dtype=float)
@@ -270,10 +273,10 @@ class BaseRanker(
 
     def _strongest(self, X, y, n, sign):
         check_is_fitted(self)
-        if not 1 <= n <= self._n_train:
+        if not isinstance(n, Integral) or not 1 <= n <= self._n_train:
             raise ValueError(
-                f"n={n} rows were asked for; there are {self._n_train} training rows, "
-                "and at least one must be."
+                f"n={n!r} must be an int from 1 to the number of training rows, "
+                f"{self._n_train}."
             )
         influences, indices = [], []
         for _, values in self._blocks(X, y):

@@ -13,6 +13,7 @@ from sklinfluence._sklearn_compat import (
     StrOptions,
     _fit_context,
 )
+from sklinfluence.deep._training import sliceable
 
 
 class TracInAnomalyDetector(OutlierMixin, BaseEstimator):
@@ -75,12 +76,15 @@ class TracInAnomalyDetector(OutlierMixin, BaseEstimator):
     >>> class Reconstruction(NeuralNet):
     ...     def get_loss(self, y_pred, y_true, X=None, training=False):
     ...         return ((y_pred - X) ** 2).mean()
-    >>> autoencoder = torch.nn.Sequential(torch.nn.Linear(4, 2), torch.nn.Linear(2, 4))
+    >>> class Autoencoder(torch.nn.Sequential):
+    ...     def __init__(self):
+    ...         super().__init__(torch.nn.Linear(4, 2), torch.nn.Linear(2, 4))
     >>> net = Reconstruction(
-    ...     autoencoder, criterion=torch.nn.MSELoss, lr=0.1, max_epochs=20,
-    ...     train_split=None, verbose=0,
+    ...     Autoencoder, criterion=torch.nn.MSELoss, lr=0.1, max_epochs=20,
+    ...     batch_size=20, train_split=None, verbose=0,
     ... )
-    >>> detector = TracInAnomalyDetector(TracInRanker(net, random_state=0))
+    >>> ranker = TracInRanker(net, normalize="cosine", random_state=0)
+    >>> detector = TracInAnomalyDetector(ranker)
     >>> int(np.argmin(detector.fit(X).score_samples(X)))
     0
     """

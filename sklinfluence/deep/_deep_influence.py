@@ -217,50 +217,22 @@ class DeepInfluenceRanker(BaseRanker):
             )
         self._residual = objective.torch_loss.residual(objective.targets, raw)
         self._losses = objective.torch_loss.loss(objective.targets, raw)
-        self.gradient_norm_ = self._stationarity()
+        self.gradient_norm_ = objective.largest_slope(self._residual)
         self._self_influence = self._lengths = None
         if self.method == "influence":
             operator = NetCurvature(objective, self.curvature)
             self._solver = resolve_net_solver(self.solver, operator)
             self._state = init_solver(self._solver, operator)
             self.solver_info_ = describe(
-                self._solver, self._state, operator, self.damping, self._probes()
+                self._solver, self._state, operator, self.damping, self._residual
             )
         return self
-
-    def _stationarity(self):
-        objective = self._objective
-        net, total = objective.net, objective.penalty * self._parameters()
-        for _, gradients in self._training_gradients():
-            total += gradients.sum(axis=0)
-        return float(np.max(np.abs(total)) / max(float(objective.weights.sum()), 1e-300))
-
-    def _parameters(self):
-        objective = self._objective
-        return objective.net.vector(objective.state).cpu().double().numpy()
 
     def _training_gradients(self):
         """(slice, s_i g_i) of blocks of training rows."""
         objective = self._objective
         weighted = objective.weights[:, None] * self._residual
-        yield from self._gradients(objective.rows, weighted)
-
-    def _gradients(self, rows, residual):
-        objective = self._objective
-        for block in objective.blocks(len(rows), n_values=3 * objective.n_parameters):
-            gradients = objective.row_gradients(rows.take(block), residual[block])
-            yield block, gradients.cpu().double().numpy()
-
-    def _probes(self, n_probes=8):
-        """A few training gradients, on which the solver's residual is reported."""
-        objective = self._objective
-        weighted = np.flatnonzero(objective.weights.cpu().numpy())
-        n_probes = min(n_probes, len(weighted))
-        chosen = weighted[np.linspace(0, len(weighted) - 1, n_probes).astype(int)]
-        gradients = objective.row_gradients(
-            objective.rows.take(chosen), self._residual[torch.as_tensor(chosen)]
-        )
-        return gradients.cpu().double().numpy().T
+        return objective.gradients(objective.rows, weighted)
 
     @property
     def _n_train(self):
@@ -278,7 +250,7 @@ class DeepInfluenceRanker(BaseRanker):
         rows, residual = query_rows(self._objective, self._asked(X, y))
         out = np.empty((len(rows), self._n_train))
         # Gradients of queries are p numbers each: not all of them at once.
-        for block, gradients in self._gradients(rows, residual):
+        for block, gradients in self._objective.gradients(rows, residual):
             out[block] = self._products(self._solve(gradients.T))
             if self.normalize == "cosine":
                 out[block] *= _inverse(np.linalg.norm(gradients, axis=1))[:, None]
@@ -317,7 +289,7 @@ class DeepInfluenceRanker(BaseRanker):
         y = self._check_query_targets(X, y)
         rows, residual = query_rows(self._objective, self._asked(X, y))
         total = np.zeros(self._objective.n_parameters)
-        for _, gradients in self._gradients(rows, residual):
+        for _, gradients in self._objective.gradients(rows, residual):
             if self.normalize == "cosine":
                 gradients *= _inverse(np.linalg.norm(gradients, axis=1))[:, None]
             total += gradients.sum(axis=0)
@@ -327,7 +299,7 @@ class DeepInfluenceRanker(BaseRanker):
     def _own_influence(self, rows, residual):
         """g^T H^-1 g, |H^-1 g| and |g| of rows, unweighted: three of (n,)."""
         parts = [np.zeros((3, 0))]
-        for _, gradients in self._gradients(rows, residual):
+        for _, gradients in self._objective.gradients(rows, residual):
             solved = self._solve(gradients.T).T
             own = np.einsum("ip,ip->i", gradients, solved)
             moved = np.linalg.norm(solved, axis=1)
@@ -344,7 +316,7 @@ class DeepInfluenceRanker(BaseRanker):
     def _gradient_lengths(self):
         """|g_i| of the training rows, unweighted: (n_train,)."""
         if self._lengths is None:
-            gradients = self._gradients(self._objective.rows, self._residual)
+            gradients = self._objective.gradients(self._objective.rows, self._residual)
             self._lengths = np.concatenate(
                 [np.linalg.norm(block, axis=1) for _, block in gradients]
             )
@@ -408,17 +380,11 @@ class DeepInfluenceRanker(BaseRanker):
         else:
             X = sliceable(X)
             rows, residual = query_rows(self._objective, self._asked(X, y))
-            losses = self._query_losses(rows, y)
+            losses = self._objective.losses(rows, y)
         if score == "loss":
             return losses
-        gradients = self._gradients(rows, residual)
+        gradients = self._objective.gradients(rows, residual)
         return np.concatenate([np.linalg.norm(g, axis=1) for _, g in gradients])
-
-    def _query_losses(self, rows, y):
-        objective = self._objective
-        raw = objective.raw(rows)
-        targets = torch.as_tensor(objective.loss.encode(y)).to(raw)
-        return objective.torch_loss.loss(targets, raw).cpu().double().numpy()
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -9,20 +9,27 @@ from sklearn.base import (
 )
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _num_samples, check_is_fitted
 from skorch import NeuralNet
-from skorch.dataset import get_len
 
-from sklinfluence._sklearn_compat import HasMethods, StrOptions, _fit_context
+from sklinfluence._sklearn_compat import (
+    HasMethods,
+    StrOptions,
+    _fit_context,
+    _safe_indexing,
+)
 from sklinfluence.heads._ask import sliceable
 from sklinfluence.heads._fit import fit_weighted
-from sklinfluence.heads._skorch._forward import layer_inputs, module_dtype, to_array
+from sklinfluence.heads._skorch._forward import (
+    cast,
+    layer_inputs,
+    module_dtype,
+    to_array,
+)
 from sklinfluence.heads._skorch._layer import find_last_linear
 
 
-class SkorchEmbedding(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
-):
+class SkorchEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Embed rows by a layer of a skorch net.
 
     `fit` trains a clone of the net, or takes a frozen one as it is; `transform` runs
@@ -132,11 +139,13 @@ class SkorchEmbedding(
                 f"SkorchEmbedding needs a skorch net, got {type(net).__name__}."
             )
         net.check_is_fitted(["module_"])
+        X = cast(X, module_dtype(net))
         self.layer_ = self._find_layer(net, X)
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(net, name):
                 setattr(self, name, getattr(net, name))
-        first = next(layer_inputs(net, X[:1], self.layer_, take=self.take))[0]
+        one = _safe_indexing(X, slice(0, 1))
+        first = next(layer_inputs(net, one, self.layer_, take=self.take))[0]
         self._n_features_out = to_array(first).shape[1]
         self.net_ = net
         return self
@@ -150,7 +159,7 @@ class SkorchEmbedding(
                 f"layer={self.layer!r} is no layer of {type(net.module_).__name__}. "
                 f"Its layers are {', '.join(repr(name) for name in names if name)}."
             )
-        found = find_last_linear(net, X[:8])
+        found = find_last_linear(net, _safe_indexing(X, slice(0, 8)))
         if found is None:
             raise ValueError(
                 f"No linear layer of {type(net.module_).__name__} gives the module's "
@@ -172,8 +181,8 @@ class SkorchEmbedding(
             In the net's own floating type; what is not flat is flattened.
         """
         check_is_fitted(self)
-        X = sliceable(X)
-        if get_len(X) == 0:
+        X = cast(sliceable(X), module_dtype(self.net_))
+        if _num_samples(X) == 0:
             dtype = str(module_dtype(self.net_)).removeprefix("torch.")
             return np.empty((0, self._n_features_out), dtype=dtype)
         batches = layer_inputs(self.net_, X, self.layer_, take=self.take)

@@ -144,7 +144,11 @@ class _Layer:
         if self.is_convolution:
             module = self.module
             a = functional.unfold(
-                _padded(a, module), module.kernel_size, module.dilation, 0, module.stride
+                _padded(a, module),
+                module.kernel_size,
+                module.dilation,
+                0,
+                module.stride,
             ).transpose(1, 2)
             d = d.flatten(3).transpose(2, 3)
         else:
@@ -206,7 +210,8 @@ def _layers(objective):
     fit = {
         name: layer
         for name, layer in module.named_modules()
-        if _is_simple(layer) and all(f"{name}.{p}".lstrip(".") in places for p in _own(layer))
+        if _is_simple(layer)
+        and all(f"{name}.{p}".lstrip(".") in places for p in _own(layer))
     }
     with net.evaluating(), torch.no_grad(), listening(fit) as heard:
         objective.raw(objective.rows.take(slice(0, 1)))
@@ -253,6 +258,4 @@ def _padded(a, module):
 
 def _inverse(diagonal):
     floor = _KERNEL * diagonal.max(initial=0.0)
-    return np.divide(
-        1.0, diagonal, out=np.zeros_like(diagonal), where=diagonal > floor
-    )
+    return np.divide(1.0, diagonal, out=np.zeros_like(diagonal), where=diagonal > floor)

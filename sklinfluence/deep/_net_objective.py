@@ -1,9 +1,9 @@
 """A net's training objective around its parameters, in the core's terms.
 
-J(theta) = sum_i s_i l(y_i, f_i(theta)) + 1/2 sum_k penalty_k theta_k^2, over the selected
-parameters theta, a vector of length p; f_i are raw predictions (logits), l the losses
-of ``sklinfluence.curvature`` and s_i the row's weight. Everything here is computed in
-blocks of rows and directions: nothing of size n x p is built.
+J(theta) = sum_i s_i l(y_i, f_i(theta)) + 1/2 sum_k penalty_k theta_k^2, over the
+selected parameters, a vector of length p; f_i are raw predictions (logits), l the
+losses of ``sklinfluence.curvature`` and s_i the row's weight. Everything here is
+computed in blocks of rows and directions: nothing of size n x p is built.
 """
 
 from dataclasses import dataclass
@@ -68,7 +68,9 @@ class TorchLoss:
                 len(raw), -1, -1
             )
         if self.kind == "LogisticLoss":
-            return torch.diag_embed(torch.sqrt(torch.sigmoid(raw) * torch.sigmoid(-raw)))
+            return torch.diag_embed(
+                torch.sqrt(torch.sigmoid(raw) * torch.sigmoid(-raw))
+            )
         proba = torch.softmax(raw, dim=-1)
         roots = torch.sqrt(proba)
         return torch.diag_embed(roots) - proba[:, :, None] * roots[:, None, :]
@@ -173,6 +175,26 @@ class NetObjective:
                 selected, rows.X, rows.y, cotangents
             )
         return self.net.flatten(gradients).detach()
+
+    def gradients(self, rows, residual):
+        """(slice, gradients of shape (n_block, p), float64) of blocks of rows."""
+        for block in self.blocks(len(rows), n_values=3 * self.n_parameters):
+            gradients = self.row_gradients(rows.take(block), residual[block])
+            yield block, gradients.cpu().double().numpy()
+
+    def losses(self, rows, y):
+        """Each row's unweighted loss, (n,)."""
+        raw = self.raw(rows)
+        targets = torch.as_tensor(self.loss.encode(y)).to(raw)
+        return self.torch_loss.loss(targets, raw).cpu().double().numpy()
+
+    def largest_slope(self, residual):
+        """Largest entry of the gradient of the mean objective."""
+        theta = self.net.vector(self.state).cpu().double().numpy()
+        total = self.penalty * theta
+        for _, gradients in self.gradients(self.rows, self.weights[:, None] * residual):
+            total += gradients.sum(axis=0)
+        return float(np.abs(total).max()) / max(float(self.weights.sum()), 1e-300)
 
     def products(self, V, curvature):
         """Sum over rows of s_i times the chosen curvature of row i times V.

@@ -1,6 +1,7 @@
 """Solvers of the core on a network's curvature: which one, and what is known of it."""
 
 import numpy as np
+import torch
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from sklinfluence.curvature import ConjugateGradient, SingularHessianError
@@ -14,6 +15,7 @@ _MAX_DENSE = 2000
 # Products in float32 leave residuals of about this size, whatever the iterations.
 _TOL = {"torch.float32": 1e-4, "torch.float64": 1e-8}
 _LANCZOS_TOL = 1e-2
+_N_PROBES = 8
 
 
 def resolve_net_solver(solver, operator):
@@ -94,9 +96,19 @@ def _refuse_indefinite(operator):
     )
 
 
-def describe(solver, state, operator, damping, probes):
+def _probes(objective, residual):
+    """A few training gradients, on which the solver's residual is reported."""
+    weighted = np.flatnonzero(objective.weights.cpu().numpy())
+    n_probes = min(_N_PROBES, len(weighted))
+    chosen = weighted[np.linspace(0, len(weighted) - 1, n_probes).astype(int)]
+    at = torch.as_tensor(chosen, device=residual.device)
+    gradients = objective.row_gradients(objective.rows.take(chosen), residual[at])
+    return gradients.cpu().double().numpy().T
+
+
+def describe(solver, state, operator, damping, residual):
     """The dict that the ranker publishes as ``solver_info_``."""
-    _, info = solver.solve(state, probes)
+    _, info = solver.solve(state, _probes(operator.objective, residual))
     warn_about_residual(solver, info)
     low = getattr(operator, "smallest_eigenvalue", None)
     if low is None:

@@ -103,7 +103,11 @@ class NetworkEKFACState:
         """Find the eigenvalues of E^-1/2 H E^-1/2 that stand out."""
         half, size = self.factors.half_solve, self.operator.shape[0]
         values, vectors = lanczos(
-            lambda v: half(self.operator.matvec(half(v))), size, n_steps, self.basis, rng
+            lambda v: half(self.operator.matvec(half(v))),
+            size,
+            n_steps,
+            self.basis,
+            rng,
         )
         # What Lanczos has not resolved at the low end it may put at, or below, zero.
         sound = values > 1e-6 * values[-1]

@@ -1,8 +1,8 @@
 """The curvature of a net's objective, as the core's solvers know operators.
 
-H = sum_i s_i J_i^T S_i J_i + diag(penalty) + proximal I (Gauss-Newton), or the same with
-the Hessian of every row's loss. Solvers see numpy arrays in float64; products run in
-the objective's own type, on its device.
+H = sum_i s_i J_i^T S_i J_i + diag(penalty) + proximal I (Gauss-Newton), or the same
+with the Hessian of every row's loss. Solvers see numpy arrays in float64; products
+run in the objective's own type, on its device.
 """
 
 import numpy as np
@@ -40,7 +40,7 @@ class NetCurvature:
         return (self.objective.penalty + self.objective.proximal)[None]
 
     def null_space(self):
-        """No direction is known to be blind: damping, or a penalty, must see to that."""
+        """No direction is known to be blind: damping or a penalty sees to that."""
         return np.zeros((self.n_columns, 0))
 
     def matvec(self, V):
@@ -70,7 +70,7 @@ class NetCurvature:
         return H
 
     def trace(self):
-        """Sum of the diagonal; for a Hessian estimated, by random signs (Hutchinson)."""
+        """Sum of the diagonal; of a Hessian, its estimate by random signs."""
         if self.curvature == "hessian":
             signs = np.random.default_rng(0).choice([-1.0, 1.0], (self.n_columns, 64))
             return float(np.sum(signs * self.matvec(signs)) / 64)

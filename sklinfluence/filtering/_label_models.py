@@ -73,9 +73,7 @@ class PooledLabelModel(BaseEstimator):
     def _check_columns(self, X, reset=False):
         dtype = [np.float64, np.float32]
         try:
-            return validate_data(
-                self, X, reset=reset, accept_sparse="csr", dtype=dtype
-            )
+            return validate_data(self, X, reset=reset, accept_sparse="csr", dtype=dtype)
         except ValueError as error:
             if "convert string" not in str(error):
                 raise
@@ -157,7 +155,7 @@ class NoiseAwareRanker(BaseEstimator):
                 f"more than {MAX_MEAN_LEVERAGE}: its leave-one-out predictions are "
                 "optimistic, and wrong labels may hide. Penalise it more (a smaller "
                 "C, a larger alpha), or leave ranker=None, which tunes its own.",
-                stacklevel=5,
+                stacklevel=8,  # who called the filter's fit
             )
 
 

@@ -51,7 +51,8 @@ class Representation:
             # Arrays whatever a global set_output asks for.
             scaler = StandardScaler().set_output(transform="default")
             self.scaler_ = scaler.fit(X, sample_weight=sample_weight)
-            scaled = self.scaler_.transform(X)
+            self.range_ = X[used].min(axis=0), X[used].max(axis=0)
+            scaled = self._scale(X)
         if X.shape[1] > min(MAX_COLUMNS, used.sum()):
             self.axes_ = _principal_axes(scaled[used], self.random_state)
         return self._rotate(scaled)
@@ -60,7 +61,15 @@ class Representation:
         """The same columns for other rows."""
         if sparse.issparse(X):
             return self._rotate(X / self.scale_)
-        return self._rotate(self.scaler_.transform(np.asarray(X, dtype=np.float64)))
+        return self._rotate(self._scale(np.asarray(X, dtype=np.float64)))
+
+    def _scale(self, X):
+        """Standardised columns, rows held within the range that was seen.
+
+        A column that is all but constant in the rows seen has a tiny scale: one new
+        value there would put its row far from everything.
+        """
+        return self.scaler_.transform(np.clip(X, *self.range_))
 
     def _rotate(self, scaled):
         if self.axes_ is None:

@@ -1,12 +1,11 @@
 """What a filter does with given targets: classes or real values, by which score."""
 
-import numpy as np
 from sklearn.base import is_regressor
-from sklearn.utils.multiclass import type_of_target
 
 from sklinfluence.base import BaseRanker
 from sklinfluence.filtering._evidence import is_classification
 from sklinfluence.filtering._label_models import NoiseAwareRanker, PooledLabelModel
+from sklinfluence.gradient._inputs import are_classes
 
 
 def takes_classes(ranker, y):
@@ -14,7 +13,7 @@ def takes_classes(ranker, y):
     estimator = getattr(ranker, "estimator", None)
     if estimator is not None and is_regressor(estimator):
         return False
-    return not type_of_target(np.asarray(y)).startswith("continuous")
+    return estimator is not None or are_classes(y)
 
 
 def auto_score(model):

@@ -8,7 +8,8 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from sklinfluence.curvature._solvers._spectral import Spectral
-from sklinfluence.gradient._normalize import train_scale
+from sklinfluence.gradient._normalize import query_scale, train_scale
+from sklinfluence.gradient._scores import _gradient_products
 
 
 class DampingPathMixin:
@@ -52,6 +53,8 @@ class DampingPathMixin:
         )
         self._check_path(dampings, X, score)
         rankers = self._rankers_along(dampings)
+        if score == "influence" and self.method == "influence":
+            return self._first_order_along(list(rankers), X, y)
         if score == "influence":
             return np.stack([ranker.influence(X, y) for ranker in rankers])
         if score == "self_influence":
@@ -77,6 +80,20 @@ class DampingPathMixin:
                 "damping_path needs queries X for score='influence'. For the training "
                 "rows themselves pass score='self_influence' or score='loo_score'."
             )
+
+    def _first_order_along(self, rankers, X, y):
+        """All dampings in one product with the training gradients."""
+        queries, dtype = self._queries(X, self._check_query_targets(X, y))
+        if not rankers:
+            return np.empty((0, len(queries.raw), self._n_train), dtype=dtype)
+        shifts = [ranker._fitted.state.shift for ranker in rankers]
+        V = rankers[0]._fitted.state.apply_many(queries.gradients(), shifts)
+        products = _gradient_products(self._fitted, V.reshape(len(V), -1))
+        path = products.reshape(len(rankers), len(queries.raw), -1)
+        if self.normalize is not None:
+            path *= query_scale(queries, self.normalize)[:, None]
+            path *= np.stack([ranker._scale for ranker in rankers])[:, None, :]
+        return path.astype(dtype, copy=False)
 
     def _rankers_along(self, dampings):
         """This ranker at each damping, made when asked for, to be used and dropped."""

@@ -1,6 +1,7 @@
 """What all rankers of a linear head share."""
 
 import numpy as np
+from sklearn.base import is_regressor
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils import check_consistent_length, get_tags
 from sklearn.utils.multiclass import type_of_target
@@ -33,7 +34,8 @@ class HeadRanker(BaseRanker):
             )
         check_consistent_length(X, y, sample_weight)
         kind = type_of_target(y, input_name="y")
-        if kind in ("multilabel-indicator", "multiclass-multioutput"):
+        refused = ("multilabel-indicator", "multiclass-multioutput")
+        if kind in refused and not self._is_regression():
             raise ValueError(
                 f"y is {kind}: {name} takes one label a row. Fit one ranker for each "
                 "output, y[:, k]."
@@ -45,6 +47,10 @@ class HeadRanker(BaseRanker):
             )
         return y, sample_weight
 
+    def _is_regression(self):
+        """Whether the estimator takes real targets, which may be whole numbers."""
+        return self.estimator is not None and is_regressor(self.estimator)
+
     @property
     def _n_train(self):
         return len(self._fitted.residual)
@@ -55,9 +61,10 @@ class HeadRanker(BaseRanker):
             y = ask(self.estimator_, "predict", X)
         elif y is None and self._fitted.raw.shape[1] > 1:
             raise ValueError(
-                "Without y, influence is on the prediction itself, and this model "
-                f"predicts {self._fitted.raw.shape[1]} targets. Pass y, shape "
-                "(n_queries, n_targets)."
+                "Without targets, influence is on the prediction itself, and this "
+                f"model predicts {self._fitted.raw.shape[1]} of them at once. Call "
+                "influence(X, y) with y of shape (n_queries, n_targets), or fit one "
+                "ranker for each target."
             )
         targets = None if y is None else self.head_.encode(y)
         embedding = check_embedding(self.head_.embed(X))

@@ -14,11 +14,17 @@ from sklinfluence._sklearn_compat import (
     _fit_context,
     _set_random_states,
 )
+from sklinfluence.curvature._design import block_slices
 from sklinfluence.curvature._solvers._auto import SOLVERS
 from sklinfluence.gradient._fitted_head import describe_solver, fit_head
 from sklinfluence.gradient._head_ranker import HeadRanker
 from sklinfluence.gradient._head_tools import HeadToolsMixin
-from sklinfluence.gradient._inputs import check_embedding, default_estimator, polished
+from sklinfluence.gradient._inputs import (
+    check_embedding,
+    default_estimator,
+    polished,
+    warn_about_offset,
+)
 from sklinfluence.gradient._leave_one_out import LeaveOneOutMixin
 from sklinfluence.gradient._normalize import (
     NORMALIZATIONS,
@@ -264,6 +270,7 @@ class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
             estimator = fit_weighted(estimator, X, y, sample_weight)
         head = linear_head(estimator, y, sample_weight)
         embedding = check_embedding(head.embed(X))
+        warn_about_offset(embedding, head.fit_intercept)
         with tracker.task("polish the head and factor its Hessian"):
             fitted = fit_head(
                 head,
@@ -335,10 +342,14 @@ class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
     def _put_refined(self, influence, queries):
         """Replace the columns of refined rows by their influence at the optimum."""
         index, change = self._refined.index, self._refined.change
-        if index.size:
-            asked = queries.design.rows(slice(None))
+        if not index.size:
+            return
+        K = queries.raw.shape[1]
+        for block in block_slices(len(queries.raw), 6 * K * index.size):
+            part = queries.take(block)
+            asked = part.design.rows(slice(None))
             shift = np.einsum("jq,ikq->jik", asked, change, optimize=True)
-            influence[:, index] = loss_rise(queries, shift)
+            influence[block, index] = loss_rise(part, shift)
 
     def mean_influence(self, X, y=None):
         """Mean influence of every training row over all queries.

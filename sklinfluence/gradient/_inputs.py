@@ -4,27 +4,46 @@ import warnings
 from dataclasses import replace
 
 import numpy as np
+from scipy import sparse
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.utils import check_array
 from sklearn.utils.multiclass import type_of_target
 
+from sklinfluence.curvature._design import block_slices
 from sklinfluence.heads._l1 import on_active_columns
+
+
+# Standard deviations from zero at which a column keeps some six digits of influence.
+_LARGEST_OFFSET = 1e5
+
+
+def are_classes(y):
+    """Whether targets are class labels where no estimator says so.
+
+    Real targets may all be whole numbers. Floats of many values are real targets;
+    integers of many values are taken as classes, with a warning.
+    """
+    y = np.asarray(y)
+    if type_of_target(y, input_name="y").startswith("continuous"):
+        return False
+    if y.ndim != 1 or y.dtype.kind not in "fiu":
+        return True
+    n_values = len(np.unique(y))
+    if n_values <= max(20, len(y) / 10):
+        return True
+    if y.dtype.kind == "f":
+        return False
+    warnings.warn(
+        f"y holds {n_values} different integers in {len(y)} rows and is taken as class "
+        "labels. If it is a real target, use Ridge(): InfluenceRanker(Ridge()).",
+        stacklevel=3,
+    )
+    return True
 
 
 def default_estimator(y):
     """LogisticRegression for class targets, Ridge for real ones."""
-    y = np.asarray(y)
-    if type_of_target(y, input_name="y").startswith("continuous"):
-        return Ridge()
-    if y.ndim == 1 and y.dtype.kind in "iu":
-        n_values = len(np.unique(y))
-        if n_values > max(20, len(y) / 10):
-            warnings.warn(
-                f"y holds {n_values} different integers in {len(y)} rows and is taken "
-                "as class labels. If it is a real target, pass estimator=Ridge().",
-                stacklevel=3,
-            )
-    return LogisticRegression()
+    return LogisticRegression() if are_classes(y) else Ridge()
 
 
 def check_embedding(embedding):
@@ -36,6 +55,31 @@ def check_embedding(embedding):
         input_name="the embedding",
         ensure_min_samples=0,
     )
+
+
+def warn_about_offset(embedding, fit_intercept):
+    """Name a column so far from zero that products lose what tells it from a 1."""
+    if not fit_intercept or sparse.issparse(embedding) or len(embedding) < 2:
+        return
+    first = np.asarray(embedding[0], dtype=float)
+    total, squares = np.zeros_like(first), np.zeros_like(first)
+    for block in block_slices(len(embedding), embedding.shape[1]):
+        moved = embedding[block] - first
+        total += moved.sum(axis=0)
+        squares += np.einsum("ij,ij->j", moved, moved)
+    mean = first + total / len(embedding)
+    variance = squares / len(embedding) - (total / len(embedding)) ** 2
+    spread = np.sqrt(np.maximum(variance, 0.0))
+    offset = np.divide(np.abs(mean), spread, out=np.zeros_like(mean), where=spread > 0)
+    # Their squares enter the Hessian: beyond this, digits of the spread are lost.
+    worst = int(np.argmax(offset))
+    if offset[worst] > _LARGEST_OFFSET:
+        warnings.warn(
+            f"column {worst} of the embedding lies {offset[worst]:.0e} standard "
+            "deviations from zero: with an intercept, influences lose their digits "
+            "there. Put a StandardScaler before the estimator.",
+            stacklevel=4,
+        )
 
 
 def polished(head, theta):

@@ -185,9 +185,7 @@ def query_shifts(fitted, queries):
         solved = fitted.solve(np.tile(asked.T, (K, 1))).reshape(K, q, m)
 
         def shifts(coefficients, rows):
-            moves = [
-                (rows * coefficients[:, k, None] @ solved[k]).T for k in range(K)
-            ]
+            moves = [(rows * coefficients[:, k, None] @ solved[k]).T for k in range(K)]
             return np.stack(moves, axis=2) if K > 1 else moves[0][:, :, None]
 
     else:

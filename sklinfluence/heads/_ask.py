@@ -71,10 +71,13 @@ def sliceable(X):
     All that scikit-learn knows is returned as it is; a dict of columns of rows and a
     torch Dataset, which nets take, become skorch's SliceDict and SliceDataset.
     """
-    kinds = {(kind.__module__.partition(".")[0], kind.__name__) for kind in type(X).__mro__}
-    # A sparse matrix of dictionary keys is a dict too, and has a shape.
-    is_plain_dict = isinstance(X, dict) and not hasattr(X, "shape")
-    if not is_plain_dict and ("torch", "Dataset") not in kinds:
+    # What has a shape is counted by it: arrays, frames, and scipy's DOK, a dict too.
+    if hasattr(X, "shape"):
+        return X
+    kinds = {
+        (kind.__module__.partition(".")[0], kind.__name__) for kind in type(X).__mro__
+    }
+    if not isinstance(X, dict) and ("torch", "Dataset") not in kinds:
         return X
     try:
         return import_module("sklinfluence.heads._skorch").sliceable(X)

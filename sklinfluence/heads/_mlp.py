@@ -4,10 +4,9 @@ The layers below are held fixed: the embedding is the last hidden layer. For sev
 real outputs, scikit-learn follows the gradient of the squared error *summed* over
 outputs (what it reports as loss_ is their mean), and so does this head.
 
-The penalty is alpha, as scikit-learn documents it and as "lbfgs" and full batches apply
-it. In smaller batches "adam" and "sgd" divide alpha by the batch's size, not by the
-number of rows, and so head for alpha times the number of batches. That is a property
-of the descent, not of the stated objective; polishing leads to the latter.
+The penalty is read off the solver: alpha for "lbfgs" and full batches; "adam" and
+"sgd" divide alpha by the rows of a *batch*, and so head for alpha times the number of
+batches.
 """
 
 from functools import partial
@@ -63,18 +62,28 @@ def _mlp_regressor_head(estimator, y, sample_weight=None):
 def _head(estimator, loss, targets, sample_weight, classes, encode):
     coef = as_coef(estimator.coefs_[-1].T)
     weights = row_weights(sample_weight, targets)
+    held_out = held_out_by_mlp(estimator, targets)
+    penalty = estimator.alpha * _n_batches(estimator, np.sum(~held_out))
     return LinearHead(
         loss=loss,
         coef=coef,
         intercept=as_intercept(estimator.intercepts_[-1], coef),
         fit_intercept=True,
-        penalty=penalty_diagonal(estimator.alpha, coef, fit_intercept=True),
+        penalty=penalty_diagonal(penalty, coef, fit_intercept=True),
         targets=targets,
-        weights=np.where(held_out_by_mlp(estimator, targets), 0.0, weights),
+        weights=np.where(held_out, 0.0, weights),
         classes=classes,
         embed=partial(_last_hidden_layer, estimator),
         encode=encode,
     )
+
+
+def _n_batches(estimator, n_rows):
+    """Batches of an epoch: how often alpha is applied where the mean loss is once."""
+    if estimator.solver == "lbfgs":
+        return 1.0
+    size = 200 if estimator.batch_size == "auto" else estimator.batch_size
+    return max(1.0, n_rows / size)
 
 
 def _last_hidden_layer(estimator, X):

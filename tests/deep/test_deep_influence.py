@@ -89,8 +89,18 @@ def row_loss(task, raw, y):
     return 0.5 * ((raw - y) ** 2).sum()
 
 
+KNOWN = {}
+
+
 def dense(net, task, curvature, damping=DAMPING):
     """Gradients of rows and queries, and H, from Jacobians of the flat parameters."""
+    if (net, curvature) not in KNOWN:
+        KNOWN[net, curvature] = _dense(net, task, curvature)
+    G, G_query, H = KNOWN[net, curvature]
+    return G, G_query, H + N_ROWS * damping * np.eye(len(H))
+
+
+def _dense(net, task, curvature):
     X, y, X_query, y_query = (torch.as_tensor(part) for part in make_data(task))
     if task != "softmax":
         y, y_query = y.double(), y_query.double()
@@ -119,11 +129,13 @@ def dense(net, task, curvature, damping=DAMPING):
             H += hessian(loss_of)(flat, x, label)
             continue
         J = jacrev(raw_of)(flat, x)
-        S = hessian(lambda raw, label=label: row_loss(task, raw, label))(raw_of(flat, x))
+        S = hessian(lambda raw, label=label: row_loss(task, raw, label))(
+            raw_of(flat, x)
+        )
         H += J.T @ S @ J
     # MSELoss is the mean over all entries: 2 / K times ours.
     factor = N_ROWS * (1.5 if task == "squared" else 1.0)
-    H = H.numpy() + (factor * DECAY + N_ROWS * damping) * np.eye(len(flat))
+    H = H.numpy() + factor * DECAY * np.eye(len(flat))
     return gradients(X, y), gradients(X_query, y_query), H
 
 
@@ -295,7 +307,8 @@ def test_blocks_and_order_change_nothing(fitted):
     with sklearn.config_context(working_memory=5e-3):
         ranker.fit(X, y)
         # Sums in another order.
-        np.testing.assert_allclose(ranker.influence(X_query, y_query), expected, rtol=1e-8)
+        got = ranker.influence(X_query, y_query)
+        np.testing.assert_allclose(got, expected, rtol=1e-8)
         np.testing.assert_allclose(ranker.self_influence_, own, rtol=1e-8)
     order = np.random.default_rng(0).permutation(N_ROWS)
     ranker.fit(X[order], y[order])
@@ -306,16 +319,19 @@ def test_blocks_and_order_change_nothing(fitted):
 
 def test_net_is_left_alone(fitted):
     net = copy.deepcopy(fitted("softmax"))
-    X, y, X_query, y_query = make_data("softmax")
+    X, y, X_query, _ = make_data("softmax")
     net.module_.train()
     before = copy.deepcopy(net.module_.state_dict())
+    for parameter in net.module_.parameters():
+        parameter.grad = torch.ones_like(parameter)
     state = torch.get_rng_state()
     ranker = DeepInfluenceRanker(FrozenEstimator(net), solver="cg").fit(X, y)
     ranker.influence(X_query)
     ranker.predict(X_query)
     assert torch.equal(state, torch.get_rng_state())
     assert all(module.training for module in net.module_.modules())
-    assert all(parameter.grad is None or True for parameter in net.module_.parameters())
+    for parameter in net.module_.parameters():
+        assert torch.equal(parameter.grad, torch.ones_like(parameter))
     for name, value in net.module_.state_dict().items():
         assert torch.equal(value, before[name])
     assert not any(module._forward_hooks for module in net.module_.modules())
@@ -394,7 +410,7 @@ def test_label_scores(fitted):
     X, y, X_query, y_query = make_data("softmax")
     ranker = DeepInfluenceRanker(FrozenEstimator(net), dtype="float64").fit(X, y)
     losses = nn.functional.cross_entropy(
-        torch.as_tensor(net.forward(X_query)), torch.as_tensor(y_query), reduction="none"
+        net.forward(X_query), torch.as_tensor(y_query), reduction="none"
     )
     np.testing.assert_allclose(
         ranker.label_scores("loss", X_query, y_query), losses.numpy(), rtol=1e-4
@@ -422,7 +438,7 @@ def test_refusals(fitted):
     X, y, _, _ = make_data("softmax")
     with pytest.raises(TypeError, match="needs a skorch NeuralNetClassifier"):
         DeepInfluenceRanker(LogisticRegression()).fit(X, y)
-    with pytest.raises(ValueError, match="layers='7' names no|names no trainable"):
+    with pytest.raises(ValueError, match="names no trainable"):
         DeepInfluenceRanker(FrozenEstimator(fitted("softmax")), layers="7").fit(X, y)
     with pytest.raises(ValueError, match="requires y"):
         DeepInfluenceRanker(FrozenEstimator(fitted("softmax"))).fit(X, None)

@@ -88,9 +88,7 @@ def test_names_and_sides(data):
     got = SkorchEmbedding(frozen, layer="convolution", take="output").fit(X, y)
     np.testing.assert_allclose(got.transform(X), convolved, atol=1e-6)
     got = SkorchEmbedding(frozen, layer="hidden", take="output").fit(X, y)
-    np.testing.assert_allclose(
-        np.maximum(got.transform(X), 0), hidden, atol=1e-6
-    )
+    np.testing.assert_allclose(np.maximum(got.transform(X), 0), hidden, atol=1e-6)
     assert got.transform(X).min() < 0
     assert got.transform(X[:0]).shape == (0, 6)
 

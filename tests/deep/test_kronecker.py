@@ -74,7 +74,7 @@ def gauss_newton(net, X, operator):
 
 EXACT = {
     "linear": lambda: nn.Sequential(nn.Flatten(), nn.Linear(50, 2)),
-    "linear, no bias": lambda: nn.Sequential(nn.Flatten(), nn.Linear(50, 2, bias=False)),
+    "no bias": lambda: nn.Sequential(nn.Flatten(), nn.Linear(50, 2, bias=False)),
     "one place": lambda: nn.Sequential(nn.Conv2d(2, 2, 5), nn.Flatten()),
 }
 

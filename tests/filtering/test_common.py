@@ -34,6 +34,8 @@ DETECTORS = [
     MislabelFilter(),
     MislabelFilter(scaled_logistic, cv=3, random_state=0),
     MislabelFilter(InfluenceRanker(RidgeClassifier()), score="loo_margin"),
+    MislabelFilter(InfluenceRanker(), noise="uniform", n_rounds=1),
+    MislabelFilter(noise=None),
     MislabelSampler(),
     MislabelSampler(contamination=0.1, action="relabel"),
     MislabelSampler(InfluenceRanker(Ridge()), threshold=3.0),

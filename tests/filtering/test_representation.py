@@ -20,6 +20,25 @@ def test_narrow_columns_are_standardised():
     np.testing.assert_allclose(representation.transform(X[:4]), Z[:4])
 
 
+def test_new_rows_are_held_within_the_range_that_was_seen():
+    X = np.random.default_rng(0).standard_normal((30, 3))
+    X[:, 1] = 0.0
+    X[0, 1] = 1e-3
+    X[:, 2] = 4.0
+    representation, Z = represent(X)
+    far = representation.transform(np.array([[0.0, 9.0, 5.0]]))
+    # As the row that had the largest value; a constant column says nothing.
+    np.testing.assert_allclose(far[0, 1:], [Z[0, 1], 0.0])
+
+
+def test_a_row_of_weight_two_is_two_rows():
+    X = sparse.random(20, 6, density=0.5, random_state=0, format="csr")
+    weight = np.random.default_rng(0).integers(0, 4, 20)
+    _, weighted = represent(X, weight.astype(float))
+    _, repeated = represent(X[np.repeat(np.arange(20), weight)])
+    np.testing.assert_allclose(np.repeat(weighted, weight, axis=0), repeated)
+
+
 def test_wide_rows_keep_their_distances():
     X = np.random.default_rng(0).standard_normal((30, 200))
     representation, Z = represent(X)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_diabetes, load_linnerud
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
@@ -97,11 +98,11 @@ def test_queries_are_checked():
         ranker.transform(corrupted(np.nan))
 
 
-@pytest.mark.parametrize("n", [0, -1, 31])
+@pytest.mark.parametrize("n", [0, -1, 31, 2.5])
 def test_as_many_rows_as_there_are_can_be_asked_for(n):
     ranker = InfluenceRanker().fit(X, Y)
     for ask in (ranker.proponents, ranker.opponents):
-        with pytest.raises(ValueError, match=f"n={n} rows were asked for"):
+        with pytest.raises(ValueError, match=f"n={n} must be an int from 1"):
             ask(X[:2], Y[:2], n=n)
     assert ranker.proponents(X[:2], n=30)[0].shape == (2, 30)
 
@@ -123,7 +124,7 @@ def test_unfitted_rankers_say_so():
 
 
 def test_integer_targets_with_many_values_name_ridge():
-    with pytest.warns(UserWarning, match=r"pass estimator=Ridge\(\)"):
+    with pytest.warns(UserWarning, match=r"InfluenceRanker\(Ridge\(\)\)"):
         InfluenceRanker().fit(X, np.arange(30) // 1 * 7)
 
 
@@ -156,3 +157,34 @@ def test_a_positive_least_squares_is_refused():
     model = make_pipeline(StandardScaler(), LinearRegression(positive=True))
     with pytest.raises(ValueError, match="positive=True is not supported"):
         InfluenceRanker(model).fit(X, X[:, 0])
+
+
+def test_a_mean_over_no_queries_is_refused():
+    ranker = InfluenceRanker(method="newton").fit(X, Y)
+    with pytest.raises(ValueError, match="X has no rows"):
+        ranker.mean_influence(X[:0], Y[:0])
+
+
+def test_whole_floats_of_many_values_are_real_targets():
+    # scikit-learn's diabetes: 214 different whole numbers, stored as floats.
+    diabetes, target = load_diabetes(return_X_y=True)
+    ranker = InfluenceRanker().fit(diabetes, target)
+    assert isinstance(ranker.estimator_, Ridge)
+    assert not hasattr(ranker, "classes_")
+
+
+def test_several_whole_number_targets_are_regression_for_a_regressor():
+    exercise, physiology = load_linnerud(return_X_y=True)
+    ranker = InfluenceRanker(Ridge()).fit(exercise, physiology)
+    assert ranker.loo_prediction_.shape == physiology.shape
+    with pytest.raises(ValueError, match="multiclass-multioutput"):
+        InfluenceRanker(LogisticRegression()).fit(exercise, physiology)
+
+
+def test_columns_far_from_zero_are_warned_about():
+    # At 1e7 standard deviations from zero the Gram matrix no longer tells the column
+    # from the intercept: influences would be off by 25 % with no sign of it.
+    far = np.random.default_rng(0).standard_normal((60, 3)) + [0.0, 0.0, 1e7]
+    target = far[:, 0] + np.random.default_rng(1).standard_normal(60)
+    with pytest.warns(UserWarning, match="column 2 .* StandardScaler"):
+        InfluenceRanker(Ridge()).fit(far, target)

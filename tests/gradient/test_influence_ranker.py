@@ -163,7 +163,7 @@ def test_proponents_and_opponents_sort_the_matrix(case):
 def test_transform_is_influence_on_the_models_own_prediction(case):
     ranker = case.ranker()
     if case.name == "ridge":
-        with pytest.raises(ValueError, match="predicts 2 targets"):
+        with pytest.raises(ValueError, match="predicts 2 of them at once"):
             ranker.transform(case.Xq)
         return
     full = ranker.influence(case.Xq, ranker.predict(case.Xq))

@@ -197,6 +197,7 @@ ONE_STEP_IS_NOT_ENOUGH = {
     ("spambase", 10.0),
     ("digits-parity", 1.0),
     ("digits-parity", 10.0),
+    ("bank_marketing", 1.0),
     ("bank_marketing", 10.0),
 }
 

@@ -184,3 +184,21 @@ def test_multilabel_is_refused(make_data):
     model = fit_quietly(MLPClassifier(max_iter=1), X, Y)
     with pytest.raises(ValueError, match=r"Multilabel .* not supported"):
         linear_head(model, Y)
+
+
+def test_penalty_in_small_batches_is_what_the_descent_settles_at():
+    # At its end the mean gradient over the data balances the penalty: projected on the
+    # weights, that reads the penalty off without knowing it. The descent is stochastic:
+    # 5 % covers its jitter, and alpha itself (20) is ten times off.
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((1000, 3))
+    y = X @ [3.0, -2.0, 1.0] + rng.standard_normal(1000)
+    model = MLPRegressor(
+        hidden_layer_sizes=(4,), alpha=20.0, batch_size=100, max_iter=2000, tol=0, n_iter_no_change=2000,
+        learning_rate_init=1e-3, random_state=0,
+    ).fit(X, y)  # fmt: skip
+    head = linear_head(model, y)
+    raw = head.embed(X) @ head.coef.T + head.intercept
+    gradient = (raw[:, 0] - y) @ head.embed(X)
+    settled = -(gradient @ head.coef[0]) / (head.coef[0] @ head.coef[0])
+    assert head.penalty[0, 0] == pytest.approx(settled, rel=0.05)

@@ -419,7 +419,7 @@ def test_unseen_label_is_named(rows):
     y = targets(NeuralNetClassifier, rows)
     net = FrozenEstimator(make(NeuralNetClassifier).fit(rows, y))
     ranker = InfluenceRanker(net, refit_head=False).fit(rows, y)
-    with pytest.raises(ValueError, match="not fitted on.*7"):
+    with pytest.raises(ValueError, match=r"not fitted on.*7"):
         ranker.influence(rows[:2], [0, 7])
 
 

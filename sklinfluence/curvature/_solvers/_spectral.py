@@ -81,6 +81,18 @@ class SpectralState:
         blocks = zip(self.parts, np.split(B, len(self.parts)), strict=True)
         return np.vstack([part.apply(block, self.shift) for part, block in blocks])
 
+    def apply_many(self, B, shifts):
+        """(H + shift I)^+ B for each shift, one product for all: (p, n_shifts, m)."""
+        solved = []
+        for part, block in zip(self.parts, np.split(B, len(self.parts)), strict=True):
+            turned = part.vectors.T @ project(part.basis, block)
+            inverses = np.column_stack([part.inverse(shift) for shift in shifts])
+            scaled = inverses[:, :, None] * turned[:, None, :]
+            size, n_shifts, m = scaled.shape
+            back = part.vectors @ scaled.reshape(size, n_shifts * m)
+            solved.append(back.reshape(-1, n_shifts, m))
+        return np.concatenate(solved)
+
     def row_blocks(self, rows):
         """(I (x) x_i)^T (H + shift I)^+ (I (x) x_i) of each row.
 

@@ -9,8 +9,8 @@ from functools import partial
 
 import numpy as np
 import torch
+from sklearn.utils.validation import _num_samples
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
-from skorch.dataset import get_len
 from skorch.helper import SliceDataset, SliceDict
 
 from sklinfluence.heads._ask import ask, fit_inputs
@@ -81,7 +81,8 @@ def _n_outputs(net, y):
 
 def _last_input(net, layer, ends, X, *, y_is_flat=False):
     """What the last linear layer receives for each row, (n_rows, n_embedding)."""
-    if get_len(X) == 0:
+    X = cast(sliceable(X), module_dtype(net))
+    if _num_samples(X) == 0:
         width = net.module_.get_submodule(layer).in_features
         return np.empty((0, width), dtype=np.float32)
     parts = []

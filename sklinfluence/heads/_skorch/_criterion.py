@@ -12,7 +12,6 @@ from functools import partial
 import numpy as np
 import torch
 from skorch import (
-    NeuralNet,
     NeuralNetBinaryClassifier,
     NeuralNetClassifier,
     NeuralNetRegressor,
@@ -104,7 +103,9 @@ def is_weighted_by_hand(net):
     This is how nets of skorch take sample weights: the criterion is not reduced, and
     an own ``get_loss`` takes the weighted mean.
     """
-    own = [base for base in type(net).__mro__ if not base.__module__.startswith("skorch")]
+    own = [
+        base for base in type(net).__mro__ if not base.__module__.startswith("skorch")
+    ]
     return any(name in vars(base) for base in own for name in _METHODS_OF_THE_LOSS)
 
 

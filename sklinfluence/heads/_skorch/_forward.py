@@ -51,12 +51,15 @@ def cast(data, dtype):
 
     Lists of rows become arrays; what a Dataset yields is its own business.
     """
-    if isinstance(data, Mapping):
+    # A sparse matrix of dictionary keys is a mapping too.
+    if isinstance(data, Mapping) and not sparse.issparse(data):
         same = {key: cast(value, dtype) for key, value in data.items()}
         return SliceDict(**same) if isinstance(data, SliceDict) else same
     if isinstance(data, torch.Tensor):
         return data.to(dtype) if data.is_floating_point() else data
     if isinstance(data, list) and data and not hasattr(data[0], "shape"):
+        data = np.asarray(data)
+    if hasattr(data, "__array__") and not hasattr(data, "__len__"):
         data = np.asarray(data)
     if isinstance(data, np.ndarray) or sparse.issparse(data):
         if data.dtype.kind == "f":

@@ -1,0 +1,87 @@
+"""Which targets are classes, and what "auto" stands for."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sklinfluence.base import BaseRanker
+from sklinfluence.filtering import MislabelFilter
+from sklinfluence.filtering._label_models import NoiseAwareRanker, PooledLabelModel
+from sklinfluence.filtering._task import auto_score, takes_classes
+from sklinfluence.gradient import InfluenceRanker
+
+X = np.random.default_rng(0).normal(size=(30, 2))
+integers = np.arange(30) % 3
+reals = X[:, 0] + 0.5
+
+
+@pytest.mark.parametrize(
+    ("estimator", "y", "expected"),
+    [
+        (None, integers, True),
+        (None, integers.astype(float), True),
+        (None, integers.astype(str), True),
+        (None, integers.astype(bool), True),
+        (None, reals, False),
+        (LogisticRegression(), integers, True),
+        (Ridge(), integers, False),
+        (make_pipeline(StandardScaler(), Ridge()), integers, False),
+        (RidgeClassifier(), integers, True),
+    ],
+)
+def test_classes_or_real_targets(estimator, y, expected):
+    assert takes_classes(InfluenceRanker(estimator), y) is expected
+
+
+class Distances(BaseRanker):
+    """A ranker that knows self-influence only."""
+
+    def fit(self, X, y, sample_weight=None):
+        self.estimator_ = GaussianNB().fit(X, y)
+        self.classes_ = self.estimator_.classes_
+        self.self_influence_ = self.score_samples(X)
+        return self
+
+    def _influence_block(self, X, y):
+        raise NotImplementedError
+
+    def score_samples(self, X, y=None):
+        return np.linalg.norm(X, axis=1)
+
+
+class Foreign:
+    """No ranker of this package: asked for the score the filter began with."""
+
+    classes_ = np.arange(3)
+
+
+@pytest.mark.parametrize(
+    ("model", "y", "expected"),
+    [
+        (PooledLabelModel(), integers, "auto"),
+        (NoiseAwareRanker(InfluenceRanker()), integers, "auto"),
+        (InfluenceRanker(Ridge()), reals, "studentized"),
+        (Distances(), integers, "self_influence"),
+    ],
+)
+def test_auto_is_the_best_score_that_a_model_has(model, y, expected):
+    assert auto_score(model.fit(X, y)) == expected
+
+
+def test_auto_of_a_foreign_ranker():
+    assert auto_score(Foreign()) == "loo_loss"
+
+
+def test_the_model_follows_the_ranker_and_the_targets():
+    for ranker, y, kind in [
+        (None, integers, PooledLabelModel),
+        (InfluenceRanker(), integers, InfluenceRanker),
+        (None, reals, InfluenceRanker),
+    ]:
+        detector = MislabelFilter(ranker, random_state=0).fit(X, y)
+        assert type(detector.ranker_) is kind
+    share = MislabelFilter(Distances(), contamination=0.1).fit(X, integers)
+    np.testing.assert_allclose(share.scores_, np.linalg.norm(X, axis=1))
