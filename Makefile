@@ -92,5 +92,6 @@ $(TEST_STAMP): setup.cfg pyproject.toml | $(VENV_STAMP)
 	@touch $@
 
 $(DOCS_STAMP): setup.cfg pyproject.toml | $(VENV_STAMP)
+	$(PIP) $(TORCH_ARGS) '$(TORCH)'
 	$(PIP) -e '.[docs]'
 	@touch $@

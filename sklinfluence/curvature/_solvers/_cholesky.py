@@ -254,4 +254,5 @@ class _Factor:
         inverse_low = extreme_eigenvalue(
             lambda v: self.solve(project(self.basis, v)), self.size
         )
-        return 1.0 / inverse_low, high
+        # A range of nothing but kernel has no eigenvalue.
+        return (1.0 / inverse_low if inverse_low > 0 else np.inf), high

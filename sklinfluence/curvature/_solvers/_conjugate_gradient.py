@@ -235,7 +235,8 @@ class ConjugateGradientState:
         inverse_low = extreme_eigenvalue(
             lambda v: rough.solve(self, v)[0], size, max_iter=4
         )
-        return 1.0 / inverse_low, high
+        # A range of nothing but kernel has no eigenvalue.
+        return (1.0 / inverse_low if inverse_low > 0 else np.inf), high
 
 
 class RowsByKronecker(ConjugateGradientState):
