@@ -136,7 +136,9 @@ def main():
     bench_classes(20_000 // shrink, 256, 10, 1000 // shrink, rate)
     bench_classes(100_000 // shrink, 128, 2, 1000 // shrink, rate)
     bench_ridge(50_000 // shrink, 200)
-    print(f"\nMatrix products at the end: {product_rate() / 1e9:.1f} GFLOP a CPU second")
+    print(
+        f"\nMatrix products at the end: {product_rate() / 1e9:.1f} GFLOP a CPU second"
+    )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from sklearn.utils.multiclass import type_of_target
 from sklinfluence.curvature._design import block_slices
 from sklinfluence.heads._l1 import on_active_columns
 
-
 # Standard deviations from zero at which a column keeps some six digits of influence.
 _LARGEST_OFFSET = 1e5
 

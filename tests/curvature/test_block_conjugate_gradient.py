@@ -125,9 +125,10 @@ def test_choice_goes_by_memory_and_right_hand_sides():
     assert name(10_000, 77, 385) == "cg"
     assert name(10_000, 77, 385, is_block_diagonal=True) == "cholesky"
     assert name(10_000, 1000, 2049, is_block_diagonal=True) == "cg"
-    assert name(
-        10_000, 1000, 2049, is_block_diagonal=True, has_equal_blocks=True
-    ) == "cholesky"
+    assert (
+        name(10_000, 1000, 2049, is_block_diagonal=True, has_equal_blocks=True)
+        == "cholesky"
+    )
     assert name(20_000, 10, 257, memory=10**8) == "cg"
     # A handful of queries is not worth a factor.
     assert name(20_000, 10, 1000, n_rhs=5) == "cg"
@@ -141,6 +142,7 @@ def test_choice_is_told(digits):
     wide = choose_solver(10_000, 77, 385)
     assert "EK-FAC" in wide.reason
     assert wide.solver.rows == "ekfac"
-    assert InfluenceRanker(solver="cg").fit(X[:200], y[:200]).solver_info_[
-        "reason"
-    ] == "given"
+    assert (
+        InfluenceRanker(solver="cg").fit(X[:200], y[:200]).solver_info_["reason"]
+        == "given"
+    )

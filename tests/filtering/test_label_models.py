@@ -150,7 +150,9 @@ def test_class_noise_is_learned_and_no_rate_is_published(flipped_digits):
 def test_heads_of_high_leverage_are_warned_about():
     X, y = make_classification(40, 30, n_informative=5, random_state=0)
     detector = MislabelFilter(InfluenceRanker(LogisticRegression(C=100.0)))
-    with pytest.warns(UserWarning, match=r"degrees of freedom a row.*smaller C") as caught:
+    with pytest.warns(
+        UserWarning, match=r"degrees of freedom a row.*smaller C"
+    ) as caught:
         detector.fit(X, y)
     assert caught[0].filename == __file__
     with warnings.catch_warnings():

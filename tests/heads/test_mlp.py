@@ -194,9 +194,15 @@ def test_penalty_in_small_batches_is_what_the_descent_settles_at():
     X = rng.standard_normal((1000, 3))
     y = X @ [3.0, -2.0, 1.0] + rng.standard_normal(1000)
     model = MLPRegressor(
-        hidden_layer_sizes=(4,), alpha=20.0, batch_size=100, max_iter=2000, tol=0, n_iter_no_change=2000,
-        learning_rate_init=1e-3, random_state=0,
-    ).fit(X, y)  # fmt: skip
+        hidden_layer_sizes=(4,),
+        alpha=20.0,
+        batch_size=100,
+        max_iter=2000,
+        tol=0,
+        n_iter_no_change=2000,
+        learning_rate_init=1e-3,
+        random_state=0,
+    ).fit(X, y)
     head = linear_head(model, y)
     raw = head.embed(X) @ head.coef.T + head.intercept
     gradient = (raw[:, 0] - y) @ head.embed(X)

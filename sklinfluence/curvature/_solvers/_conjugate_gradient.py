@@ -85,9 +85,7 @@ class ConjugateGradient(BaseEstimator):
         "rows": [StrOptions({"exact", "ekfac"})],
     }
 
-    def __init__(
-        self, *, tol=1e-8, max_iter=None, preconditioner="auto", rows="exact"
-    ):
+    def __init__(self, *, tol=1e-8, max_iter=None, preconditioner="auto", rows="exact"):
         self.tol = tol
         self.max_iter = max_iter
         self.preconditioner = preconditioner

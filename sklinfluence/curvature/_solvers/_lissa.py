@@ -155,7 +155,9 @@ class LiSSA(BaseEstimator):
         self._refuse_divergence(state, residual)
         info = {"residual": residual, "n_iter": n_iter}
         return project(state.basis, X), {
-            **info, "scale": state.scale, "depth": state.depth
+            **info,
+            "scale": state.scale,
+            "depth": state.depth,
         }
 
     def _by_all_rows(self, state, right):

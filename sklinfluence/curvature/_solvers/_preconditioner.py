@@ -23,9 +23,10 @@ def make_preconditioner(preconditioner, operator):
 
     if preconditioner == "auto":
         n_blocks = 1 if operator.has_equal_blocks else operator.n_outputs
-        fits = 8 * n_blocks * operator.n_columns**2 <= get_config()[
-            "working_memory"
-        ] * 2**20
+        fits = (
+            8 * n_blocks * operator.n_columns**2
+            <= get_config()["working_memory"] * 2**20
+        )
         # An l1 head's active set has no Kronecker form.
         whole = np.all(getattr(operator.objective, "active", True))
         preconditioner = "block" if fits or not whole else "ekfac"
