@@ -1,5 +1,6 @@
 """What MislabelFilter and MislabelSampler share: finding the mislabelled rows."""
 
+import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -27,6 +28,9 @@ from sklinfluence.filtering._thresholds import (
 from sklinfluence.filtering._trimming import fit_trimmed
 from sklinfluence.gradient import InfluenceRanker
 from sklinfluence.heads._ask import sliceable
+
+# Flagged share above which the rule is likelier misled than the labels that noisy.
+_LARGE_SHARE = 0.25
 
 
 class _ParameterOnly:
@@ -56,7 +60,8 @@ class _LabelNoiseDetector(BaseEstimator):
     score = _ParameterOnly()
 
     _parameter_constraints: dict = {
-        "ranker": [HasMethods(["fit", "label_scores"]), None],
+        # That it has label_scores is checked in fit, with advice for bare models.
+        "ranker": [HasMethods("fit"), None],
         # Which names there are depends on the ranker, which lists them in its error.
         "score": [str],
         "noise": [StrOptions({"class", "uniform"}), None],
@@ -209,6 +214,7 @@ class _LabelNoiseDetector(BaseEstimator):
             else:
                 flags = flag_discoveries(self.label_quality_, self.fdr)
             flags = bound_flags(flags, *bounds)
+            _warn_about_share(np.mean(flags))
         # A noise model knows which class such a given label mostly stands for; a
         # plain one can only say what it predicts.
         self.suggested_labels_ = self._predicted_labels
@@ -320,6 +326,12 @@ class _LabelNoiseDetector(BaseEstimator):
         return self._as_rows(X), y, sample_weight
 
     def _check_parameters(self, groups):
+        if self.ranker is not None and not hasattr(self.ranker, "label_scores"):
+            name = type(self.ranker).__name__
+            raise TypeError(
+                f"ranker={name}(...) is no ranker: it has no label_scores. A model is "
+                f"wrapped in one, ranker=InfluenceRanker({name}(...))."
+            )
         if groups is not None and self.cv is None:
             raise ValueError(
                 "groups were given, but cv=None scores every row by leave-one-out and "
@@ -381,6 +393,18 @@ class _LabelNoiseDetector(BaseEstimator):
         tags.input_tags.string = ranker_tags.input_tags.string
         tags.target_tags.required = True
         return tags
+
+
+def _warn_about_share(share):
+    """Many flags may be honest rows of classes that overlap."""
+    if share > _LARGE_SHARE:
+        warnings.warn(
+            f"{share:.0%} of the rows are flagged. If the labels are not that noisy, "
+            "the classes overlap or the columns say little about them, and the flagged "
+            "rows are honest: dropping them would bias the model. Look at report() "
+            "first; contamination or a numeric threshold flags fewer.",
+            stacklevel=4,
+        )
 
 
 def _without_nan(scores):

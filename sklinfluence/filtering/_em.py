@@ -49,7 +49,8 @@ class Round:
     def predict_log_proba(self, X):
         """Pooled log-probabilities of the true class, (n, K)."""
         log_probas = [model.predict_log_proba(X) for model in self.models]
-        return pool_log_proba(log_probas, self.pool_weights)
+        pooled = pool_log_proba(log_probas, self.pool_weights)
+        return np.maximum(pooled, LOG_TINY)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """What models that never saw a row say about its label."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,7 +105,14 @@ def residual_dof(ranker):
     leverages), less the deleted row itself.
     """
     n_rows = np.count_nonzero(ranker.head_.weights)
-    return max(n_rows - np.nansum(ranker.leverage_) - 1, 0.0)
+    left = n_rows - np.nansum(ranker.leverage_) - 1
+    if left <= 0:
+        warnings.warn(
+            "The regression leaves no degrees of freedom: it fits every row, and none "
+            "can look wrong. Penalise it more (a larger alpha) or drop columns.",
+            stacklevel=6,
+        )
+    return max(left, 0.0)
 
 
 def _training_probabilities(ranker):

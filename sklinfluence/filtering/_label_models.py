@@ -75,13 +75,16 @@ class PooledLabelModel(BaseEstimator):
         try:
             return validate_data(self, X, reset=reset, accept_sparse="csr", dtype=dtype)
         except ValueError as error:
-            if "convert string" not in str(error):
+            holds = {"convert string": "text", "contains NaN": "missing values (NaN)"}
+            kind = [what for sign, what in holds.items() if sign in str(error)]
+            if not kind:
                 raise
             raise ValueError(
-                "X holds text, and ranker=None works on columns of numbers. Pass a "
-                "ranker that takes X as it is, such as ranker=InfluenceRanker("
-                "make_pipeline(TfidfVectorizer(), LogisticRegression())), or turn X "
-                f"into numbers before. ({error})"
+                f"X holds {kind[0]}, and ranker=None works on columns of numbers. Pass "
+                "a ranker whose estimator takes X as it is, such as "
+                "ranker=InfluenceRanker(make_pipeline(TfidfVectorizer(), "
+                "LogisticRegression())), or make finite numbers of X before. "
+                f"({str(error).splitlines()[0]})"
             ) from error
 
     def __sklearn_tags__(self):

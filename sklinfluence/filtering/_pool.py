@@ -2,15 +2,19 @@
 
 The pooled estimate is a log-linear one,
 
-    log P = log_softmax(sum_m a_m log P_m),   a_m >= 0,
+    log P = log_softmax(sum_m a_m log P_m),   0 <= a_m <= 10,
 
 and the weights a minimise the (soft) cross-entropy of the leave-one-out
-estimates. The problem is convex in a, and a estimate that is of no use gets weight
+estimates. The problem is convex in a, and an estimate that is of no use gets weight
 zero: no threshold decides which estimate is trusted.
 """
 
 import numpy as np
 from scipy.special import log_softmax
+
+# Where an estimate separates the labels, its weight would grow without end; honest ones
+# are near 1.
+MAX_WEIGHT = 10.0
 
 
 def pool_log_proba(log_probas, weights):
@@ -87,6 +91,7 @@ def _derivatives(stack, targets, share, proba):
 def _newton_step(weights, gradient, hessian):
     """Newton step on the weights that are not held at their bound."""
     free = (weights > 0) | (gradient < 0)
+    free &= (weights < MAX_WEIGHT) | (gradient > 0)
     step = np.zeros_like(weights)
     if free.any():
         block = hessian[np.ix_(free, free)]
@@ -98,7 +103,7 @@ def _newton_step(weights, gradient, hessian):
 
 def _line_search(stack, targets, share, weights, step, value, gradient):
     for _ in range(30):
-        moved = np.maximum(weights + step, 0.0)
+        moved = np.clip(weights + step, 0.0, MAX_WEIGHT)
         new_value, proba = _cross_entropy(stack, targets, share, moved)
         if new_value <= value + 1e-4 * min(gradient @ (moved - weights), 0.0):
             return moved, new_value, proba

@@ -77,7 +77,8 @@ def studentized(fitted, removal):
     # r~ = r / (1 - h): what is taken from the sum of squares is s r r~.
     own = weights * fitted.residual * removal.residual
     variance = noise_variance(fitted, removal) * left - own
-    variance = np.maximum(variance, 0.0) / (left - 1.0)
+    # No degrees of freedom, no noise estimate: nothing can be said of any row.
+    variance = np.maximum(variance, 0.0) / (left - 1.0) if left > 1.0 else np.nan
     squares = inverse_ratio(np.maximum(own, 0.0), variance)
     outside = np.flatnonzero(fitted.objective.weights == 0)
     error = noise_variance(fitted, removal) * (1.0 + removal.spread[outside, None])

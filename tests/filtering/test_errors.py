@@ -48,7 +48,7 @@ class LengthRanker(BaseRanker):
         ({"min_per_class": 0}, {}, "'min_per_class' parameter of Mislabel"),
         ({"max_share": 0.0}, {}, "'max_share' parameter of Mislabel"),
         ({"threshold": "median"}, {}, "'threshold' parameter of Mislabel"),
-        ({"ranker": Ridge()}, {}, "'ranker' parameter of Mislabel"),
+        ({"ranker": "Ridge"}, {}, "'ranker' parameter of Mislabel"),
         ({}, {"y": None}, "requires y to be passed, but the target y is None"),
         ({}, {"y": y[:-1]}, r"inconsistent numbers of samples: \[20, 19\]"),
         ({}, {"y": np.zeros(20, dtype=int)}, "class"),
@@ -114,4 +114,33 @@ def test_rankers_without_leave_one_out_work_with_folds_or_a_share():
 def test_two_rows_are_enough():
     detector = MislabelFilter(InfluenceRanker(LogisticRegression()))
     detector.fit([[0.0], [1.0]], ["a", "b"])
+    assert detector.get_support().all()
+
+
+def test_a_model_in_the_rankers_place_is_told_how_to_be_wrapped():
+    with pytest.raises(TypeError, match=r"InfluenceRanker\(LogisticRegression"):
+        MislabelFilter(LogisticRegression()).fit(X, y)
+
+
+def test_missing_values_with_the_default_model_name_the_ranker():
+    holes = np.array(X, dtype=float)
+    holes[0, 0] = np.nan
+    with pytest.raises(ValueError, match=r"missing values.*ranker=None"):
+        MislabelFilter().fit(holes, y)
+
+
+def test_many_flags_are_warned_about():
+    # Two classes that overlap for the most part: a third contradicts any model.
+    rng = np.random.default_rng(0)
+    labels = np.arange(400) % 2
+    columns = rng.standard_normal((400, 2)) + 0.5 * labels[:, None]
+    with pytest.warns(UserWarning, match="of the rows are flagged"):
+        MislabelFilter(random_state=0).fit(columns, labels)
+
+
+def test_a_regression_without_degrees_of_freedom_is_warned_about():
+    rng = np.random.default_rng(0)
+    columns, target = rng.standard_normal((10, 20)), rng.standard_normal(10)
+    with pytest.warns(UserWarning, match="no degrees of freedom"):
+        detector = MislabelFilter(InfluenceRanker(Ridge(1e-8))).fit(columns, target)
     assert detector.get_support().all()

@@ -258,5 +258,14 @@ def test_grid_search_in_a_pipeline(noisy_blobs):
         "clean__score": ["loo_loss", "loo_margin"],
     }
     search = GridSearchCV(pipe, grid, cv=2, error_score="raise").fit(X, y)
-    assert set(search.best_params_) == set(grid)
     assert search.cv_results_["mean_test_score"].min() > 0.8
+    # What was searched reached the ranker, and changed what it finds.
+    best = search.best_estimator_["clean"]
+    assert best.ranker_.damping == search.best_params_["clean__ranker__damping"]
+    C = search.best_params_["clean__ranker__estimator__C"]
+    assert best.ranker_.estimator_.C == C
+    scores = [
+        clone(pipe).set_params(clean__ranker__damping=damping).fit(X, y)[1].scores_
+        for damping in grid["clean__ranker__damping"]
+    ]
+    assert not np.allclose(*scores)
