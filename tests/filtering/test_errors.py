@@ -51,11 +51,11 @@ class LengthRanker(BaseRanker):
         ({"ranker": "Ridge"}, {}, "'ranker' parameter of Mislabel"),
         ({}, {"y": None}, "requires y to be passed, but the target y is None"),
         ({}, {"y": y[:-1]}, r"inconsistent numbers of samples: \[20, 19\]"),
-        ({}, {"y": np.zeros(20, dtype=int)}, "class"),
+        ({}, {"y": np.zeros(20, dtype=int)}, "at least two classes"),
         ({}, {"y": np.eye(20)[:, :3]}, "y has 3 columns: multilabel"),
         ({}, {"y": np.where(y > 0, np.nan, 1.5)}, "Input y contains NaN"),
         ({}, {"X": np.where(X > 1, np.nan, X)}, "Input X contains NaN"),
-        ({}, {"sample_weight": np.ones(3)}, "sample_weight"),
+        ({}, {"sample_weight": np.ones(3)}, r"sample_weight.shape == \(3,\)"),
         ({"ranker": InfluenceRanker(GaussianNB())}, {}, "GaussianNB"),
         (
             {"ranker": LengthRanker(), "score": "self_influence"},

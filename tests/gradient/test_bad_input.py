@@ -39,7 +39,11 @@ FIT = {
     "refine = 0": ({"refine": 0.0}, (X, Y), "The 'refine' parameter"),
     "refine < 0": ({"refine": -1e-3}, (X, Y), "The 'refine' parameter"),
     "n_influences = 0": ({"n_influences": 0}, (X, Y), "The 'n_influences' parameter"),
-    "multilabel": ({}, (X, np.eye(3, dtype=int)[Y] + np.eye(3, dtype=int)[0]), "label"),
+    "multilabel": (
+        {},
+        (X, np.eye(3, dtype=int)[Y] | [1, 0, 0]),
+        "multilabel-indicator",
+    ),
     "negative weight": ({}, (X, Y, np.where(Y == 1, -1.0, 1.0)), "[Nn]egative values"),
     "weight length": ({}, (X, Y, np.ones(29)), "inconsistent|sample_weight.shape"),
     "no weight": ({}, (X, Y, np.zeros(30)), "(?i)weight.*zero"),

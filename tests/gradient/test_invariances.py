@@ -173,7 +173,7 @@ def test_first_order_influence_is_linear_in_the_weight_of_the_row(problem):
     scale = np.abs(truth["matrix"][:, 3]).max()
     # Central differences leave O(step^2) and the polish's 1e-11 over 1e-4.
     close = 1e-5 * scale
-    assert_allclose(truth["matrix"][:, 3] / weight[3], slope / 1.0, atol=close)
+    assert_allclose(truth["matrix"][:, 3] / weight[3], slope, atol=close)
 
 
 def test_csr_is_dense(problem, setting):
