@@ -4,8 +4,14 @@ import warnings
 from numbers import Integral, Real
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, clone
-from sklearn.utils import assert_all_finite, get_tags, indexable
+from sklearn.utils import (
+    assert_all_finite,
+    check_consistent_length,
+    get_tags,
+    indexable,
+)
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from sklinfluence._sklearn_compat import (
@@ -166,6 +172,9 @@ class _LabelNoiseDetector(BaseEstimator):
             )
         self._model, self._score_name = model, score
         self.ranker_ = getattr(model, "ranker_", model)
+        self._in_use = (
+            np.ones(len(y), dtype=bool) if sample_weight is None else sample_weight > 0
+        )
         self._flag(evidence, y)
         return self
 
@@ -201,20 +210,10 @@ class _LabelNoiseDetector(BaseEstimator):
         self._predicted_labels = (
             self._model.classes_[predicted] if classification else predicted
         )
-        bounds = (self.scores_, strata, self.min_per_class, self.max_share)
-        if self.contamination is not None:
-            allowed = bound_flags(np.ones(len(y), dtype=bool), *bounds)
-            flags = flag_share(self.scores_, self.contamination, allowed)
-        elif self.threshold != "auto":
-            flags = bound_flags(self.scores_ >= self.threshold, *bounds)
-        else:
-            self._check_auto_threshold(evidence)
-            if classification:
-                flags = evidence.contradicts(given)
-            else:
-                flags = flag_discoveries(self.label_quality_, self.fdr)
-            flags = bound_flags(flags, *bounds)
-            _warn_about_share(np.mean(flags))
+        flags = np.zeros(len(y), dtype=bool)
+        # Rows of weight zero are out already: they are neither flagged nor counted.
+        rows = np.flatnonzero(self._in_use)
+        flags[rows] = self._flagged(evidence, given, strata, rows)
         # A noise model knows which class such a given label mostly stands for; a
         # plain one can only say what it predicts.
         self.suggested_labels_ = self._predicted_labels
@@ -224,6 +223,23 @@ class _LabelNoiseDetector(BaseEstimator):
         self._support = ~flags
         self._given_labels = y
         self.threshold_ = self._threshold(flags)
+
+    def _flagged(self, evidence, given, strata, rows):
+        """Flags of the rows in use, within the bounds."""
+        scores = self.scores_[rows]
+        bounds = (scores, strata[rows], self.min_per_class, self.max_share)
+        if self.contamination is not None:
+            allowed = bound_flags(np.ones(len(rows), dtype=bool), *bounds)
+            return flag_share(scores, self.contamination, allowed)
+        if self.threshold != "auto":
+            return bound_flags(scores >= self.threshold, *bounds)
+        self._check_auto_threshold(evidence)
+        if is_classification(self._model):
+            flags = evidence.contradicts(given)[rows]
+        else:
+            flags = flag_discoveries(self.label_quality_[rows], self.fdr)
+        _warn_about_share(np.mean(flags))
+        return bound_flags(flags, *bounds)
 
     def _threshold(self, flags):
         if self.contamination is None and self.threshold != "auto":
@@ -265,6 +281,7 @@ class _LabelNoiseDetector(BaseEstimator):
         check_is_fitted(self)
         X = self._check_new_rows(X)
         y = self._model.predict(X) if y is None else column_or_1d(y, warn=True)
+        check_consistent_length(X, y)
         return self._model.label_scores(self._score_name, X, y)
 
     def report(self):
@@ -381,6 +398,8 @@ class _LabelNoiseDetector(BaseEstimator):
     def _as_rows(self, X):
         """Turn nested lists into an array; leave every other container, and text."""
         X = sliceable(X)
+        if issparse(X):
+            return X.tocsr()
         if hasattr(X, "shape") or not hasattr(self, "n_features_in_"):
             return X
         return np.asarray(X)
@@ -397,13 +416,13 @@ class _LabelNoiseDetector(BaseEstimator):
 
 def _warn_about_share(share):
     """Many flags may be honest rows of classes that overlap."""
-    if share > _LARGE_SHARE:
+    if share >= _LARGE_SHARE:
         warnings.warn(
             f"{share:.0%} of the rows are flagged. If the labels are not that noisy, "
             "the classes overlap or the columns say little about them, and the flagged "
             "rows are honest: dropping them would bias the model. Look at report() "
             "first; contamination or a numeric threshold flags fewer.",
-            stacklevel=4,
+            stacklevel=7,  # who called the filter's fit
         )
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 
-def assign_donors(support, given, random_state=None):
+def assign_donors(support, given, random_state=None, in_use=None):
     """Give every dropped row a kept row of the same given label.
 
     A scikit-learn Pipeline carries y past its transformers unchanged, so a transformer
@@ -23,6 +23,9 @@ def assign_donors(support, given, random_state=None):
     random_state : int, RandomState instance or None, default=None
         Seeds the shuffle.
 
+    in_use : ndarray of shape (n_samples,), dtype=bool, default=None
+        Rows that may be donors: those of positive weight. None: all.
+
     Returns
     -------
     sample_indices : ndarray of shape (n_samples,)
@@ -31,9 +34,10 @@ def assign_donors(support, given, random_state=None):
     """
     rng = check_random_state(random_state)
     sample_indices = np.arange(len(support))
+    eligible = support if in_use is None else support & in_use
     for label in np.unique(given[~support]):
         of_label = given == label
         dropped = np.flatnonzero(of_label & ~support)
-        donors = rng.permutation(np.flatnonzero(of_label & support))
+        donors = rng.permutation(np.flatnonzero(of_label & eligible))
         sample_indices[dropped] = np.resize(donors, len(dropped))
     return sample_indices

@@ -9,6 +9,9 @@ from scipy.stats import t as student_t
 
 from sklinfluence.filtering._thresholds import flag_disagreement, log_odds_against
 
+# Relative difference of two probabilities that only rounding makes.
+_TIE = 1e-6
+
 
 @dataclass(frozen=True)
 class LabelEvidence:
@@ -44,6 +47,9 @@ class LabelEvidence:
         if self.p_values is None:
             unknown = np.isnan(self.prediction).any(axis=1)
             best = np.argmax(self.prediction, axis=1)
+            # A tie contradicts nobody: it must not fall to the class that comes first.
+            highest = np.max(self.prediction, axis=1)
+            unknown |= self.quality(given) >= highest * (1.0 - _TIE)
         else:
             unknown, best = np.isnan(self.prediction), self.prediction
         return np.where(unknown, given, best)

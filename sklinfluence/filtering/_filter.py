@@ -180,7 +180,7 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
         vars(self).pop("sample_indices_", None)
         if is_classification(self.ranker_):
             self.sample_indices_ = assign_donors(
-                self._support, self._given_labels, self.random_state
+                self._support, self._given_labels, self.random_state, self._in_use
             )
         return self
 

@@ -59,8 +59,10 @@ class Representation:
 
     def transform(self, X):
         """The same columns for other rows."""
-        if sparse.issparse(X):
-            return self._rotate(X / self.scale_)
+        # Rows may come in the other kind of container than those of the fit.
+        if hasattr(self, "scale_"):
+            return self._rotate(sparse.csr_matrix(X) / self.scale_)
+        X = X.toarray() if sparse.issparse(X) else X
         return self._rotate(self._scale(np.asarray(X, dtype=np.float64)))
 
     def _scale(self, X):

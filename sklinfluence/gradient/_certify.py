@@ -4,6 +4,8 @@ import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
+from sklinfluence.curvature._newton import minimize
+from sklinfluence.curvature._solvers import Cholesky, SingularHessianError
 from sklinfluence.gradient._certificate import certify_removal, loss_interval
 from sklinfluence.gradient._error_bound import newton_error_bound
 from sklinfluence.gradient._groups import group_changes, is_exact, shifts_of
@@ -89,12 +91,15 @@ class CertifyMixin:
         chosen = np.arange(self._n_train)[index]
         rows = np.atleast_1d(chosen)
         queries, _ = self._queries(X, self._check_query_targets(X, y))
-        changes = group_changes(
-            self._fitted, [np.array([row]) for row in rows], n_jobs=self.n_jobs
-        )
         if self._fitted.objective.loss.is_quadratic:
-            lower = upper = loss_rise(queries, shifts_of(queries, changes))
+            changes = np.array([_exact_change(self._fitted, row) for row in rows])
+            rise = loss_rise(queries, shifts_of(queries, changes))
+            lower = np.nan_to_num(rise, nan=-np.inf)
+            upper = np.nan_to_num(rise, nan=np.inf)
         else:
+            changes = group_changes(
+                self._fitted, [np.array([row]) for row in rows], n_jobs=self.n_jobs
+            )
             before = queries.loss.loss(queries.targets, queries.raw)
             intervals = Parallel(n_jobs=self.n_jobs, prefer="threads")(
                 delayed(_interval)(self._fitted, row, change, queries)
@@ -115,8 +120,21 @@ class CertifyMixin:
             )
 
 
-def _interval(fitted, row, change, queries):
+def _exact_change(fitted, row):
+    """Least squares without a row, less theta, whatever the fit's solver and end."""
+    objective = _without(fitted, row)
+    try:
+        return minimize(objective, fitted.theta, Cholesky()).theta - fitted.theta
+    except SingularHessianError:
+        return np.full(fitted.theta.shape, np.nan)
+
+
+def _without(fitted, row):
     weights = fitted.objective.weights.copy()
     weights[row] = 0.0
-    objective = fitted.objective.reweighted(weights)
+    return fitted.objective.reweighted(weights)
+
+
+def _interval(fitted, row, change, queries):
+    objective = _without(fitted, row)
     return loss_interval(certify_removal(objective, fitted.theta + change), queries)

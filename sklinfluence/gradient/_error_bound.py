@@ -33,17 +33,31 @@ def newton_error_bound(fitted, removal, n_jobs=None):
     bound : ndarray of shape (n_train,)
         In nats: no logit difference of a training row, so no training row's loss,
         moves by more between the Newton point and the optimum without row i. inf
-        where the condition fails, 0 for least squares, NaN at leverage 1.
+        where the condition fails, 0 for least squares (inf for a head read away from
+        its optimum, from which the step is not exact), NaN at leverage 1.
     """
     n_rows, K = removal.raw.shape
+    stationary = _is_stationary(fitted)
     if fitted.objective.loss.is_quadratic:
-        return np.where(removal.is_defined, 0.0, np.nan)
+        bound = 0.0 if stationary else np.inf
+        return np.where(removal.is_defined, bound, np.nan)
     values = 6 * n_rows * K + 3 * fitted.theta.size
     parts = Parallel(n_jobs=n_jobs, prefer="threads")(
         delayed(_bound_block)(fitted, removal, block)
         for block in block_slices(n_rows, values)
     )
-    return np.concatenate(parts)
+    bound = np.concatenate(parts)
+    if stationary:  # what has no weight takes nothing with it
+        bound[fitted.objective.weights == 0] = 0.0
+    return bound
+
+
+def _is_stationary(fitted):
+    """Whether a Newton step moves no training prediction by more than rounding."""
+    gradient = fitted.objective.gradient(fitted.theta, fitted.raw).reshape(-1, 1)
+    step = fitted.solve(gradient).reshape(fitted.theta.shape)
+    move = np.max(np.abs(fitted.objective.raw(step)), initial=0.0)
+    return move <= 1e-6 * max(1.0, np.max(np.abs(fitted.raw), initial=0.0))
 
 
 def _bound_block(fitted, removal, block):
@@ -67,7 +81,6 @@ def _bound_block(fitted, removal, block):
         spread = np.where(spread >= 0, spread, np.inf)
         reach = np.exp(move) * np.sqrt(length * spread)
         bound = np.where(reach < 1.0, -np.log1p(-np.minimum(reach, 1.0)), np.inf)
-    bound[weighted.any(axis=1) == 0] = 0.0
     bound[~removal.is_defined[block]] = np.nan
     return bound
 

@@ -279,7 +279,9 @@ def _warn_about_gap(end, head):
         )
     # A logit off by less than 0.1 changes no loss by more than 0.1 nats.
     scale = 0.5 * np.ptp(end.raw)
-    scale = scale if head.loss.is_quadratic else max(1.0, scale)
+    # A constant model has no spread: its targets' says what is rounding.
+    floor = 1e-8 * np.ptp(head.targets) if head.loss.is_quadratic else 1.0
+    scale = max(floor, scale)
     if end.gap > 0.1 * scale:
         warnings.warn(
             "The head that the estimator fitted is far from the optimum of its "

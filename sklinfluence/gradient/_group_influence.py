@@ -1,5 +1,8 @@
 """What a ranker with a fitted head says about groups of rows."""
 
+import warnings
+from numbers import Integral
+
 import numpy as np
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
@@ -41,7 +44,8 @@ class GroupInfluenceMixin:
             which sees rows that stand in for each other [2]_. Both are linear in the
             query's loss. "newton": one exact Newton step of the objective without the
             group, the loss evaluated there; exact for least squares. "exact": Newton
-            steps to the optimum, what a refit with the same penalty gives.
+            steps to the optimum, what a refit with the same penalty gives. Of an l1
+            head, all stay on its active set; groups that change it are warned about.
 
         Returns
         -------
@@ -83,6 +87,7 @@ class GroupInfluenceMixin:
         indices = group_indices(groups, self._n_train)
         refuse_emptied(indices, self.head_)
         changes = group_changes(self._fitted, indices, order, self.n_jobs)
+        self._warn_about_active_sets(indices, changes)
         influence = np.empty((0, len(indices)), dtype=self._dtype)
         parts = [influence]
         for queries in self._group_queries(X, y, changes):
@@ -91,6 +96,25 @@ class GroupInfluenceMixin:
             else:
                 parts.append(loss_rise(queries, shifts_of(queries, changes)))
         return np.concatenate(parts).astype(self._dtype, copy=False)
+
+    def _warn_about_active_sets(self, indices, changes):
+        """Name the groups without which an l1 head would use other coefficients."""
+        if self.head_.l1 is None:
+            return
+        fitted, changed = self._fitted, []
+        for number, (group, change) in enumerate(zip(indices, changes, strict=True)):
+            weights = fitted.objective.weights.copy()
+            weights[group] = 0.0
+            left = fitted.objective.reweighted(weights)
+            if left.breaks(fitted.theta, fitted.raw, change[None])[0]:
+                changed.append(number)
+        if changed:
+            warnings.warn(
+                f"Without group(s) {', '.join(map(str, changed))} other coefficients "
+                "of the l1 head would be active: their influence is that of the "
+                "present active set, which a refit would leave.",
+                stacklevel=3,
+            )
 
     def _check_group_order(self, order):
         if order not in ORDERS:
@@ -138,7 +162,8 @@ class GroupInfluenceMixin:
         Raises
         ------
         ValueError
-            For a regressor, which has no class to flip, and for damping above 0.
+            For a regressor, which has no class to flip, for damping above 0, and for
+            heads with an l1 penalty.
 
         Notes
         -----
@@ -176,8 +201,14 @@ class GroupInfluenceMixin:
                 "most_damaging verifies by refits, which damping holds back: set "
                 "damping=0."
             )
-        if n < 1:
-            raise ValueError(f"n={n} rows were asked for; at least one must leave.")
+        if self.head_.l1 is not None:
+            raise ValueError(
+                "most_damaging verifies its sets by refits on the active set, and with "
+                "an l1 penalty other coefficients may become active without a row. "
+                "Use an l2 penalty."
+            )
+        if not isinstance(n, Integral) or n < 1:
+            raise ValueError(f"n={n!r} must be an int of at least 1: rows that leave.")
         queries, _ = self._queries(X, self._check_query_targets(X, y))
         return [
             smallest_flip(self._fitted, self.head_, queries.take([j]), n, self.n_jobs)

@@ -77,8 +77,9 @@ def _checked_rows(group, number, n_train):
             f"Group {number} must hold indices of training rows, got {group.dtype}."
         )
     if group.min() < -n_train or group.max() >= n_train:
+        outside = group[(group < -n_train) | (group >= n_train)][0]
         raise ValueError(
-            f"Group {number} names row {group.max()}, of {n_train} training rows."
+            f"Group {number} names row {outside}, of {n_train} training rows."
         )
     rows, counts = np.unique(group % n_train, return_counts=True)
     if np.any(counts > 1):

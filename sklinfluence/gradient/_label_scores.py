@@ -50,10 +50,8 @@ def opposition(design, residual, mean_gradient):
 
 
 def degrees_of_freedom_left(objective, removal):
-    """Weighted rows less the trace of the smoother, of each output."""
-    n_outputs = objective.targets.shape[1]
-    n_weighted = np.count_nonzero(objective.weights)
-    return n_weighted - removal.leverage.sum() / n_outputs
+    """Weighted rows less the trace of the smoother, of each output: (n_outputs,)."""
+    return np.count_nonzero(objective.weights) - removal.output_leverage.sum(axis=0)
 
 
 def noise_variance(fitted, removal):
@@ -78,7 +76,8 @@ def studentized(fitted, removal):
     own = weights * fitted.residual * removal.residual
     variance = noise_variance(fitted, removal) * left - own
     # No degrees of freedom, no noise estimate: nothing can be said of any row.
-    variance = np.maximum(variance, 0.0) / (left - 1.0) if left > 1.0 else np.nan
+    left = np.where(left > 1.0, left - 1.0, np.nan)
+    variance = np.maximum(variance, 0.0) / left
     squares = inverse_ratio(np.maximum(own, 0.0), variance)
     outside = np.flatnonzero(fitted.objective.weights == 0)
     error = noise_variance(fitted, removal) * (1.0 + removal.spread[outside, None])

@@ -39,6 +39,9 @@ class Removal:
         s_i r_i^T B_i r_i.
     leverage : ndarray of shape (n_rows,)
         tr(s_i S_i B_i); over all rows they sum to the degrees of freedom.
+    output_leverage : ndarray of shape (n_rows, n_outputs)
+        Each output's part of ``leverage``, where outputs do not interact; else
+        shares of it.
     largest_leverage : ndarray of shape (n_rows,)
         Upper bound of the largest eigenvalue of s_i S_i^1/2 B_i S_i^1/2.
     spread : ndarray of shape (n_rows,)
@@ -54,6 +57,7 @@ class Removal:
     residual: np.ndarray
     self_influence: np.ndarray
     leverage: np.ndarray
+    output_leverage: np.ndarray
     largest_leverage: np.ndarray
     spread: np.ndarray
     moved: np.ndarray
@@ -110,6 +114,7 @@ def _remove_block(fitted, block):
         left,
         weights * np.einsum("ik,ik->i", asked, apply_block(B, residual)),
         trace_of_product(curvature, B),
+        _leverage_by_output(curvature, B),
         _largest_leverage(curvature, B),
         _spread(B),
         weights * np.einsum("ik,ik->i", left, change),
@@ -130,6 +135,13 @@ def trace_of_product(curvature, B):
     if isinstance(B, KroneckerBlocks):
         return curvature.trace_with(B)
     return np.sum(curvature * B, axis=tuple(range(1, B.ndim)))
+
+
+def _leverage_by_output(curvature, B):
+    if isinstance(B, np.ndarray) and B.ndim == 2:
+        return curvature * B
+    K = B.values.shape[1] if isinstance(B, KroneckerBlocks) else B.shape[1]
+    return np.repeat(trace_of_product(curvature, B)[:, None] / K, K, axis=1)
 
 
 def removed_residual(curvature, B, residual):

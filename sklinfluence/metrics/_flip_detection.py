@@ -141,6 +141,11 @@ class _FlipDetectionScorer:
         )
         if self.score is None:
             scores = detector.score_samples(X, noisy)
+        elif not hasattr(detector, "label_scores"):
+            raise ValueError(
+                f"score={self.score!r} is for rankers, and {type(detector).__name__} "
+                "is none. Set the score of a filter on the filter itself."
+            )
         else:
             scores = detector.label_scores(self.score, X, noisy)
         # No finite score: the row determines the model, as the strangest rows do.

@@ -269,3 +269,42 @@ def test_grid_search_in_a_pipeline(noisy_blobs):
         for damping in grid["clean__ranker__damping"]
     ]
     assert not np.allclose(*scores)
+
+
+def test_ties_are_flagged_for_no_class():
+    # Columns that say nothing: the pooled probabilities are equal, and the class that
+    # comes first must not win.
+    rng = np.random.default_rng(2)
+    columns = rng.standard_normal((600, 5))
+    labels = np.arange(600) % 2
+    one = MislabelFilter(random_state=0).fit(columns, labels).get_support()
+    other = MislabelFilter(random_state=0).fit(columns, 1 - labels).get_support()
+    assert_array_equal(one, other)
+
+
+def test_rows_of_weight_zero_are_neither_flagged_nor_donors(noisy_blobs):
+    X, y, _ = noisy_blobs
+    weight = (np.arange(len(y)) % 2).astype(float)
+    detector = MislabelFilter(random_state=0).fit(X, y, sample_weight=weight)
+    flagged = ~detector.get_support()
+    assert flagged.any() and np.all(weight[flagged] > 0)
+    assert np.all(weight[detector.sample_indices_[flagged]] > 0)
+
+
+@pytest.mark.parametrize("kind", ["coo", "dia", "bsr", "csc"])
+def test_every_sparse_format_can_be_fitted_and_transformed(noisy_blobs, kind):
+    X, y, _ = noisy_blobs
+    rows = sparse.csr_matrix(X).asformat(kind)
+    detector = MislabelFilter(random_state=0)
+    kept = detector.fit_transform(rows, y)
+    assert_array_equal(kept.toarray(), X[detector.sample_indices_])
+    # New rows may be dense where the training rows were sparse.
+    scores = detector.score_samples(X[:5], y[:5])
+    assert_allclose(scores, detector.score_samples(rows.tocsr()[:5], y[:5]))
+
+
+def test_score_samples_needs_one_label_a_row(noisy_blobs):
+    X, y, _ = noisy_blobs
+    detector = MislabelFilter(random_state=0).fit(X, y)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        detector.score_samples(X[:5], y[:1])

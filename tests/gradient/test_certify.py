@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
-from sklearn.linear_model import Lasso, LogisticRegression, Ridge, SGDClassifier
+from sklearn.linear_model import (
+    Lasso,
+    LogisticRegression,
+    Ridge,
+    SGDClassifier,
+    SGDRegressor,
+)
 from sklearn.preprocessing import scale
 
 from sklinfluence.gradient import InfluenceRanker
@@ -242,3 +248,27 @@ def test_figures_of_the_bounds(name, C):
     assert np.isfinite(width).mean() >= 0.85
     assert np.isfinite(bound).mean() >= 0.65
     assert narrow >= 0.8
+
+
+@pytest.mark.parametrize("solver", ["lissa", "cg"])
+def test_least_squares_are_certified_whatever_the_solver(solver):
+    X, y = load_diabetes(return_X_y=True)
+    X, y = scale(X[:80]), scale(y[:80])
+    ranker = InfluenceRanker(Ridge(), solver=solver).fit(X, y)
+    lower, upper = ranker.certify([0, 5], X[:10], y[:10])
+    for at, row in enumerate([0, 5]):
+        left = Ridge().fit(np.delete(X, row, 0), np.delete(y, row))
+        full = Ridge().fit(X, y)
+        rise = 0.5 * (left.predict(X[:10]) - y[:10]) ** 2
+        rise -= 0.5 * (full.predict(X[:10]) - y[:10]) ** 2
+        # Rounding of two exact solutions.
+        assert np.all(lower[:, at] <= rise + 1e-9)
+        assert np.all(rise - 1e-9 <= upper[:, at])
+
+
+def test_a_head_away_from_its_optimum_has_no_error_bound_of_zero():
+    X, y = load_diabetes(return_X_y=True)
+    X, y = scale(X[:80]), scale(y[:80])
+    model = SGDRegressor(max_iter=1, tol=None, random_state=0)
+    ranker = InfluenceRanker(model, refit_head=False).fit(X, y)
+    assert np.all(np.isinf(ranker.loo_error_bound_))

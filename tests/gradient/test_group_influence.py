@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 from sklearn.linear_model import (
     ElasticNet,
+    Lasso,
     LinearRegression,
     LogisticRegression,
     Ridge,
@@ -431,3 +432,32 @@ def test_newton_groups_follow_refits_of_digits(C, share, least_r):
     slope = np.polyfit(refits, newton, 1)[0]
     print(f"digits C={C}, up to {share:.0%}: r {r:.4f}, slope {slope:.3f}")
     assert r >= least_r and 0.85 <= slope <= 1.15
+
+
+def test_groups_that_change_an_l1_active_set_are_named():
+    X, y = load_diabetes(return_X_y=True)
+    X, y = scale(X[:60]), scale(y[:60])
+    alpha = 0.2
+    ranker = InfluenceRanker(Lasso(alpha=alpha, tol=1e-10)).fit(X, y)
+    active = ranker.estimator_.coef_ != 0
+    groups = np.arange(60).reshape(4, 15)
+    changed = []
+    for number, group in enumerate(groups):
+        keep = np.setdiff1d(np.arange(60), group)
+        refit = Lasso(alpha=alpha * 60 / 45, tol=1e-10).fit(X[keep], y[keep])
+        if np.any(np.sign(refit.coef_) != np.sign(ranker.estimator_.coef_)):
+            changed.append(number)
+    assert active.any() and changed  # else nothing is tested
+    named = ", ".join(map(str, changed))
+    with pytest.warns(UserWarning, match=rf"group\(s\) {named} other"):
+        ranker.group_influence(list(groups), X, y, order="exact")
+
+
+def test_no_flips_are_claimed_of_l1_heads():
+    X, y = load_wine(return_X_y=True)
+    model = LogisticRegression(
+        l1_ratio=1.0, solver="saga", C=0.5, max_iter=5000, tol=1e-6
+    )
+    ranker = InfluenceRanker(model).fit(scale(X), y)
+    with pytest.raises(ValueError, match="verifies its sets by refits"):
+        ranker.most_damaging(scale(X)[:1])
