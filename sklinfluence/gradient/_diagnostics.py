@@ -53,6 +53,15 @@ def _blocks_of_rows(fitted):
     )
 
 
+def _n_parameters(fitted):
+    """Parameters of each output: of an l1 head, those in use. (n_outputs,)"""
+    active = getattr(fitted.objective, "active", None)
+    if active is None:
+        return np.full(fitted.theta.shape[0], fitted.theta.shape[1])
+    # An output without any would divide by zero; its distances are 0 all the same.
+    return np.maximum(np.sum(active, axis=1), 1)
+
+
 def _of_least_squares(fitted, removal):
     objective = fitted.objective
     weights = objective.weights[:, None]
@@ -66,7 +75,7 @@ def _of_least_squares(fitted, removal):
     # sigma_-i^2 / sigma^2, without the row.
     ratio = (left - inner**2) / (left - 1.0)
     kept = 1.0 - leverage
-    q = fitted.theta.shape[1]
+    q = _n_parameters(fitted)
     return {
         "leverage": leverage,
         "residual": -fitted.residual,
@@ -92,7 +101,7 @@ def _of_logistic(fitted, removal):
     moved = weights * removal.residual * np.sqrt(B)
     deviance = 2 * weights * term * _loss_by_output(objective, fitted.raw)
     dropped = deviance + weights**2 * residual * B * removal.residual
-    q = fitted.theta.shape[1]
+    q = _n_parameters(fitted)
     return {
         "leverage": leverage,
         "residual": plain,
@@ -133,7 +142,7 @@ def _of_softmax(fitted, removal):
         "residual": -np.sum(objective.targets * residual, axis=1),
         "internally_studentized": np.sqrt(weights * unlikely),
         "externally_studentized": np.sqrt(deviance + weights**2 * pulled),
-        "cooks_distance": moved / fitted.theta.size,
+        "cooks_distance": moved / np.sum(_n_parameters(fitted)),
         "dffits": np.sqrt(moved),
         "covariance_ratio": inverse_ratio(1.0, kept),
         "loo_prediction": class_probabilities(loss, removal.raw),

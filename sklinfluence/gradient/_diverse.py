@@ -1,6 +1,7 @@
 """DIVINE: training rows that are influential and unlike one another."""
 
 import heapq
+from numbers import Integral
 
 import numpy as np
 from scipy import sparse
@@ -93,12 +94,12 @@ def select_diverse(
     n_train = len(importance)
     if kind not in KINDS:
         raise ValueError(f"kind={kind!r} is not one of {', '.join(map(repr, KINDS))}.")
-    if not 1 <= n <= n_train:
+    if not isinstance(n, Integral) or not 1 <= n <= n_train:
         raise ValueError(
-            f"n={n} rows were asked for; it must be between 1 and {n_train}."
+            f"n={n!r} rows were asked for; it must be an int from 1 to {n_train}."
         )
-    if not gamma >= 0:
-        raise ValueError(f"gamma={gamma} must be at least 0.")
+    if not 0 <= gamma < np.inf:
+        raise ValueError(f"gamma={gamma} must be finite and at least 0.")
     if gamma == 0:
         return np.argsort(-importance, kind="stable")[:n]
     kernel = Kernel(_rows(ranker, X, n_train), bandwidth)
@@ -111,10 +112,12 @@ def _importance(ranker, importance):
     if importance is None:
         importance = ranker.self_influence_
     importance = np.asarray(importance, dtype=float)
-    if importance.shape != (len(ranker.self_influence_),):
+    # A ranker may be unable to say its self-influence: that is what importance is for.
+    n_train = ranker._n_train
+    if importance.shape != (n_train,):
         raise ValueError(
-            f"importance must hold one value for each of the "
-            f"{len(ranker.self_influence_)} training rows, got {importance.shape}."
+            f"importance must hold one value for each of the {n_train} training rows, "
+            f"got {importance.shape}."
         )
     # Rows of leverage 1 come first, yet may not turn every sum into inf.
     known = importance[np.isfinite(importance)]
@@ -211,17 +214,3 @@ def lazy_greedy(importance, kernel, n, gamma):
             entry = (-(importance[row] + gamma * gain), row, len(chosen))
             heapq.heappush(heap, entry)
     return np.array(chosen)
-
-
-def diverse_value(index, importance, kernel, gamma, kind):
-    """I(S) + gamma R(S) of a set, sum_redundancy less its constant."""
-    index = np.asarray(index)
-    columns = kernel.columns(index)
-    among = columns[index].sum()
-    if kind == "sum_redundancy":
-        diversity = -among
-    elif kind == "facility_location":
-        diversity = columns.max(axis=1).sum()
-    else:
-        diversity = 2 * columns.sum() / columns.size - among / len(index) ** 2
-    return importance[index].sum() + gamma * diversity

@@ -232,3 +232,15 @@ def test_refusals():
         diagnostics(InfluenceRanker(solver="ekfac").fit(X, y))
     with pytest.raises(TypeError, match="takes an InfluenceRanker"):
         diagnostics(LogisticRegression().fit(X, y))
+
+
+def test_an_l1_head_counts_the_coefficients_in_use(diabetes):
+    # Two targets of one Lasso use different columns: each is what it is alone.
+    X, y = diabetes
+    Y = scale(np.column_stack([y, X[:, 0] + 0.1 * y / y.std()]))
+    both = diagnostics(InfluenceRanker(Lasso(alpha=0.3, tol=1e-10)).fit(X, Y))
+    for k in range(2):
+        one = diagnostics(InfluenceRanker(Lasso(alpha=0.3, tol=1e-10)).fit(X, Y[:, k]))
+        for name in ("cooks_distance", "covariance_ratio", "dffits"):
+            # Both are solved to 1e-10 by coordinate descent and polished.
+            assert_allclose(both[f"{name}_{k}"], one[name], rtol=1e-6, atol=1e-9)
