@@ -1,6 +1,5 @@
 """What MislabelFilter and MislabelSampler share: finding the mislabelled rows."""
 
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -24,46 +23,24 @@ from sklinfluence._sklearn_compat import (
 from sklinfluence.filtering._cross_fit import cross_fit, fit_ranker
 from sklinfluence.filtering._evidence import is_classification, training_evidence
 from sklinfluence.filtering._label_models import NoiseAwareRanker, PooledLabelModel
+from sklinfluence.filtering._parameter_only import ParameterOnly
 from sklinfluence.filtering._task import auto_score, takes_classes
 from sklinfluence.filtering._thresholds import (
     bound_flags,
     flag_discoveries,
     flag_share,
+    warn_about_share,
     worst_first,
 )
 from sklinfluence.filtering._trimming import fit_trimmed
 from sklinfluence.gradient import InfluenceRanker
 from sklinfluence.heads._ask import sliceable
 
-# Flagged share above which the rule is likelier misled than the labels that noisy.
-_LARGE_SHARE = 0.25
-
-
-class _ParameterOnly:
-    """A constructor parameter that is no attribute: read it through get_params.
-
-    scikit-learn asks ``hasattr(estimator, "score")`` to learn whether an estimator can
-    score predictions (Pipeline, GridSearchCV and the estimator checks all do) and
-    calls what it finds. A parameter of that name must therefore not be found.
-    """
-
-    def __set_name__(self, owner, name):
-        self.name = name
-
-    def __get__(self, instance, owner=None):
-        raise AttributeError(
-            f"{self.name} is a parameter, not a method: read it by "
-            f"get_params()[{self.name!r}]."
-        )
-
-    def __set__(self, instance, value):
-        vars(instance)[self.name] = value
-
 
 class _LabelNoiseDetector(BaseEstimator):
     """Score every row's label by a ranker and decide which rows to flag."""
 
-    score = _ParameterOnly()
+    score = ParameterOnly()
 
     _parameter_constraints: dict = {
         # That it has label_scores is checked in fit, with advice for bare models.
@@ -238,7 +215,7 @@ class _LabelNoiseDetector(BaseEstimator):
             flags = evidence.contradicts(given)[rows]
         else:
             flags = flag_discoveries(self.label_quality_[rows], self.fdr)
-        _warn_about_share(np.mean(flags))
+        warn_about_share(np.mean(flags))
         return bound_flags(flags, *bounds)
 
     def _threshold(self, flags):
@@ -412,18 +389,6 @@ class _LabelNoiseDetector(BaseEstimator):
         tags.input_tags.string = ranker_tags.input_tags.string
         tags.target_tags.required = True
         return tags
-
-
-def _warn_about_share(share):
-    """Many flags may be honest rows of classes that overlap."""
-    if share >= _LARGE_SHARE:
-        warnings.warn(
-            f"{share:.0%} of the rows are flagged. If the labels are not that noisy, "
-            "the classes overlap or the columns say little about them, and the flagged "
-            "rows are honest: dropping them would bias the model. Look at report() "
-            "first; contamination or a numeric threshold flags fewer.",
-            stacklevel=7,  # who called the filter's fit
-        )
 
 
 def _without_nan(scores):

@@ -5,6 +5,8 @@ go. Bounds count rows of the same given label ("stratum"); a regression target h
 stratum, all rows.
 """
 
+import warnings
+
 import numpy as np
 from scipy.stats import false_discovery_control
 
@@ -12,6 +14,9 @@ from scipy.stats import false_discovery_control
 # model trained on noisy labels underestimates how noisy they are (flagging at even odds
 # had F1 .45 over 23 sets where this has .75).
 MIN_LOG_ODDS = np.log(0.1)
+
+# Flagged share above which the rule is likelier misled than the labels that noisy.
+LARGE_SHARE = 0.25
 
 
 def log_odds_against(quality):
@@ -93,3 +98,15 @@ def bound_flags(flags, scores, strata, min_per_class, max_share):
 def worst_first(scores, rows):
     """`rows` by falling score; ties stay in the order of the rows."""
     return rows[np.argsort(-scores[rows], kind="stable")]
+
+
+def warn_about_share(share):
+    """Many flags may be honest rows of classes that overlap."""
+    if share >= LARGE_SHARE:
+        warnings.warn(
+            f"{share:.0%} of the rows are flagged. If the labels are not that noisy, "
+            "the classes overlap or the columns say little about them, and the flagged "
+            "rows are honest: dropping them would bias the model. Look at report() "
+            "first; contamination or a numeric threshold flags fewer.",
+            stacklevel=7,  # who called the filter's fit
+        )
