@@ -108,7 +108,7 @@ class LogisticLoss(_SeparableCurvature):
             terms *= whole[:, None, :]
         rise = terms - positive[:, None, :] * shift
         rise = rise[:, :, 0] if rise.shape[2] == 1 else rise.sum(axis=2)
-        return _mend(self, rise, np.max(np.abs(shift), axis=2), targets, raw, shift)
+        return _mend(self, rise, targets, raw, shift)
 
     def unweighted(self):
         return self if self.positive_weight is None else LogisticLoss()
@@ -165,7 +165,7 @@ class SoftmaxLoss:
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             rise = np.log1p(np.einsum("jik,jk->ji", np.expm1(shift), proba))
             rise -= np.einsum("jik,jk->ji", shift, targets)
-        return _mend(self, rise, np.max(np.abs(shift), axis=2), targets, raw, shift)
+        return _mend(self, rise, targets, raw, shift)
 
     def unweighted(self):
         return self
@@ -193,12 +193,14 @@ def _probabilities(raw):
     return proba, complement
 
 
-def _mend(loss, rise, largest, targets, raw, shift):
+def _mend(loss, rise, targets, raw, shift):
     """Rises of wide shifts as differences of losses, where e^shift serves no more."""
-    j, i = np.nonzero(largest > _WIDE)
-    if j.size:
-        moved = loss.loss(targets[j], raw[j] + shift[j, i])
-        rise[j, i] = moved - loss.loss(targets[j], raw[j])
+    # Two passes without a copy settle most blocks; NaN fails both comparisons.
+    if np.max(shift, initial=0.0) <= _WIDE and np.min(shift, initial=0.0) >= -_WIDE:
+        return rise
+    j, i = np.nonzero(np.max(np.abs(shift), axis=2) > _WIDE)
+    moved = loss.loss(targets[j], raw[j] + shift[j, i])
+    rise[j, i] = moved - loss.loss(targets[j], raw[j])
     return rise
 
 

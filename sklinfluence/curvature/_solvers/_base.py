@@ -31,7 +31,7 @@ def relative_residuals(product, B):
     return np.divide(error, scale, out=np.zeros_like(error), where=scale > 0)
 
 
-def extreme_eigenvalue(product, size, *, seed=0, max_iter=60, rtol=1e-2):
+def extreme_eigenvalue(product, size, *, seed=0, max_iter=40, rtol=1e-2):
     """Largest eigenvalue of a symmetric positive operator, by power iteration.
 
     Parameters
