@@ -15,6 +15,7 @@ from sklinfluence._sklearn_compat import _check_sample_weight
 from sklinfluence.filtering._em import fit_em, suggest_codes
 from sklinfluence.filtering._linear_surrogate import LinearSurrogate
 from sklinfluence.filtering._pooled_detector import PooledDetector
+from sklinfluence.heads._targets import label_index
 
 # One-step leave-one-out predictions turn optimistic as heads interpolate: on data
 # whose degrees of freedom a row exceed this, their loss can be far from five folds'.
@@ -60,7 +61,7 @@ class PooledLabelModel(BaseEstimator):
         check_is_fitted(self)
         if X is None:
             return self._detector.scores_
-        codes = encode_labels(y, self.classes_)
+        codes = label_index(y, self.classes_)
         return self._detector.score_samples(self._check_columns(X), codes)
 
     def predict_proba(self, X):
@@ -116,7 +117,7 @@ class NoiseAwareRanker(BaseEstimator):
         self.ranker_ = ranker.fit(X, y, **keywords)
         self.classes_ = ranker.classes_
         fitted, n_classes = ranker._fitted, len(ranker.classes_)
-        codes = encode_labels(y, self.classes_)
+        codes = label_index(y, self.classes_)
         surrogate = LinearSurrogate(fitted.objective, fitted.theta)
         self._result = fit_em(
             [surrogate],
@@ -140,7 +141,7 @@ class NoiseAwareRanker(BaseEstimator):
         check_is_fitted(self)
         if X is None:
             return self._result.scores
-        codes = encode_labels(y, self.classes_)
+        codes = label_index(y, self.classes_)
         return self._result.score_samples(self.ranker_.head_.embed(X), codes)
 
     def predict_proba(self, X):
@@ -160,16 +161,3 @@ class NoiseAwareRanker(BaseEstimator):
                 "C, a larger alpha), or leave ranker=None, which tunes its own.",
                 stacklevel=8,  # who called the filter's fit
             )
-
-
-def encode_labels(y, classes):
-    """Places of labels among sorted classes; an unseen one is named."""
-    y = np.asarray(y)
-    codes = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
-    unseen = np.unique(y[classes[codes] != y])
-    if unseen.size:
-        raise ValueError(
-            f"y holds labels that were not seen in training: {unseen.tolist()}. "
-            f"The classes are {classes.tolist()}."
-        )
-    return codes
