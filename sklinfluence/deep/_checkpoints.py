@@ -5,10 +5,18 @@ from functools import partial
 from numbers import Integral
 
 import numpy as np
-import torch
 from skorch.callbacks import Callback
 from torch.utils.data import DataLoader, IterableDataset, Subset
 
+from sklinfluence.deep._net_state import (
+    generator_arrays,
+    module_arrays,
+    optimizer_arrays,
+    set_generators,
+    set_module,
+    set_optimizer,
+    trained_parameters,
+)
 from sklinfluence.deep._store import FolderStore, MemoryStore
 from sklinfluence.gradient._dynamic import SETTINGS
 
@@ -32,10 +40,11 @@ class CheckpointRecorder(Callback):
         "step": parameters before every step, and after the last. An int: after every
         so many epochs. Rows, rates and settings are of every step in either case.
     resume : bool, default=False
-        What to do when the folder holds a run at whose end the net does not stand.
-        True takes the net there, parameters and optimiser, and continues; False
-        refuses. (A net that does stand there, after ``partial_fit`` or with
-        ``warm_start``, continues in any case.) In memory, a new run replaces the old.
+        What to do when the folder holds a run. True takes the net to its end,
+        parameters, optimiser and random generators, and continues as if it had never
+        stopped. False continues only a net that stands there, after ``partial_fit`` or
+        with ``warm_start``, and refuses any other. In memory, a new run replaces the
+        old.
 
     Attributes
     ----------
@@ -51,10 +60,12 @@ class CheckpointRecorder(Callback):
     Notes
     -----
     Rows are those of the X that ``fit`` was given; those that ``train_split`` holds out
-    are in no batch. Learning-rate schedules are callbacks of their own and resume in
-    their own way; nor is the state of random number generators kept: a continued run
-    draws batches anew. Everything is written at the end of an epoch, so a run that
-    breaks off resumes at the last one it finished.
+    are in no batch. Everything is written at the end of an epoch, so a run that breaks
+    off resumes at the last one it finished. The generators that are kept are torch's,
+    of the CPU and of the net's device, and the training loader's own, so batches are
+    shuffled and units dropped as they would have been; those of NumPy and of Python
+    are not. Learning-rate schedules are callbacks of their own and resume in their own
+    way.
 
     Examples
     --------
@@ -114,6 +125,7 @@ class CheckpointRecorder(Callback):
     def _begin(self, net, dataset, loader):
         n_rows, self._rows_ = _rows_of(dataset)
         self._drawn_ = _listen(loader)
+        self._generator_ = loader.generator
         meta = {**_describe(net), "n_rows": n_rows, "every": self.every}
         if self.path is not None:
             self.store_ = FolderStore(self.path, meta)
@@ -132,7 +144,7 @@ class CheckpointRecorder(Callback):
         return store.n_steps == 0 or all(np.array_equal(last[k], now[k]) for k in now)
 
     def _continue(self, net):
-        if self._stands_at_end(net):
+        if not self.resume and self._stands_at_end(net):
             return
         if not self.resume:
             raise ValueError(
@@ -140,8 +152,18 @@ class CheckpointRecorder(Callback):
                 "the net does not stand at its end. CheckpointRecorder(resume=True) "
                 "takes it there and continues; another path starts a new run."
             )
-        _set_module(net, self.store_.last("module"))
-        _set_optimizer(net, self.store_.last("optimizer"))
+        if not self.store_.resume:
+            return
+        set_module(net, self.store_.last("module"))
+        set_optimizer(net, self.store_.last("optimizer"))
+        set_generators(net, self._generator_, self.store_.last("generators"))
+
+    def _flush(self, net):
+        self.store_.flush(
+            module=module_arrays(net),
+            optimizer=optimizer_arrays(net),
+            generators=generator_arrays(net, self._generator_),
+        )
 
     def on_batch_begin(self, net, batch=None, training=None, **kwargs):
         """Record the parameters that a step starts from.
@@ -184,7 +206,7 @@ class CheckpointRecorder(Callback):
         self.store_.end_epoch()
         if self.every != "step" and len(self.store_.epoch_ends) % self.every == 0:
             self.store_.add_checkpoint(module_arrays(net))
-        self.store_.flush(module_arrays(net), _optimizer_arrays(net))
+        self._flush(net)
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
         """Record where the run ends, and write.
@@ -199,7 +221,7 @@ class CheckpointRecorder(Callback):
             return
         if self.every == "step" and not self.store_.has_checkpoint():
             self.store_.add_checkpoint(module_arrays(net))
-        self.store_.flush(module_arrays(net), _optimizer_arrays(net))
+        self._flush(net)
 
     @property
     def training_path_(self):
@@ -258,35 +280,8 @@ def _rows_of(dataset):
     return len(dataset), np.arange(len(dataset))
 
 
-def to_array(tensor):
-    """A tensor as an array of its own; bfloat16, unknown to NumPy, as float32."""
-    tensor = tensor.detach().cpu()
-    if tensor.dtype == torch.bfloat16:
-        tensor = tensor.float()
-    return tensor.numpy().copy()
-
-
-def module_arrays(net):
-    """Parameters and buffers of a net's module, by name."""
-    module = net.module_
-    named = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-    return {name: to_array(tensor) for name, tensor in named.items()}
-
-
-def _trained(net):
-    """(name, parameter, group) of every parameter that the optimiser moves."""
-    groups = {
-        id(parameter): number
-        for number, group in enumerate(net.optimizer_.param_groups)
-        for parameter in group["params"]
-    }
-    for name, parameter in net.module_.named_parameters():
-        if id(parameter) in groups and parameter.requires_grad:
-            yield name, parameter, groups[id(parameter)]
-
-
 def _describe(net):
-    trained = list(_trained(net))
+    trained = list(trained_parameters(net))
     return {
         "names": [name for name, _, _ in trained],
         "shapes": [list(parameter.shape) for _, parameter, _ in trained],
@@ -299,40 +294,11 @@ def _describe(net):
 def _settings(net):
     """`SETTINGS` of the coming step by group, and whether the optimiser is fresh."""
     groups = net.optimizer_.param_groups
-    used = range(max([g for _, _, g in _trained(net)], default=0) + 1)
+    used = range(max([g for _, _, g in trained_parameters(net)], default=0) + 1)
     settings = {
         name: np.array([float(groups[g].get(name, 0.0) or 0.0) for g in used])
         for name in SETTINGS
     }
-    held = [net.optimizer_.state.get(p, {}) for _, p, _ in _trained(net)]
+    held = [net.optimizer_.state.get(p, {}) for _, p, _ in trained_parameters(net)]
     fresh = all(state.get("momentum_buffer") is None for state in held)
     return settings, fresh
-
-
-def _optimizer_arrays(net):
-    arrays = {}
-    for name, parameter, _ in _trained(net):
-        for key, value in net.optimizer_.state.get(parameter, {}).items():
-            if torch.is_tensor(value):
-                arrays[f"{name}/{key}"] = to_array(value)
-            elif value is not None:
-                arrays[f"{name}/{key}"] = np.asarray(value)
-    return arrays
-
-
-def _set_module(net, arrays):
-    module = net.module_
-    own = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-    with torch.no_grad():
-        for name, tensor in own.items():
-            tensor.copy_(torch.as_tensor(arrays[name]))
-
-
-def _set_optimizer(net, arrays):
-    for name, parameter, _ in _trained(net):
-        head = f"{name}/"
-        for key in [key for key in arrays if key.startswith(head)]:
-            value = torch.as_tensor(arrays[key])
-            if value.is_floating_point() and value.ndim:
-                value = value.to(device=parameter.device, dtype=parameter.dtype)
-            net.optimizer_.state[parameter][key[len(head) :]] = value.clone()

@@ -28,7 +28,8 @@ LABEL_SCORES = ("self_influence", "area_under_margin", "forgetting", "loss", "ma
 
 def to_float64(tensor):
     """A tensor as a float64 array: sums over many steps are taken in float64."""
-    return tensor.detach().cpu().numpy().astype(np.float64)
+    # On the CPU first: not every device has float64 (nor NumPy every 16-bit type).
+    return tensor.detach().cpu().double().numpy()
 
 
 class PathRanker(BaseRanker):

@@ -5,7 +5,8 @@ A folder holds
 * ``meta.json``: what must agree for a run to be continued;
 * ``steps-*.npz``: rows, optimiser settings and epoch ends, a file for each flush;
 * ``checkpoints-*.npz``: parameters and buffers, keys "step/name";
-* ``resume.npz``: the optimiser's state where the run stands.
+* ``resume.npz``: where the run stands: the state of the module, of the optimiser and of
+  the random generators.
 
 Files are written under another name and moved into place, and are read with
 ``allow_pickle=False``.
@@ -60,22 +61,22 @@ class MemoryStore:
     def has_checkpoint(self):
         return self.n_steps in self.checkpoints
 
-    def flush(self, current, optimizer):
+    def flush(self, **parts):
         """Keep the state that a run is continued from.
 
         Parameters
         ----------
-        current : dict of str to ndarray
-            Parameters and buffers.
-        optimizer : dict of str to ndarray
+        **parts : dict of str to ndarray
+            ``module``, ``optimizer`` and ``generators``.
         """
         self.resume = {
-            **{f"module/{name}": array for name, array in current.items()},
-            **{f"optimizer/{name}": array for name, array in optimizer.items()},
+            f"{part}/{name}": array
+            for part, arrays in parts.items()
+            for name, array in arrays.items()
         }
 
     def last(self, part):
-        """What `flush` kept of "module" or "optimizer"."""
+        """What `flush` kept of a part."""
         head = f"{part}/"
         return {k[len(head) :]: v for k, v in self.resume.items() if k.startswith(head)}
 
@@ -167,9 +168,9 @@ class FolderStore(MemoryStore):
     def has_checkpoint(self):
         return self.n_steps in self._where or super().has_checkpoint()
 
-    def flush(self, current, optimizer):
+    def flush(self, **parts):
         """Write all that is new, then the state that a run is continued from."""
-        super().flush(current, optimizer)
+        super().flush(**parts)
         start, start_epoch = self._n_flushed
         if self.checkpoints:
             self._write_checkpoints()

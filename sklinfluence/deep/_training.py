@@ -14,6 +14,7 @@ from skorch.utils import data_from_dataset, is_dataset, to_numpy
 
 from sklinfluence.deep._checkpoints import CheckpointRecorder
 from sklinfluence.deep._store import read_training_path
+from sklinfluence.heads._skorch._generators import preserved, seed
 
 _LARGEST_SEED = 2**31 - 1
 
@@ -25,18 +26,17 @@ class _Reseed(Callback):
         self.seed = seed
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
-        torch.manual_seed(self.seed)
+        seed(self.seed, net.device)
 
 
 @contextmanager
-def _seeded(seed, device):
+def _seeded(number, device):
     """Seed torch for a while; None leaves its generators alone."""
-    if seed is None:
+    if number is None:
         yield
         return
-    cuda = str(device).startswith("cuda")
-    with torch.random.fork_rng(devices=None if cuda else [], enabled=True):
-        torch.manual_seed(seed)
+    with preserved(device):
+        seed(number, device)
         yield
 
 
@@ -72,12 +72,12 @@ def train(net, X, y, *, every, random_state=None, order_state=None):
     added = []
     if recorder is None:
         added = [("sklinfluence_recorder", CheckpointRecorder(every=every))]
-    seed = as_seed(random_state)
-    order = seed if order_state is None else as_seed(order_state)
+    first = as_seed(random_state)
+    order = first if order_state is None else as_seed(order_state)
     if order is not None:
         added.append(("sklinfluence_order", _Reseed(order)))
     _add_callbacks(net, added)
-    with _seeded(seed if seed is not None else order, net.device):
+    with _seeded(first if first is not None else order, net.device):
         if y is None:
             net.fit(X)
         else:

@@ -240,3 +240,69 @@ def test_net_keeps_its_methods(data):
     net = make_net(CheckpointRecorder()).fit(*data)
     assert "get_iterator" not in net.__dict__
     assert net.get_iterator.__func__ is type(net).get_iterator
+
+
+class Dropping(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.hidden = torch.nn.Linear(2, 8)
+        self.drop = torch.nn.Dropout(0.5)
+        self.last = torch.nn.Linear(8, 1)
+
+    def forward(self, X):
+        return self.last(self.drop(torch.relu(self.hidden(X))))
+
+
+@pytest.mark.parametrize("own_generator", [False, True])
+@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.Adam])
+def test_resumed_run_draws_what_the_uninterrupted_one_does(
+    data, tmp_path, device, optimizer, own_generator
+):
+    """Shuffled batches, dropout and the optimiser's memory, bit for bit."""
+    X, y = data
+
+    def fit(recorder, n_epochs, start):
+        torch.manual_seed(start)
+        options = {"optimizer__momentum": 0.9} if optimizer is torch.optim.SGD else {}
+        if own_generator:
+            generator = torch.Generator().manual_seed(start)
+            options["iterator_train__generator"] = generator
+        return NeuralNetRegressor(
+            Dropping,
+            optimizer=optimizer,
+            lr=0.05,
+            batch_size=7,
+            max_epochs=n_epochs,
+            iterator_train__shuffle=True,
+            callbacks=[recorder],
+            device=device,
+            verbose=0,
+            **options,
+        ).fit(X, y)
+
+    whole = CheckpointRecorder(every="step")
+    fit(whole, 4, start=0)
+    fit(CheckpointRecorder(tmp_path / "run", every="step"), 2, start=0)
+    resumed = CheckpointRecorder(tmp_path / "run", every="step", resume=True)
+    # Another process: its generators stand elsewhere.
+    fit(resumed, 2, start=1)
+    path, expected = resumed.training_path_, whole.training_path_
+    assert path.n_steps == expected.n_steps
+    for one, other in zip(path.batches, expected.batches, strict=True):
+        np.testing.assert_array_equal(one, other)
+    for step in range(path.n_steps + 1):
+        for name, array in expected.load(step).items():
+            np.testing.assert_array_equal(path.load(step)[name], array)
+
+
+def test_folders_from_before_generators_were_kept_resume(data, tmp_path):
+    X, y = data
+    make_net(CheckpointRecorder(tmp_path / "run")).fit(X, y)
+    file = tmp_path / "run" / "resume.npz"
+    with np.load(file) as archive:
+        kept = {k: archive[k] for k in archive.files if "generators/" not in k}
+        assert len(kept) < len(archive.files)
+    np.savez(file, **kept)
+    resumed = CheckpointRecorder(tmp_path / "run", resume=True)
+    make_net(resumed).fit(X, y)
+    assert resumed.training_path_.n_steps == 20

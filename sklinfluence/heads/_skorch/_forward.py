@@ -9,6 +9,8 @@ from scipy import sparse
 from skorch.dataset import get_len
 from skorch.helper import SliceDict
 
+from sklinfluence.heads._skorch._generators import preserved
+
 
 @contextmanager
 def untouched(net):
@@ -18,8 +20,7 @@ def untouched(net):
     seed for its workers from the global generator.
     """
     modes = [(module, module.training) for module in _all_modules(net)]
-    on_cuda = torch.device(net.device or "cpu").type == "cuda"
-    with torch.random.fork_rng(devices=None if on_cuda else []):
+    with preserved(net.device):
         try:
             yield net
         finally:
