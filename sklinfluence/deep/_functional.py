@@ -20,6 +20,11 @@ from torch import nn
 from torch.func import functional_call, grad, jvp, vmap
 
 from sklinfluence.curvature._design import block_slices
+from sklinfluence.deep._criterion_weights import (
+    batch_total,
+    criterion_weights,
+    unweighted,
+)
 from sklinfluence.heads._skorch._forward import iterate, untouched
 
 # Directions that one call multiplies with a Hessian at a time.
@@ -114,6 +119,8 @@ class _Task(nn.Module):
     def __init__(self, net):
         super().__init__()
         self.module = net.module_
+        if isinstance(net.criterion_, nn.Module):
+            self.criterion = net.criterion_
         # In a list, lest torch look for parameters in it.
         self._net = [net]
 
@@ -151,10 +158,9 @@ class FunctionalNet:
     Notes
     -----
     A row's loss is the net's ``get_loss`` on a batch of that row alone, in evaluation
-    mode (no dropout; batch normalisation by its running averages). A class weight in a
-    criterion that divides by the sum of the weights therefore cancels, and a query's
-    loss is the unweighted one; `weights` are what a training row's loss is multiplied
-    with.
+    mode (no dropout; batch normalisation by its running averages), the weights in the
+    criterion replaced by ones: a query's loss is never weighted. `weights` are what a
+    training row's loss is multiplied with.
     """
 
     def __init__(self, net, layers="all", dtype=None):
@@ -234,6 +240,7 @@ class FunctionalNet:
     def row_function(self, state, what="loss"):
         """(selected, X, y) of one row to a number (or its raw prediction)."""
         rest = {f"module.{k}": v for k, v in state.items() if k not in self.names}
+        rest.update({f"criterion.{k}": v for k, v in unweighted(self.net).items()})
 
         def of_row(selected, X, y):
             X, y = map_tensors(lambda tensor: tensor.unsqueeze(0), X), y.unsqueeze(0)
@@ -350,32 +357,27 @@ class FunctionalNet:
 
     def weights(self, rows):
         """What the criterion multiplies each training row's loss with: (n_rows,)."""
-        criterion = self.net.criterion_
-        weight = getattr(criterion, "weight", None)
-        if (
-            isinstance(criterion, nn.NLLLoss | nn.CrossEntropyLoss)
-            and weight is not None
-        ):
-            return weight.detach()[rows.y]
-        return torch.ones(len(rows), device=rows.y.device)
+        return criterion_weights(self.net, rows.y)
 
     def reduction(self, rows):
-        """Whether the net's loss of a batch is the "mean" or the "sum" over its rows.
+        """What a batch's sum of losses is divided by, as `batch_total` names it.
 
         Found by evaluation, because users write losses of their own.
         """
-        some = rows.take(slice(0, 8))
-        state = self.state()
+        # Rows of different weights, where there are such: they tell the means apart.
+        order = self.weights(rows).argsort(stable=True).cpu().numpy()
+        spread = np.linspace(0, len(order) - 1, min(8, len(order))).astype(int)
+        some, state = rows.take(order[spread]), self.state()
         swapped = {f"module.{name}": value for name, value in state.items()}
         with self.evaluating(), torch.no_grad():
             whole = functional_call(self._task, swapped, ("loss", some.X, some.y))
         losses, weights = self.losses(state, some), self.weights(some)
         total = (weights * losses).sum()
         tolerance = {"rtol": 1e-3, "atol": 1e-6}
-        if torch.allclose(whole, total / weights.sum(), **tolerance):
-            return "mean"
-        if torch.allclose(whole, total, **tolerance):
-            return "sum"
+        for reduction in ("mean", "count", "sum"):
+            divisor = batch_total(weights, reduction)
+            if torch.allclose(whole, total / divisor, **tolerance):
+                return reduction
         raise ValueError(
             f"The loss of {type(self.net).__name__} on a batch is neither the mean nor "
             "the sum of the losses of its rows, so its gradient does not fall apart "

@@ -1,10 +1,12 @@
 """TracInRanker: influence traced along gradient descent."""
 
+from dataclasses import replace
 from numbers import Integral
 
 import numpy as np
 
 from sklinfluence._sklearn_compat import HasMethods, Interval, StrOptions
+from sklinfluence.deep._criterion_weights import batch_total
 from sklinfluence.deep._path_ranker import PathRanker, to_float64
 from sklinfluence.deep._training import as_seed
 from sklinfluence.gradient._dynamic import (
@@ -219,7 +221,13 @@ class TracInRanker(PathRanker):
         weights = to_float64(function.weights(rows))
         if kind == "checkpoint":
             return checkpoint_visits(path, weights)
-        return replay_visits(path, weights, function.reduction(rows))
+        reduction = function.reduction(rows)
+        return (
+            replace(
+                visit, weights=visit.weights / batch_total(visit.weights, reduction)
+            )
+            for visit in replay_visits(path, weights, "sum")
+        )
 
     # -- gradients ----------------------------------------------------------------
 
