@@ -84,7 +84,7 @@ class NetKroneckerFactors:
         if index.size == 0:
             return index, np.zeros(0)
         diagonal = np.zeros(objective.n_parameters)
-        for scaled in operator.row_roots():
+        for _, scaled in operator.row_roots():
             diagonal += (scaled**2).sum(axis=0)
         return index, _inverse(diagonal[index] + penalty[index])
 

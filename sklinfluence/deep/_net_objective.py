@@ -6,6 +6,7 @@ losses of ``sklinfluence.curvature`` and s_i the row's weight. Everything here i
 computed in blocks of rows and directions: nothing of size n x p is built.
 """
 
+from copy import copy
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -140,6 +141,15 @@ class NetObjective:
         outputs = [output for calls in heard.values() for _, output in calls]
         sizes = [out.numel() for out in outputs if isinstance(out, torch.Tensor)]
         return max(sum(sizes), 1)
+
+    def sampled(self, index):
+        """The objective on some of the rows, their loss weighed up to all of it."""
+        part = copy(self)
+        part.rows = self.rows.take(index)
+        at = torch.as_tensor(index, device=self.weights.device)
+        part.targets = self.targets[at]
+        part.weights = self.weights[at] * (len(self.rows) / len(at))
+        return part
 
     def blocks(self, n_rows, n_directions=1, n_values=0):
         """Slices over rows; each row holds its activations once a direction."""

@@ -4,10 +4,11 @@ import numpy as np
 import torch
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
-from sklinfluence.curvature import ConjugateGradient, SingularHessianError
+from sklinfluence.curvature import ConjugateGradient, LiSSA, SingularHessianError
 from sklinfluence.curvature._solvers import resolve_solver
 from sklinfluence.curvature._solvers._auto import solver_name
 from sklinfluence.deep._network_ekfac import NetworkEKFAC
+from sklinfluence.deep._operators import SamplingCurvature
 from sklinfluence.gradient._fitted_head import warn_about_residual
 
 # The dense matrix costs K backward passes a row and p^2 numbers: worth it up to here.
@@ -27,11 +28,6 @@ def resolve_net_solver(solver, operator):
     if isinstance(solver, str) and solver == "cg":
         tol = _TOL.get(str(operator.objective.dtype), 1e-4)
         return ConjugateGradient(tol=tol, preconditioner="ekfac")
-    if getattr(solver, "batch_size", None) is not None:
-        raise ValueError(
-            f"{solver!r} draws batches of rows, which networks do not offer to a "
-            "solver. Leave batch_size at None, or use solver='cg'."
-        )
     shape = (operator.n_outputs, operator.n_columns)
     return resolve_solver(solver, shape, is_block_diagonal=True)
 
@@ -40,6 +36,8 @@ def init_solver(solver, operator):
     """The solver's state; an indefinite or singular curvature is named."""
     if operator.curvature == "hessian":
         _refuse_indefinite(operator)
+    if isinstance(solver, LiSSA) and solver.batch_size is not None:
+        operator = SamplingCurvature(operator)
     try:
         return solver.init(operator)
     except SingularHessianError as error:

@@ -5,6 +5,8 @@ with the Hessian of every row's loss. Solvers see numpy arrays in float64; produ
 run in the objective's own type, on its device.
 """
 
+from types import SimpleNamespace
+
 import numpy as np
 import torch
 from scipy.linalg.blas import dsyrk
@@ -62,7 +64,7 @@ class NetCurvature:
         if self.curvature == "hessian":
             H[:] = self.matvec(np.eye(p))
             return (H + H.T) / 2
-        for scaled in self.row_roots():
+        for _, scaled in self.row_roots():
             # The upper half only, half the work of a product.
             dsyrk(1.0, scaled.T, beta=1.0, c=H, overwrite_c=1)
         H += np.triu(H, 1).T
@@ -74,13 +76,17 @@ class NetCurvature:
         if self.curvature == "hessian":
             signs = np.random.default_rng(0).choice([-1.0, 1.0], (self.n_columns, 64))
             return float(np.sum(signs * self.matvec(signs)) / 64)
-        total = float(self.diagonal_terms.sum())
-        for scaled in self.row_roots():
-            total += float((scaled**2).sum())
-        return total
+        return float(self.diagonal_terms.sum() + self.row_traces().sum())
+
+    def row_traces(self):
+        """Each row's share of the Gauss-Newton part's trace, (n_rows,)."""
+        traces = np.zeros(len(self.objective.rows))
+        for block, scaled in self.row_roots():
+            traces[block] += (scaled**2).sum(axis=1)
+        return traces
 
     def row_roots(self):
-        """Blocks (b, p) of rows R_i with sum_i R_i^T R_i the Gauss-Newton part."""
+        """(slice, rows R_i of shape (b, p)), sum_i R_i^T R_i the Gauss-Newton part."""
         objective = self.objective
         raw = objective.raw()
         roots = objective.torch_loss.root(raw) * objective.weights.sqrt()[:, None, None]
@@ -88,7 +94,11 @@ class NetCurvature:
             rows = objective.rows.take(block)
             for k in range(raw.shape[1]):
                 scaled = objective.row_gradients(rows, roots[block][:, :, k])
-                yield scaled.cpu().double().numpy()
+                yield block, scaled.cpu().double().numpy()
+
+    def sampled(self, index):
+        """An unbiased estimate of H from some of the rows, the penalty whole."""
+        return NetCurvature(self.objective.sampled(index), self.curvature)
 
     def diagonal_blocks(self):
         """The one block there is: H itself, (1, p, p)."""
@@ -99,3 +109,41 @@ class NetCurvature:
         if self._factors is None:
             self._factors = NetKroneckerFactors(self)
         return self._factors
+
+
+class SamplingCurvature:
+    """A `NetCurvature` as batches of LiSSA meet an operator: with rows to draw.
+
+    LiSSA bounds the noise of its batches by the largest curvature of a row, which it
+    takes for weight x curvature of the loss x squared norm of the row. A network's row
+    has no such product; the trace of its Gauss-Newton part stands for it. (It bounds
+    the row's largest eigenvalue, though not a Hessian's: then the recursion itself
+    tells, if it diverges.)
+    """
+
+    def __init__(self, operator):
+        self._operator = operator
+        n_rows, traces = len(operator.objective.rows), operator.row_traces()
+        ones = np.ones((n_rows, 1))
+        self.raw = None
+        self.objective = SimpleNamespace(
+            design=SimpleNamespace(
+                fit_intercept=False, n_rows=n_rows, squared_norms=lambda: traces
+            ),
+            loss=SimpleNamespace(curvature_diagonal=lambda targets, raw: ones),
+            targets=None,
+            weights=ones[:, 0],
+        )
+
+    @property
+    def shape(self):
+        return self._operator.shape
+
+    def matvec(self, V):
+        return self._operator.matvec(V)
+
+    def null_space(self):
+        return self._operator.null_space()
+
+    def sampled(self, index):
+        return self._operator.sampled(index)

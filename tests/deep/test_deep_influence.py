@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import sklearn
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
 
 torch = pytest.importorskip("torch")
@@ -288,13 +289,45 @@ def test_solvers_of_the_core(fitted, solver):
     assert info["largest_eigenvalue"] > info["smallest_eigenvalue"] > 0
 
 
-def test_lissa_in_batches_is_refused(fitted):
+def test_lissa_in_batches_is_right_on_average(fitted):
+    net = fitted("softmax")
+    X, y, X_query, y_query = make_data("softmax")
+    G, G_query, H = dense(net, "softmax", "gauss_newton", damping=0.2)
+    expected = G_query @ np.linalg.solve(H, G.T)
+    ranker = DeepInfluenceRanker(
+        FrozenEstimator(net),
+        solver=LiSSA(batch_size=20, depth=1000),
+        damping=0.2,
+        dtype="float64",
+    )
+    with pytest.warns(ConvergenceWarning, match="residual"):
+        got = ranker.fit(X, y).influence(X_query, y_query)
+    # The noise of 500 averaged steps of a third of the rows each.
+    assert np.abs(got - expected).max() <= 0.05 * np.abs(expected).max()
+    # A batch of all rows is all rows.
+    operator = ranker._state.operator
+    V = np.random.default_rng(0).normal(size=(39, 2))
+    np.testing.assert_allclose(
+        operator.sampled(np.arange(N_ROWS)).matvec(V), operator.matvec(V), rtol=1e-12
+    )
+
+
+def test_batches_are_unbiased(fitted):
+    """The mean of the estimates over a partition of the rows is the whole matrix."""
     X, y, _, _ = make_data("softmax")
     ranker = DeepInfluenceRanker(
-        FrozenEstimator(fitted("softmax")), solver=LiSSA(batch_size=8)
+        FrozenEstimator(fitted("softmax")),
+        solver=LiSSA(batch_size=20, depth=2),
+        damping=0.2,
+        dtype="float64",
     )
-    with pytest.raises(ValueError, match="batch_size"):
-        ranker.fit(X, y)
+    with pytest.warns(ConvergenceWarning, match="residual"):
+        operator = ranker.fit(X, y)._state.operator
+    _, _, H = dense(fitted("softmax"), "softmax", "gauss_newton", damping=0.2)
+    parts = np.split(np.random.default_rng(0).permutation(N_ROWS), 3)
+    mean = np.mean([operator.sampled(part).matvec(np.eye(39)) for part in parts], 0)
+    # Rounding of float64 sums.
+    np.testing.assert_allclose(mean, H, atol=1e-10)
 
 
 def test_blocks_and_order_change_nothing(fitted):
