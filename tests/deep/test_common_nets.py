@@ -8,11 +8,13 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 torch = pytest.importorskip("torch")
 pytest.importorskip("skorch")
 
-from skorch import NeuralNetRegressor  # noqa: E402
+from skorch import NeuralNetClassifier, NeuralNetRegressor  # noqa: E402
+from skorch.helper import SliceDict  # noqa: E402
 from skorch.utils import is_dataset  # noqa: E402
 from torch import nn  # noqa: E402
 
 from sklinfluence.deep import DeepInfluenceRanker, SkorchEmbedding  # noqa: E402
+from sklinfluence.filtering import MislabelFilter  # noqa: E402
 from sklinfluence.gradient import InfluenceRanker  # noqa: E402
 
 
@@ -55,6 +57,59 @@ def make_net():
     )
 
 
+class Classes(nn.Module):
+    """Takes its weights along with its rows, for want of another way to the loss."""
+
+    def __init__(self, n_classes):
+        super().__init__()
+        self.hidden = nn.LazyLinear(4)
+        self.last = nn.Linear(4, n_classes)
+
+    def forward(self, rows, sample_weight=None):
+        return self.last(torch.tanh(self.hidden(rows)))
+
+
+class CastingClassifier(NeuralNetClassifier):
+    """As `CastingNet`, and as many outputs as there are classes.
+
+    Strings for labels it leaves to a LabelEncoder, as skorch does; the checks of what
+    wraps a net use numbers.
+    """
+
+    def fit(self, X, y, sample_weight=None):
+        X, y = validate_data(self, X, y, dtype=np.float32)
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float32)
+        self.n_outputs_ = int(y.max()) + 1
+        torch.manual_seed(0)
+        return super().fit(SliceDict(rows=X, sample_weight=weight), y.astype(np.int64))
+
+    def get_params_for(self, prefix):
+        own = {"n_classes": self.n_outputs_} if prefix == "module" else {}
+        return {**super().get_params_for(prefix), **own}
+
+    def get_dataset(self, X, y=None):
+        if not is_dataset(X) and not isinstance(X, dict):
+            X = validate_data(self, X, reset=False, dtype=np.float32)
+        return super().get_dataset(X, y)
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        losses = self.criterion_(y_pred, y_true)
+        weight = X["sample_weight"] if isinstance(X, dict) else 1.0
+        return (weight * losses).mean()
+
+
+def make_classifier():
+    return CastingClassifier(
+        Classes,
+        criterion=nn.CrossEntropyLoss,
+        criterion__reduction="none",
+        max_epochs=3,
+        batch_size=-1,
+        train_split=None,
+        verbose=0,
+    )
+
+
 SINGLE = "the module computes in float32, whatever it is given"
 WEIGHTS = "three epochs of descent end elsewhere if a row of weight 0 is there"
 WEIGHTED = "check_sample_weight_equivalence_on_dense_data"
@@ -63,14 +118,20 @@ EXPECTED = {
     InfluenceRanker: {WEIGHTED: WEIGHTS, DTYPES: SINGLE},
     DeepInfluenceRanker: {WEIGHTED: WEIGHTS},
     SkorchEmbedding: {WEIGHTED: WEIGHTS, DTYPES: SINGLE},
+    MislabelFilter: {},
 }
+HEAD = {"refit_head": False, "damping": 0.1}
 
 
 @parametrize_with_checks(
     [
-        InfluenceRanker(make_net(), refit_head=False, damping=0.1),
+        InfluenceRanker(make_net(), **HEAD),
         DeepInfluenceRanker(make_net()),
         SkorchEmbedding(make_net()),
+        InfluenceRanker(make_classifier(), **HEAD),
+        DeepInfluenceRanker(make_classifier()),
+        SkorchEmbedding(make_classifier()),
+        MislabelFilter(InfluenceRanker(make_classifier(), **HEAD)),
     ],
     expected_failed_checks=lambda estimator: EXPECTED[type(estimator)],
     xfail_strict=True,

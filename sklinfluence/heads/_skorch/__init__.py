@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 import torch
+from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _num_samples
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 from skorch.helper import SliceDataset, SliceDict
@@ -125,6 +126,7 @@ def _fit_inputs(net, X, y):
 
 def _as_class_numbers(net, y):
     labels = np.asarray(y)
+    type_of_target(labels, input_name="y", raise_unknown=True)
     if labels.dtype.kind not in "iufb" or np.any(labels != np.floor(labels)):
         shown = ", ".join(map(repr, list(dict.fromkeys(labels.tolist()))[:5]))
         raise ValueError(
