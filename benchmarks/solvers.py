@@ -1,6 +1,7 @@
 """Solvers on real sets: iterations, residuals, and how near approximations come.
 
     python benchmarks/solvers.py cg --sets satimage usps banking77_minilm
+    python benchmarks/solvers.py cg --sets usps --columns 4 64 --working-memory 1.3
     python benchmarks/solvers.py ekfac --sets satimage usps letter covertype10k spambase
     python benchmarks/solvers.py low-rank --sets letter usps
     python benchmarks/solvers.py lissa --sets spambase satimage
@@ -17,12 +18,13 @@ in the same run, so that a busy machine is seen for what it is.
 import argparse
 import time
 import warnings
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 from scipy.linalg import eigh
 from scipy.stats import spearmanr
-from sklearn import datasets
+from sklearn import config_context, datasets
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import scale
@@ -88,26 +90,27 @@ def timed(call):
 
 
 def run_cg(args):
-    """Iterations of 64 right-hand sides with and without each preconditioner."""
+    """Iterations of many right-hand sides, with and without each preconditioner."""
     for name in args.sets:
         X, y = load(name, args.data, args.rows)
         for C in args.C:
             operator, gradients = problem(X, y, C)
-            B = gradients(np.linspace(0, len(y) - 1, 64).astype(int))
             n, (K, q) = len(y), operator.objective.shape
-            for kind in args.preconditioners:
+            for kind, m in product(args.preconditioners, args.columns):
+                B = gradients(np.linspace(0, len(y) - 1, m).astype(int))
                 kind = None if kind == "none" else kind
                 solver = ConjugateGradient(preconditioner=kind)
-                state, setup = timed(lambda s=solver, H=operator: s.init(H))
+                with config_context(working_memory=args.working_memory):
+                    state, setup = timed(lambda s=solver, H=operator: s.init(H))
                 (_, info), seconds = timed(
                     lambda s=solver, t=state, right=B: s.solve(t, right)
                 )
                 steps = info["n_iter"].max()
-                count = 4 * n * K * q * 64 * (steps + 1)
+                count = 4 * n * K * q * m * (steps + 1)
                 print(
-                    f"{name:18} p={K * q:6d} C={C:<6g} {kind!s:8} iterations "
-                    f"{steps:4d} residual {info['residual'].max():.1e} set-up "
-                    f"{setup:6.1f} s, {seconds:6.1f} s for {count / 1e9:.0f} GFLOP at "
+                    f"{name:18} p={K * q:6d} C={C:<6g} {kind!s:13} {m:3d} columns, "
+                    f"iterations {steps:4d} residual {info['residual'].max():.1e} "
+                    f"set-up {setup:6.1f} s, {seconds:6.1f} s for {count / 1e9:.0f} GFLOP at "
                     f"a product's {product_rate() / 1e9:.0f} GFLOP/s",
                     flush=True,
                 )
@@ -197,11 +200,17 @@ def run_damping(args):
     for m in (1, 16, 64, 256):
         _, one = timed(lambda: eigh(H, driver="evd"))
         _, ten = timed(lambda m=m: ranker.damping_path(dampings, X[:m], y[:m]))
+        # What ten query x row matrices take by themselves, however they are solved.
+        own = 2 * 10 * m * len(H) * len(y) / product_rate()
         print(
             f"p={len(H)} n={len(y)} queries {m:4d}: ten dampings {ten:.2f} s, one "
-            f"decomposition {one:.2f} s, ratio {ten / one:.2f}",
+            f"decomposition {one:.2f} s, ratio {ten / one:.2f}; the matrices' own "
+            f"products {own:.2f} s",
             flush=True,
         )
+    for score in ("self_influence", "loo_score"):
+        _, ten = timed(lambda score=score: ranker.damping_path(dampings, score=score))
+        print(f"{score} of all rows: {ten:.2f} s, ratio {ten / one:.2f}", flush=True)
 
 
 def run_wide(args):
@@ -244,7 +253,13 @@ if __name__ == "__main__":
     parser.add_argument("--rows", type=int)
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument(
-        "--preconditioners", nargs="+", default=["none", "block", "ekfac", "nystrom"]
+        "--preconditioners",
+        nargs="+",
+        default=["none", "block", "block_nystrom", "ekfac", "nystrom"],
     )
+    parser.add_argument(
+        "--working-memory", type=float, default=1024, help="MiB for a preconditioner"
+    )
+    parser.add_argument("--columns", nargs="+", type=int, default=[64])
     arguments = parser.parse_args()
     RUNS[arguments.run](arguments)

@@ -117,6 +117,24 @@ class Hessian:
         blocks[:, inner, inner] += self.diagonal_terms[:n_blocks]
         return blocks
 
+    def block_products(self, V):
+        """What the rows give to each diagonal block, times V of shape (q, m).
+
+        Returns
+        -------
+        product : ndarray of shape (n_outputs, n_columns, m)
+        """
+        K, m = self.n_outputs, V.shape[1]
+        product = np.zeros((K, self.n_columns, m))
+        design = self.objective.design
+        for block in block_slices(design.n_rows, self.n_columns + 2 * m + K):
+            rows = design.rows(block)
+            seen = rows @ V
+            weights = self._weighted_curvature(block, diagonal=True)
+            for k in range(K):
+                product[k] += rows.T @ (weights[:, k, None] * seen)
+        return product
+
     def dense(self):
         """H as an array of shape (p, p), in Fortran order."""
         K, q = self.n_outputs, self.n_columns
@@ -127,12 +145,31 @@ class Hessian:
                 at = slice(k * q, (k + 1) * q)
                 H[at, at] = blocks[min(k, len(blocks) - 1)]
             return H
-        pairs = [(k, m) for k in range(K) for m in range(k, K)]
-        for (k, m), block in self._accumulate(pairs).items():
-            H[k * q : (k + 1) * q, m * q : (m + 1) * q] = block
-            H[m * q : (m + 1) * q, k * q : (k + 1) * q] = block
+        self._fill_coupled(H)
         H[np.diag_indices_from(H)] += self.diagonal_terms.ravel()
         return H
+
+    def _fill_coupled(self, H):
+        """Write what the rows give into H, for outputs that interact.
+
+        A softmax's curvature sums to zero over the outputs, so the blocks of one
+        output are those of the others, summed and negated. It is the one with the
+        largest curvature: sums of smaller things lose nothing to cancellation.
+        """
+        K, q = self.n_outputs, self.n_columns
+        objective = self.objective
+        curvature = objective.loss.curvature_diagonal(objective.targets, self.raw)
+        last = int(np.argmax(objective.weights @ curvature))
+        at = [slice(k * q, (k + 1) * q) for k in range(K)]
+        others = [k for k in range(K) if k != last]
+        pairs = [(k, m) for k in others for m in others if k <= m]
+        for (k, m), block in self._accumulate(pairs).items():
+            H[at[k], at[m]] = block
+            H[at[m], at[k]] = block
+        for k in others:
+            H[at[last], at[k]] = -sum(H[at[m], at[k]] for m in others)
+            H[at[k], at[last]] = H[at[last], at[k]]
+        H[at[last], at[last]] = -sum(H[at[k], at[last]] for k in others)
 
     def _accumulate(self, pairs):
         """Sum of s_i S_i[k, m] x_i x_i^T for each pair (k, m), a dict of arrays.

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklinfluence.curvature._solvers._spectral import Spectral
 from sklinfluence.gradient._normalize import query_scale, train_scale
+from sklinfluence.gradient._removal import remove_each_along
 from sklinfluence.gradient._scores import _gradient_products
 
 
@@ -52,9 +53,10 @@ class DampingPathMixin:
             dampings, ensure_2d=False, dtype=float, input_name="dampings"
         )
         self._check_path(dampings, X, score)
-        rankers = self._rankers_along(dampings)
+        path = self._heads_along(dampings)
         if score == "influence" and self.method == "influence":
-            return self._first_order_along(list(rankers), X, y)
+            return self._first_order_along(path, X, y)
+        rankers = self._rankers_along(path, leave_each_out=True)
         if score == "influence":
             return np.stack([ranker.influence(X, y) for ranker in rankers])
         if score == "self_influence":
@@ -81,25 +83,12 @@ class DampingPathMixin:
                 "rows themselves pass score='self_influence' or score='loo_score'."
             )
 
-    def _first_order_along(self, rankers, X, y):
-        """All dampings in one product with the training gradients."""
-        queries, dtype = self._queries(X, self._check_query_targets(X, y))
-        if not rankers:
-            return np.empty((0, len(queries.raw), self._n_train), dtype=dtype)
-        shifts = [ranker._fitted.state.shift for ranker in rankers]
-        V = rankers[0]._fitted.state.apply_many(queries.gradients(), shifts)
-        products = _gradient_products(self._fitted, V.reshape(len(V), -1))
-        path = products.reshape(len(rankers), len(queries.raw), -1)
-        if self.normalize is not None:
-            path *= query_scale(queries, self.normalize)[:, None]
-            path *= np.stack([ranker._scale for ranker in rankers])[:, None, :]
-        return path.astype(dtype, copy=False)
-
-    def _rankers_along(self, dampings):
-        """This ranker at each damping, made when asked for, to be used and dropped."""
+    def _heads_along(self, dampings):
+        """The fitted head at each damping, all with one decomposition."""
         fitted, solver = self._fitted, Spectral()
         plain = replace(fitted.objective, proximal=0.0, center=None)
         state = solver.init(plain.hessian(fitted.raw))
+        path = []
         for damping in dampings:
             objective = plain.damped(damping, fitted.theta)
             operator = objective.hessian(fitted.raw)
@@ -110,18 +99,38 @@ class DampingPathMixin:
                 solver=solver,
                 state=state.at(operator, objective.proximal),
             )
-            yield self._with_head(head)
+            path.append(head)
+        return path
 
-    def _with_head(self, fitted):
-        """A ranker like this one on another fitted head, leave-one-out pass and all."""
-        ranker = copy.copy(self)
-        ranker._fitted = fitted
-        ranker._removal = ranker._refined = None
-        removal = refined = None
-        if self.method == "newton" or self.normalize == "loss":
-            removal, refined = ranker._leave_each_out_of(fitted)
-            ranker._removal, ranker._refined = removal, refined
-        ranker._scale = train_scale(
-            fitted, removal, refined, self.method, self.normalize
-        )
-        return ranker
+    def _first_order_along(self, path, X, y):
+        """All dampings in one product with the training gradients."""
+        queries, dtype = self._queries(X, self._check_query_targets(X, y))
+        if not path:
+            return np.empty((0, len(queries.raw), self._n_train), dtype=dtype)
+        shifts = [fitted.state.shift for fitted in path]
+        V = path[0].state.apply_many(queries.gradients(), shifts)
+        products = _gradient_products(self._fitted, V.reshape(len(V), -1))
+        influence = products.reshape(len(path), len(queries.raw), -1)
+        if self.normalize is not None:
+            rankers = self._rankers_along(path, self.normalize == "loss")
+            influence *= query_scale(queries, self.normalize)[:, None]
+            influence *= np.stack([ranker._scale for ranker in rankers])[:, None, :]
+        return influence.astype(dtype, copy=False)
+
+    def _rankers_along(self, path, leave_each_out):
+        """Rankers like this one on other heads, leave-one-out pass and all."""
+        removals = [None] * len(path)
+        if leave_each_out and path:
+            removals = remove_each_along(path, self.n_jobs)
+        rankers = []
+        for fitted, removal in zip(path, removals, strict=True):
+            ranker = copy.copy(self)
+            refined = None
+            if removal is not None:
+                refined = self._refined_from(fitted, removal)
+            ranker._fitted, ranker._removal, ranker._refined = fitted, removal, refined
+            ranker._scale = train_scale(
+                fitted, removal, refined, self.method, self.normalize
+            )
+            rankers.append(ranker)
+        return rankers

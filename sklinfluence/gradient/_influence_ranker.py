@@ -297,10 +297,13 @@ class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
         return self
 
     def _leave_each_out_of(self, fitted, each=untracked):
-        removal, refined = remove_each(fitted, self.n_jobs, each), Refined()
-        if self.refine is not None:
-            refined = refine(fitted, removal, self.refine, self.n_jobs, each)
-        return removal, refined
+        removal = remove_each(fitted, self.n_jobs, each)
+        return removal, self._refined_from(fitted, removal, each)
+
+    def _refined_from(self, fitted, removal, each=untracked):
+        if self.refine is None:
+            return Refined()
+        return refine(fitted, removal, self.refine, self.n_jobs, each)
 
     def _leave_each_out(self):
         """The pass over all rows; done in fit if one factor serves it, else here."""

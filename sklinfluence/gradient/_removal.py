@@ -84,26 +84,70 @@ def remove_each(fitted, n_jobs=None, each=untracked):
     -------
     removal : Removal
     """
-    n_rows, K = fitted.residual.shape
-    values_per_row = 2 * fitted.theta.size + 4 * K * K
-    blocks = block_slices(
-        n_rows, getattr(fitted.state, "values_per_row", values_per_row)
-    )
-    parts = Parallel(n_jobs=n_jobs, prefer="threads")(
-        delayed(_remove_block)(fitted, block)
-        for block in each("leave each row out", blocks)
-    )
-    removal = Removal(*map(np.concatenate, zip(*parts, strict=True)))
-    _warn_about_leverage_one(removal)
+
+    def row_blocks(rows):
+        return [fitted.row_blocks(rows)]
+
+    (removal,) = _remove_from([fitted], row_blocks, n_jobs, each)
     return removal
 
 
-def _remove_block(fitted, block):
+def remove_each_along(path, n_jobs=None):
+    """The same for one head at many dampings.
+
+    Parameters
+    ----------
+    path : list of FittedHead
+        Their states differ in nothing but the shift of one decomposition.
+    n_jobs : int, default=None
+        Threads that share the blocks of rows.
+
+    Returns
+    -------
+    removals : list of Removal
+    """
+    shifts = [fitted.state.shift for fitted in path]
+
+    def row_blocks(rows):
+        return path[0].state.row_blocks_at(rows, shifts)
+
+    return _remove_from(path, row_blocks, n_jobs, untracked)
+
+
+def _remove_from(heads, row_blocks, n_jobs, each):
+    """A Removal of each of several heads over the same rows.
+
+    ``row_blocks`` gives all heads' blocks of the rows it is called with.
+    """
+    n_rows, K = heads[0].residual.shape
+    values_per_row = len(heads) * (2 * heads[0].theta.size + 4 * K * K)
+    blocks = block_slices(
+        n_rows, getattr(heads[0].state, "values_per_row", values_per_row)
+    )
+    parts = Parallel(n_jobs=n_jobs, prefer="threads")(
+        delayed(_remove_block)(heads, row_blocks, block)
+        for block in each("leave each row out", blocks)
+    )
+    removals = [
+        Removal(*map(np.concatenate, zip(*of_head, strict=True)))
+        for of_head in zip(*parts, strict=True)
+    ]
+    for removal in removals:
+        _warn_about_leverage_one(removal)
+    return removals
+
+
+def _remove_block(heads, row_blocks, block):
+    at_each = row_blocks(heads[0].objective.design.rows(block))
+    pairs = zip(heads, at_each, strict=True)
+    return [_remove_rows(fitted, block, B) for fitted, B in pairs]
+
+
+def _remove_rows(fitted, block, B):
+    """What `Removal` holds, of a block of rows; ``B`` are their blocks of H^+."""
     objective = fitted.objective
-    rows = objective.design.rows(block)
     weights, residual = objective.weights[block], fitted.residual[block]
     asked = fitted.query_residual[block]
-    B = fitted.row_blocks(rows)
     curvature = row_curvature(
         objective.loss, objective.targets[block], fitted.raw[block], weights, B
     )
@@ -204,5 +248,5 @@ def _warn_about_leverage_one(removal):
     warnings.warn(
         f"Row(s) {named}{more} have leverage 1: without such a row the objective has "
         "no unique optimum, so what depends on leaving it out is NaN.",
-        stacklevel=4,
+        stacklevel=5,
     )

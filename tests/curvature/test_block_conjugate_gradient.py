@@ -5,7 +5,7 @@ import pytest
 from scipy.sparse.linalg import cg as scipy_cg
 from sklearn import config_context
 from sklearn.datasets import load_digits
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, SGDClassifier
 
 from sklinfluence.curvature import (
     EKFAC,
@@ -14,10 +14,14 @@ from sklinfluence.curvature import (
     Nystrom,
     choose_solver,
 )
-from sklinfluence.curvature._solvers._preconditioner import BlockCholesky
+from sklinfluence.curvature._solvers._block_preconditioners import (
+    BlockCholesky,
+    BlockNystrom,
+)
 from sklinfluence.gradient import InfluenceRanker
 
-PRECONDITIONERS = ["auto", "block", "ekfac", "nystrom", Nystrom(rank=3), None]
+NAMES = ["block", "block_nystrom", "ekfac", "nystrom"]
+PRECONDITIONERS = ["auto", *NAMES, Nystrom(rank=3), None]
 
 
 @pytest.fixture
@@ -48,7 +52,7 @@ def test_every_preconditioner_solves(preconditioner, head):
     assert info["residual"].max() <= 1e-10
 
 
-@pytest.mark.parametrize("preconditioner", ["block", "ekfac", "nystrom"])
+@pytest.mark.parametrize("preconditioner", NAMES)
 def test_preconditioner_saves_iterations(preconditioner, head):
     operator, B = head
 
@@ -85,15 +89,66 @@ def test_dependent_right_hand_sides_are_no_breakdown(m, head):
     assert not info["n_iter"][zero].any()
 
 
-def test_automatic_preconditioner_goes_by_memory(head):
+def test_automatic_preconditioner_goes_by_memory():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((60, 199)), rng.integers(3, size=60)
+    operator = InfluenceRanker(LogisticRegression()).fit(X, y)._fitted.operator
+
+    def chosen(mib):
+        with config_context(working_memory=mib):
+            return ConjugateGradient().init(operator).preconditioner
+
+    # 3 blocks of 200 x 200 numbers are .92 MiB, 2 x 3 x 200 x 32 numbers .29 MiB.
+    assert isinstance(chosen(0.95), BlockCholesky)
+    made = chosen(0.9)
+    assert isinstance(made, BlockNystrom)
+    assert made.vectors.shape == (3, 199, 98)
+    assert hasattr(chosen(0.25), "factors")  # EK-FAC's
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("kind", ["softmax", "one-vs-rest"])
+def test_nystrom_blocks_of_full_rank_are_the_blocks(kind, fit_intercept, digits):
+    if kind == "softmax":
+        model = LogisticRegression(fit_intercept=fit_intercept, max_iter=300)
+    else:
+        model = SGDClassifier("log_loss", alpha=1e-3, fit_intercept=fit_intercept)
+    X, y = digits[0][:500, 10:40], digits[1][:500]
+    operator = InfluenceRanker(model).fit(X, y)._fitted.operator
+    B = np.random.default_rng(0).standard_normal((operator.shape[0], 7))
+    truth = BlockCholesky(operator).apply_inverse(B)
+    whole = BlockNystrom(operator, rank=operator.n_columns).apply_inverse(B)
+    # Blocks of condition number 1e3 or less, their 1e-10 lift included.
+    np.testing.assert_allclose(whole, truth, atol=1e-7 * np.abs(truth).max())
+
+
+def test_nystrom_blocks_of_low_rank_are_definite_and_symmetric(head):
     operator, _ = head
-    solver = ConjugateGradient()
-    assert isinstance(solver.init(operator).preconditioner, BlockCholesky)
-    operator.n_columns = 10**5
-    with config_context(working_memory=1):
-        operator.n_columns = 65
-        # 10 blocks of 65 x 65 numbers are 0.3 MiB, still within it.
-        assert isinstance(solver.init(operator).preconditioner, BlockCholesky)
+    P = BlockNystrom(operator, rank=5).apply_inverse(np.eye(operator.shape[0]))
+    assert np.allclose(P, P.T, atol=1e-12 * np.abs(P).max())
+    values = np.linalg.eigvalsh(P)
+    # The common intercept is kernel and stays it; all else is positive.
+    assert np.sum(values < 1e-9 * values[-1]) == 1
+
+
+def test_nystrom_blocks_need_a_linear_head():
+    with pytest.raises(ValueError, match="needs a linear head"):
+        ConjugateGradient(preconditioner="block_nystrom").init(object())
+
+
+@pytest.mark.parametrize("preconditioner", ["auto", "block_nystrom"])
+def test_preconditioners_of_an_l1_head(preconditioner, digits):
+    X, y = digits[0][:300], digits[1][:300]
+    model = LogisticRegression(
+        l1_ratio=1.0, C=1.0, solver="saga", max_iter=5000, tol=1e-8, random_state=0
+    )
+    exact = InfluenceRanker(model, solver="cholesky").fit(X, y)
+    solver = ConjugateGradient(preconditioner=preconditioner, tol=1e-10)
+    other = InfluenceRanker(model, solver=solver).fit(X, y)
+    truth = exact.influence(X[:5], y[:5])
+    np.testing.assert_allclose(
+        other.influence(X[:5], y[:5]), truth, atol=1e-6 * np.abs(truth).max()
+    )
 
 
 def test_rows_by_kronecker_are_ekfacs(digits):

@@ -40,13 +40,16 @@ class ConjugateGradient(BaseEstimator):
         Relative residual ||H x - b|| / ||b|| at which a right-hand side is done.
     max_iter : int, default=None
         Iterations at most. None: ten times the number of parameters, at most 5000.
-    preconditioner : {"auto", "block", "ekfac", "nystrom"}, solver object or None, \
-            default="auto"
+    preconditioner : {"auto", "block", "block_nystrom", "ekfac", "nystrom"}, \
+            solver object or None, default="auto"
         "block": Cholesky factors of the Hessian's diagonal blocks, one an output.
-        "ekfac": the Kronecker approximation of :class:`EKFAC`. "auto": "block" where
-        its n_outputs x n_columns^2 numbers fit scikit-learn's ``working_memory``,
-        "ekfac" beyond. "nystrom", or an object such as ``Nystrom(rank=500)``: any
-        solver whose state has ``apply_inverse``. None: plain conjugate gradients.
+        "block_nystrom": Nyström approximations of these blocks, of the rank that fits
+        scikit-learn's ``working_memory`` (32 to 256). "ekfac": the Kronecker
+        approximation of :class:`EKFAC`; under a weak penalty it can cost more
+        iterations than it saves. "auto": "block" where its n_outputs x n_columns^2
+        numbers fit ``working_memory``, "block_nystrom" beyond. "nystrom", or an object
+        such as ``Nystrom(rank=500)``: any solver whose state has ``apply_inverse``.
+        None: plain conjugate gradients.
     rows : {"exact", "ekfac"}, default="exact"
         What the leave-one-out quantities of all rows come from, self-influence among
         them. "exact": as many solves as there are rows times outputs, when they are
@@ -62,6 +65,8 @@ class ConjugateGradient(BaseEstimator):
     .. [1] Hammoudeh, Z. and Lowd, D. "Training data influence analysis and
        estimation: a survey", section 5.1.1.
     .. [2] Ji, H. and Li, Y. (2017). A breakdown-free block conjugate gradient method.
+    .. [3] Frangella, Z., Tropp, J. A. and Udell, M. (2023). Randomized Nyström
+       preconditioning.
 
     Examples
     --------
@@ -78,7 +83,7 @@ class ConjugateGradient(BaseEstimator):
         "tol": [Interval(Real, 0, 1, closed="neither")],
         "max_iter": [Interval(Integral, 1, None, closed="left"), None],
         "preconditioner": [
-            StrOptions({"auto", "block", "ekfac", "nystrom"}),
+            StrOptions({"auto", "block", "block_nystrom", "ekfac", "nystrom"}),
             HasMethods("init"),
             None,
         ],

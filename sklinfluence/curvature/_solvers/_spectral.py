@@ -86,7 +86,7 @@ class SpectralState:
         solved = []
         for part, block in zip(self.parts, np.split(B, len(self.parts)), strict=True):
             turned = part.vectors.T @ project(part.basis, block)
-            inverses = np.column_stack([part.inverse(shift) for shift in shifts])
+            inverses = part.inverses(shifts)
             scaled = inverses[:, :, None] * turned[:, None, :]
             size, n_shifts, m = scaled.shape
             back = part.vectors @ scaled.reshape(size, n_shifts * m)
@@ -105,15 +105,38 @@ class SpectralState:
         blocks : ndarray of shape (n_chosen, K, K), or (n_chosen, K) if outputs do \
                 not interact
         """
+        return self.row_blocks_at(rows, [self.shift])[0]
+
+    def row_blocks_at(self, rows, shifts):
+        """`row_blocks` for each of many shifts, the rows turned once for all.
+
+        Returns
+        -------
+        blocks : ndarray of shape (n_shifts, n_chosen, K, K), or \
+                (n_shifts, n_chosen, K)
+        """
         K, q = self.operator.n_outputs, self.operator.n_columns
         if self.operator.is_block_diagonal:
-            turned = [(rows @ part.vectors) ** 2 for part in self.parts]
-            pairs = zip(self.parts, turned, strict=True)
-            return np.column_stack([t @ part.inverse(self.shift) for part, t in pairs])
-        part = self.parts[0]
-        root = part.vectors * np.sqrt(part.inverse(self.shift))
-        turned = np.stack([rows @ root[k * q : (k + 1) * q] for k in range(K)], axis=1)
-        return turned @ turned.transpose(0, 2, 1)
+            parts = self.parts[:1] if self._is_shared else self.parts
+            blocks = [
+                (part.inverses(shifts).T @ (rows @ part.vectors).T ** 2)[:, :, None]
+                for part in parts
+            ]
+            blocks = np.concatenate(blocks, axis=2)
+            return np.repeat(blocks, K, axis=2) if self._is_shared else blocks
+        (part,) = self.parts
+        inverses = part.inverses(shifts)
+        turned = [rows @ part.vectors[k * q : (k + 1) * q] for k in range(K)]
+        blocks = np.empty((len(shifts), len(rows), K, K))
+        for k in range(K):
+            for m in range(k + 1):
+                blocks[:, :, k, m] = ((turned[k] * turned[m]) @ inverses).T
+                blocks[:, :, m, k] = blocks[:, :, k, m]
+        return blocks
+
+    @property
+    def _is_shared(self):
+        return len(self.parts) > 1 and self.parts[0] is self.parts[1]
 
 
 class _Eigen:
@@ -138,9 +161,10 @@ class _Eigen:
             detail = f" (smallest eigenvalue {low:.1e}, largest {high:.1e})"
             raise SingularHessianError(SINGULAR_MESSAGE.format(detail=detail))
 
-    def inverse(self, shift):
-        return 1.0 / (self.values + shift)
+    def inverses(self, shifts):
+        """Inverse eigenvalues at each shift, (n_range, n_shifts)."""
+        return 1.0 / (self.values[:, None] + np.asarray(shifts))
 
     def apply(self, B, shift):
         turned = self.vectors.T @ project(self.basis, B)
-        return self.vectors @ (self.inverse(shift)[:, None] * turned)
+        return self.vectors @ (self.inverses([shift]) * turned)
