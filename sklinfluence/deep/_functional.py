@@ -168,6 +168,9 @@ class FunctionalNet:
         self.dtype = dtype
         self._task = _Task(net)
         parameters = dict(net.module_.named_parameters())
+        # (skorch leaves a module where it is if the net's device is None.)
+        somewhere = next(iter(parameters.values()), torch.empty(0))
+        self.device = somewhere.device
         self.names = select_parameters(net.module_, layers)
         self.shapes = tuple(parameters[name].shape for name in self.names)
         self._sizes = [shape.numel() for shape in self.shapes]
@@ -192,7 +195,8 @@ class FunctionalNet:
         with untouched(net):
             parts = list(iterate(net, X, y, batch_size=1024, dtype=self.dtype))
         parts = [
-            map_tensors(lambda t: self._cast(t.to(net.device)), list(part))
+            # The type first: it may be one that the device does not have.
+            map_tensors(lambda t: self._cast(t).to(self.device), list(part))
             for part in parts
         ]
         return Rows(

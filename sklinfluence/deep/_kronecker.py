@@ -23,6 +23,8 @@ from sklinfluence.heads._skorch._forward import listening
 
 # Eigenvalues below this share of the largest are rounding: directions of the kernel.
 _KERNEL = 1e-12
+# Kinds of device that compute in float32 at most; moments are summed on the CPU then.
+_WITHOUT_FLOAT64 = {"mps"}
 
 
 class NetKroneckerFactors:
@@ -134,7 +136,11 @@ class _Layer:
         return 3 * self.n_places * (self.n_outputs + self.n_columns)
 
     def prepare(self, objective):
-        kwargs = {"dtype": torch.float64, "device": objective.weights.device}
+        device = objective.weights.device
+        kwargs = {
+            "dtype": torch.float64,
+            "device": "cpu" if device.type in _WITHOUT_FLOAT64 else device,
+        }
         self.columns = torch.zeros((self.n_columns, self.n_columns), **kwargs)
         self.outputs = torch.zeros((self.n_outputs, self.n_outputs), **kwargs)
         self.diagonal = torch.zeros((self.n_outputs, self.n_columns), **kwargs)
@@ -164,8 +170,8 @@ class _Layer:
         size_d = (d**2).sum(dim=(1, 2, 3)).sqrt()[:, None, None]
         left = (size_d * a).flatten(0, 1)
         right = (size_a[:, None] * d).flatten(0, 2)
-        self.columns += left.T @ left
-        self.outputs += right.T @ right
+        self.columns += (left.T @ left).to(self.columns.device)
+        self.outputs += (right.T @ right).to(self.outputs.device)
 
     def set_bases(self):
         self.columns = torch.linalg.eigh(self.columns)[1]
@@ -173,16 +179,18 @@ class _Layer:
 
     def add_diagonal(self, a, d):
         a, d = self._as_places(a, d)
-        a = a @ self.columns.to(a.dtype)
-        d = d @ self.outputs.to(d.dtype)
+        # The type first: it may be one that the device does not have.
+        a = a @ self.columns.to(a.dtype).to(a.device)
+        d = d @ self.outputs.to(d.dtype).to(d.device)
         if a.shape[1] == 1:
             seen = (d[:, :, 0] ** 2).sum(dim=1)
-            self.diagonal += seen.T @ a[:, 0] ** 2
+            self.diagonal += (seen.T @ a[:, 0] ** 2).to(self.diagonal.device)
             return
         # Here a row's gradient is a sum over places, which has to be made.
         for at in block_slices(len(a), d.shape[1] * len(self.index)):
             gradients = d[at].transpose(2, 3) @ a[at][:, None]
-            self.diagonal += (gradients**2).sum(dim=(0, 1))
+            total = (gradients**2).sum(dim=(0, 1))
+            self.diagonal += total.to(self.diagonal.device)
 
     def set_inverse(self, penalty):
         columns, outputs = self.columns.cpu().numpy(), self.outputs.cpu().numpy()
