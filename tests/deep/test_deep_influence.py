@@ -69,13 +69,13 @@ def make_net(task, **kwargs):
 
 
 @pytest.fixture(scope="module")
-def fitted():
+def fitted(device):
     nets = {}
 
     def get(task):
         if task not in nets:
             X, y, _, _ = make_data(task)
-            nets[task] = make_net(task).fit(X, y)
+            nets[task] = make_net(task, device=device).fit(X, y)
         return nets[task]
 
     return get
@@ -106,7 +106,7 @@ def _dense(net, task, curvature):
     if task != "softmax":
         y, y_query = y.double(), y_query.double()
     X, X_query = X.double(), X_query.double()
-    named = {n: p.detach().double() for n, p in net.module_.named_parameters()}
+    named = {n: p.detach().cpu().double() for n, p in net.module_.named_parameters()}
     flat = torch.cat([value.reshape(-1) for value in named.values()])
 
     def raw_of(flat, x):

@@ -1,5 +1,7 @@
 """SkorchEmbedding: a layer as a transformer."""
 
+import copy
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -50,7 +52,7 @@ def make(**kwargs):
 
 def by_hand(net, X):
     """Inputs of the last layer, outputs of the convolution: the module's own parts."""
-    module = net.module_
+    module = copy.deepcopy(net.module_).cpu()
     with torch.no_grad():
         convolved = module.convolution(torch.as_tensor(X))
         hidden = torch.relu(module.hidden(torch.relu(convolved).flatten(1)))
@@ -79,10 +81,10 @@ def test_finds_it_through_a_softmax(data, end):
     assert SkorchEmbedding(FrozenEstimator(net)).fit(X, y).layer_ == "last"
 
 
-def test_names_and_sides(data):
+def test_names_and_sides(data, device):
     """In-place activations after a layer do not reach what it gave."""
     X, y = data
-    net = make().fit(X, y)
+    net = make(device=device).fit(X, y)
     hidden, convolved = by_hand(net, X)
     frozen = FrozenEstimator(net)
     got = SkorchEmbedding(frozen, layer="convolution", take="output").fit(X, y)

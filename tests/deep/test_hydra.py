@@ -141,11 +141,11 @@ def test_with_hessians_it_follows_retraining_without_the_row(data, settings):
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
-def test_derivative_by_a_small_change_of_weight(data, settings):
+def test_derivative_by_a_small_change_of_weight(data, settings, device):
     """The hypergradient is a derivative: finite differences find the same."""
     X, y, _, _ = data
     options = {f"optimizer__{key}": value for key, value in settings.items()}
-    net = make_net(lr=0.1, **options)
+    net = make_net(lr=0.1, device=device, **options)
     ranker = HydraRanker(net, hessian=True, random_state=0).fit(X, y)
     path, epsilon = ranker.training_path_, 1e-5
     ends = []
@@ -177,11 +177,11 @@ def test_derivative_by_a_small_change_of_weight(data, settings):
     [(settings, None) for settings in SETTINGS]
     + [(SETTINGS[3], normalize) for normalize in ("gradient", "cosine", "loss")],
 )
-def test_backward_and_forward_unrolling_agree(data, settings, normalize):
+def test_backward_and_forward_unrolling_agree(data, settings, normalize, device):
     X, y, queries, labels = data
     options = {f"optimizer__{key}": value for key, value in settings.items()}
     shared = {"normalize": normalize, "random_state": 0}
-    net = make_net(**options)
+    net = make_net(device=device, **options)
     forward = HydraRanker(net, hessian=True, **shared).fit(X, y)
     backward = SGDInfluenceRanker(net, **shared).fit(X, y)
     # One chain rule read from either end, in float64.

@@ -83,10 +83,11 @@ CLOSE = {"rtol": 1e-9, "atol": 1e-12}
 
 
 @pytest.mark.parametrize("part", [None, "head", "hidden"])
-def test_checkpoint_is_a_sum_of_products(data, part):
+def test_checkpoint_is_a_sum_of_products(data, part, device):
     X, y, queries, labels = data
     layers = {None: "all", "head": "last", "hidden": ["hidden"]}[part]
-    ranker = TracInRanker(make_net(), layers=layers, random_state=0).fit(X, y)
+    net = make_net(device=device)
+    ranker = TracInRanker(net, layers=layers, random_state=0).fit(X, y)
     path = ranker.training_path_
     assert path.steps.tolist() == [3, 6, 9]
     expected, own = np.zeros((6, 24)), np.zeros(24)
@@ -141,9 +142,10 @@ def test_normalisations(data, normalize):
     )
 
 
-def test_replay_counts_rows_in_their_batches(data):
+def test_replay_counts_rows_in_their_batches(data, device):
     X, y, queries, labels = data
-    ranker = TracInRanker(make_net(), kind="replay", random_state=0).fit(X, y)
+    net = make_net(device=device)
+    ranker = TracInRanker(net, kind="replay", random_state=0).fit(X, y)
     path, expected = ranker.training_path_, np.zeros((6, 24))
     assert sorted(np.concatenate(path.batches[:3]).tolist()) == list(range(24))
     for t, batch in enumerate(path.batches):
@@ -157,9 +159,9 @@ def test_replay_counts_rows_in_their_batches(data):
     )
 
 
-def test_ideal_is_the_loop_and_telescopes(data):
+def test_ideal_is_the_loop_and_telescopes(data, device):
     X, y, queries, labels = data
-    net = make_net(batch_size=1, lr=0.05, max_epochs=2)
+    net = make_net(batch_size=1, lr=0.05, max_epochs=2, device=device)
     ranker = TracInRanker(net, kind="ideal", random_state=0).fit(X, y)
     path, expected, own = ranker.training_path_, np.zeros((6, 24)), np.zeros(24)
     module = at(path, 0)
