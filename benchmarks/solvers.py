@@ -110,8 +110,8 @@ def run_cg(args):
                 print(
                     f"{name:18} p={K * q:6d} C={C:<6g} {kind!s:13} {m:3d} columns, "
                     f"iterations {steps:4d} residual {info['residual'].max():.1e} "
-                    f"set-up {setup:6.1f} s, {seconds:6.1f} s for {count / 1e9:.0f} GFLOP at "
-                    f"a product's {product_rate() / 1e9:.0f} GFLOP/s",
+                    f"set-up {setup:6.1f} s, {seconds:6.1f} s for {count / 1e9:.0f} "
+                    f"GFLOP at a product's {product_rate() / 1e9:.0f} GFLOP/s",
                     flush=True,
                 )
 

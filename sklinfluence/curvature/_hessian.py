@@ -11,7 +11,7 @@ import numpy as np
 from scipy.linalg.blas import dsyrk
 
 from sklinfluence.curvature._design import block_slices
-from sklinfluence.curvature._solvers._kronecker import KroneckerFactors
+from sklinfluence.curvature._kronecker import KroneckerFactors
 
 
 class Hessian:

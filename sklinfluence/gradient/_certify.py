@@ -8,7 +8,7 @@ from sklinfluence.curvature._newton import minimize
 from sklinfluence.curvature._solvers import Cholesky, SingularHessianError
 from sklinfluence.gradient._certificate import certify_removal, loss_interval
 from sklinfluence.gradient._error_bound import newton_error_bound
-from sklinfluence.gradient._groups import group_changes, is_exact, shifts_of
+from sklinfluence.gradient._groups import group_changes, shifts_of
 from sklinfluence.gradient._scores import loss_rise
 
 
@@ -19,7 +19,7 @@ class CertifyMixin:
     def loo_error_bound_(self):
         check_is_fitted(self)
         self._check_certifiable("loo_error_bound_")
-        if not is_exact(self._fitted.solver):
+        if not self._fitted.is_exact:
             raise ValueError(
                 f"loo_error_bound_ needs the inverse Hessian itself, and "
                 f"{type(self._fitted.solver).__name__} approximates it: use "

@@ -10,7 +10,11 @@ from sklinfluence.curvature._active_set import ActiveSetObjective, WholeDesign
 from sklinfluence.curvature._design import Design
 from sklinfluence.curvature._newton import read_as_is
 from sklinfluence.curvature._objective import Objective
-from sklinfluence.curvature._solvers import SingularHessianError
+from sklinfluence.curvature._solvers import (
+    Cholesky,
+    ConjugateGradient,
+    SingularHessianError,
+)
 from sklinfluence.curvature._solvers._auto import explain_solver, solver_name
 from sklinfluence.gradient._cached import Cache
 from sklinfluence.heads._l1 import on_active_columns
@@ -69,6 +73,16 @@ class FittedHead:
     def coefficients(self):
         """Weighted residuals s_i r_i: row i's gradient is s_i r_i (x) x_i."""
         return self.objective.weights[:, None] * self.residual
+
+    @property
+    def is_exact(self):
+        """Whether the solver gives H^-1 itself, to rounding or to a tolerance."""
+        return isinstance(self.solver, Cholesky | ConjugateGradient)
+
+    @property
+    def exact_solver(self):
+        """The solver, or one that Newton's method ends with if it approximates."""
+        return self.solver if self.is_exact else ConjugateGradient()
 
     def solve(self, B):
         """H^+ B, with a warning for a residual above the solver's tolerance."""

@@ -8,7 +8,7 @@ import numpy as np
 from sklinfluence.curvature._design import block_slices
 from sklinfluence.curvature._newton import minimize
 from sklinfluence.curvature._solvers import SingularHessianError
-from sklinfluence.gradient._groups import class_codes, exact_solver, shifts_of
+from sklinfluence.gradient._groups import class_codes, shifts_of
 from sklinfluence.gradient._label_scores import margin
 from sklinfluence.gradient._removal import remove_each
 from sklinfluence.gradient._scores import query_shifts
@@ -85,7 +85,7 @@ def _settled_without(fitted, at, gone):
     weights = fitted.objective.weights.copy()
     weights[gone] = 0.0
     objective = fitted.objective.reweighted(weights)
-    solver = exact_solver(fitted)
+    solver = fitted.exact_solver
     try:
         end = minimize(objective, at.theta, solver)
     except SingularHessianError:

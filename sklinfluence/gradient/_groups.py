@@ -16,8 +16,6 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from sklinfluence.curvature._newton import minimize
 from sklinfluence.curvature._solvers import (
-    Cholesky,
-    ConjugateGradient,
     SingularHessianError,
 )
 from sklinfluence.gradient._fitted_head import gradient_rows, outer_rows
@@ -253,16 +251,6 @@ def _removed(B, c, apply_root):
     return c + apply_root(vectors @ (along / values))
 
 
-def is_exact(solver):
-    """Whether a solver gives H^-1 itself, to rounding or to a tolerance."""
-    return isinstance(solver, Cholesky | ConjugateGradient)
-
-
-def exact_solver(fitted):
-    """The head's solver, or one that Newton's method ends with if it approximates."""
-    return fitted.solver if is_exact(fitted.solver) else ConjugateGradient()
-
-
 def _exact_change(fitted, group):
     """Damped Newton steps to the optimum without the group."""
     if len(group) == 0:
@@ -273,7 +261,7 @@ def _exact_change(fitted, group):
         # A step that overshot is a worse start than none.
         if not objective.value(start) < objective.value(fitted.theta):
             start = fitted.theta
-        end = minimize(objective, start, exact_solver(fitted))
+        end = minimize(objective, start, fitted.exact_solver)
     except SingularHessianError:
         return np.full_like(fitted.theta, np.nan)
     _warn_about_gradient(objective, end)

@@ -72,7 +72,7 @@ def _settle_without(fitted, i, change, tol):
     objective = fitted.objective.reweighted(weights)
     try:
         end = minimize(
-            objective, fitted.theta + change, fitted.solver, tol=min(tol, 1e-6)
+            objective, fitted.theta + change, fitted.exact_solver, tol=min(tol, 1e-6)
         )
     except SingularHessianError:
         return np.full_like(change, np.nan)

@@ -13,7 +13,6 @@ import numpy as np
 from scipy import sparse
 
 from sklinfluence.curvature._design import block_slices
-from sklinfluence.curvature._newton import read_as_is
 from sklinfluence.gradient._removal import apply_block
 from sklinfluence.gradient._scores import _gradient_products, inverse_ratio
 
@@ -121,14 +120,13 @@ class JacobianExpansion:
         objective = fitted.objective
         gradient = objective.gradient(fitted.theta, fitted.raw)
         start = fitted.theta + ascent * gradient / objective.weights.sum()
-        end = read_as_is(objective, start, fitted.solver)
-        fitted.theta, fitted.raw = end.theta, end.raw
-        fitted.residual = objective.residual(end.raw)
-        fitted.operator, fitted.state = end.operator, end.state
+        fitted.theta, fitted.raw = start, objective.raw(start)
+        fitted.residual = objective.residual(fitted.raw)
+        fitted.operator = objective.hessian(fitted.raw)
+        fitted.state = fitted.solver.init(fitted.operator)
         self.fitted = fitted
-        penalty = objective.penalty_gradient(end.theta)
-        self.shared = end.theta - self._solve(penalty)
-        self.expanded = end.theta - self._solve(objective.gradient(end.theta))
+        self.shared = start - self._solve(objective.penalty_gradient(start))
+        self.expanded = start - self._solve(objective.gradient(start, fitted.raw))
 
     def _solve(self, gradient):
         return self.fitted.solve(gradient.reshape(-1, 1)).reshape(gradient.shape)

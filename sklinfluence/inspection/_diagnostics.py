@@ -9,7 +9,6 @@ from sklinfluence.gradient._diagnostics import (
     row_diagnostics,
     scaled_parameter_changes,
 )
-from sklinfluence.gradient._groups import is_exact
 
 
 def diagnostics(ranker, *, dfbetas=True):
@@ -89,7 +88,7 @@ def diagnostics(ranker, *, dfbetas=True):
             "diagnostics are of the estimator's own objective, which damping changes: "
             "set damping=0."
         )
-    if not is_exact(ranker._fitted.solver):
+    if not ranker._fitted.is_exact:
         raise ValueError(
             f"diagnostics need the inverse Hessian itself, and "
             f"{type(ranker._fitted.solver).__name__} approximates it: use "

@@ -7,12 +7,12 @@ from sklearn import get_config
 from sklearn.base import BaseEstimator
 
 from sklinfluence._sklearn_compat import HasMethods, Interval, StrOptions
+from sklinfluence.curvature._kronecker import KroneckerFactors
 from sklinfluence.curvature._solvers._base import (
     extreme_eigenvalue,
     project,
     relative_residuals,
 )
-from sklinfluence.curvature._solvers._kronecker import KroneckerFactors
 from sklinfluence.curvature._solvers._preconditioner import make_preconditioner
 
 # Conjugate gradients carry about this many arrays of the right-hand sides' size.
