@@ -3,12 +3,15 @@
     python benchmarks/stability.py --quick
     python benchmarks/stability.py --data digits --n-models 20 --activation tanh
     python benchmarks/stability.py --data mnist comnist --poison
+    python benchmarks/stability.py --data mnist comnist --poison --n-train 800 \\
+        --n-test 200 --n-models 5
 
 Table 2 and figure 3 of "Revisiting methods for finding influential examples" (K and
 Søgaard, 2022), on digits 0 and 1 that come with scikit-learn or, where the data folder
 lies beside the checkout, on MNIST 0/1 and CoMNIST A/B at half their resolution. Seven
 methods, all from one small convolutional network with weight decay: leave-one-out
-(retraining in the same batches with the row's weight 0), influence functions (the whole
+(retraining in the same batches with the row's weight 0; minutes a model for 800 rows,
+nearer the paper's number, unless ``--skip-loo``), influence functions (the whole
 network, dense damped Hessian), TracIn ideal (a network of its own, trained row by row),
 TracInCP, representer points, Grad-Dot and Grad-Cos.
 
