@@ -6,26 +6,32 @@
 
 The work: an MLP 64-128-10 on digits with 5 % of the labels flipped, 1437 training rows,
 100 queries. Truth is the exact damped Gauss-Newton influence of all 9610 parameters, by
-a Cholesky factor of the dense matrix. Printed: seconds, the mean over queries of the
-Spearman correlation of a query's row with truth, and the largest relative error. What
-is not installed (pyDVL, kronfluence) is left out; both are given the same damping, with
-the weight decay added to it, and pyDVL's Nyström the Gauss-Newton matrix.
+a Cholesky factor of the dense matrix. Printed: CPU seconds; by how much the peak of
+resident memory rose above what was in use before; the mean over queries of the Spearman
+correlation of a query's row with truth; and the largest relative error. Each method has
+a process of its own. Packages that are not installed (pyDVL, kronfluence, dattri) are
+left out; all are given the same damping, with the weight decay added to it (see
+``deep_peers.py``).
 
 ``--mislabels`` compares scores of flipped labels from pixels with those from what the
 last layer of a small convolutional network receives.
 """
 
 import argparse
-import copy
+import gc
 import importlib.util
-import tempfile
+import multiprocessing
 import time
 import warnings
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
+import deep_peers
 import numpy as np
 import torch
 from scipy.stats import spearmanr
+from sklearn import config_context
 from sklearn.datasets import load_digits
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import average_precision_score
@@ -87,114 +93,117 @@ def last_layer(work, damping):
     return ranker.fit(X, y).influence(X_query, y_query)
 
 
-def pydvl(kind, work, damping):
-    from pydvl.influence.torch import EkfacInfluence, NystroemSketchInfluence
-    from pydvl.influence.torch.influence_function_model import SecondOrderMode
-
-    net, *arrays = work
-    X, y, X_query, y_query = (torch.as_tensor(array) for array in arrays)
-    loader = torch.utils.data.DataLoader(
-        torch.utils.data.TensorDataset(X, y), batch_size=256
-    )
-    if kind == "ekfac":
-        model = EkfacInfluence(
-            net.module_, update_diagonal=True, hessian_regularization=damping + DECAY
-        )
-    else:
-        model = NystroemSketchInfluence(
-            net.module_,
-            nn.functional.cross_entropy,
-            regularization=damping + DECAY,
-            rank=300,
-            second_order_mode=SecondOrderMode.GAUSS_NEWTON,
-        )
-    return model.fit(loader).influences(X_query, y_query, X, y).detach().numpy()
-
-
-def kronfluence(work, damping):
-    from kronfluence.analyzer import Analyzer, prepare_model
-    from kronfluence.arguments import FactorArguments, ScoreArguments
-    from kronfluence.task import Task
-
-    class Classification(Task):
-        def compute_train_loss(self, batch, model, sample=False):
-            rows, labels = batch
-            logits = model(rows)
-            if sample:
-                with torch.no_grad():
-                    proba = torch.softmax(logits, dim=-1)
-                    labels = torch.multinomial(proba, 1).flatten()
-            return nn.functional.cross_entropy(logits, labels, reduction="sum")
-
-        def compute_measurement(self, batch, model):
-            return self.compute_train_loss(batch, model)
-
-    net, *arrays = work
-    X, y, X_query, y_query = (torch.as_tensor(array) for array in arrays)
-    task, sets = Classification(), torch.utils.data.TensorDataset
-
-    model = prepare_model(copy.deepcopy(net.module_).eval(), task)
-    with tempfile.TemporaryDirectory() as folder:
-        analyzer = Analyzer(
-            "work", model, task, cpu=True, output_dir=folder, disable_tqdm=True
-        )
-        analyzer.fit_all_factors(
-            "f",
-            sets(X, y),
-            per_device_batch_size=256,
-            factor_args=FactorArguments(strategy="ekfac"),
-        )
-        analyzer.compute_pairwise_scores(
-            "s",
-            "f",
-            sets(X_query, y_query),
-            sets(X, y),
-            per_device_query_batch_size=100,
-            per_device_train_batch_size=256,
-            score_args=ScoreArguments(damping_factor=damping + DECAY),
-        )
-        return analyzer.load_pairwise_scores("s")["all_modules"].float().numpy()
+def _peer(package, kind, work, damping, **kwargs):
+    return getattr(deep_peers, package)(kind, work, damping + DECAY, **kwargs)
 
 
 def spearman(truth, influence):
     return np.mean([spearmanr(a, b)[0] for a, b in zip(truth, influence, strict=True)])
 
 
-def compare(damping, with_truth):
-    work = make_work()
-    methods = {
-        "CG to 1e-4": lambda: own("cg", work, damping),
-        "CG, 5 steps": lambda: own(
+# Name: the package whose functions it needs, and those.
+METHODS = {
+    "CG to 1e-4": (None, lambda work, damping: own("cg", work, damping)),
+    "CG, 5 steps": (
+        None,
+        lambda work, damping: own(
             ConjugateGradient(preconditioner="ekfac", max_iter=5), work, damping
         ),
-        "EK-FAC, corrected": lambda: own("ekfac", work, damping),
-        "EK-FAC": lambda: own(NetworkEKFAC(n_directions=0), work, damping),
-        "Nystrom(300)": lambda: own(Nystrom(rank=300), work, damping),
-        "Arnoldi(100)": lambda: own(Arnoldi(rank=100), work, damping),
-        "grad-dot": lambda: own("auto", work, damping, method="grad_dot"),
-        "last layer, refitted": lambda: last_layer(work, damping),
-        "pyDVL EK-FAC": lambda: pydvl("ekfac", work, damping),
-        "pyDVL Nystroem(300)": lambda: pydvl("nystroem", work, damping),
-        "kronfluence EK-FAC": lambda: kronfluence(work, damping),
-    }
+    ),
+    "EK-FAC, corrected": (None, lambda work, damping: own("ekfac", work, damping)),
+    "EK-FAC": (
+        None,
+        lambda work, damping: own(NetworkEKFAC(n_directions=0), work, damping),
+    ),
+    "Nystrom(300)": (None, lambda work, damping: own(Nystrom(rank=300), work, damping)),
+    "Arnoldi(100)": (None, lambda work, damping: own(Arnoldi(rank=100), work, damping)),
+    "grad-dot": (
+        None,
+        lambda work, damping: own("auto", work, damping, method="grad_dot"),
+    ),
+    "last layer, refitted": (None, last_layer),
+    "pyDVL EK-FAC": ("pydvl.influence.torch", partial(_peer, "pydvl", "ekfac")),
+    "pyDVL Nystroem(300)": (
+        "pydvl.influence.torch",
+        partial(_peer, "pydvl", "nystroem"),
+    ),
+    "kronfluence EK-FAC": (
+        "kronfluence.analyzer",
+        partial(_peer, "kronfluence", "ekfac"),
+    ),
+    "dattri CG, 10 steps": ("dattri.algorithm", partial(_peer, "dattri", "cg")),
+    "dattri CG, 20 steps": (
+        "dattri.algorithm",
+        partial(_peer, "dattri", "cg", steps=20),
+    ),
+    "dattri EK-FAC": ("dattri.algorithm", partial(_peer, "dattri", "ekfac")),
+    "dattri Arnoldi(100)": ("dattri.algorithm", partial(_peer, "dattri", "arnoldi")),
+    "truth": (None, lambda work, damping: own("cholesky", work, damping)),
+}
+
+
+def memory(what):
+    """VmRSS (now in memory) or VmHWM (its peak) of this process, in MiB."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition(f"{what}:")[2].split()[0]) / 1024
+
+
+def measured(name, work, damping, budget):
+    """One method in this process: its influence, CPU seconds and rise of peak memory.
+
+    The method has run on a few rows before either is measured: what it imports, and
+    what torch sets up when first used, is no cost of the work. The peak is that of
+    resident memory, reset to what is in use at the start.
+    """
+    warnings.simplefilter("ignore")
+    package, method = METHODS[name]
+    if package is not None:
+        importlib.import_module(package)
+    net, *rows = work
+    if name != "truth":  # whose cost is the matrix, whatever the rows
+        method((net, *(part[:64] for part in rows)), damping)
+    gc.collect()
+    on_linux = Path("/proc/self/clear_refs").exists()
+    if on_linux:
+        Path("/proc/self/clear_refs").write_text("5")
+        before = memory("VmRSS")
+    start = time.process_time()
+    with config_context(working_memory=budget):
+        influence = method(work, damping)
+    seconds = time.process_time() - start
+    return influence, seconds, memory("VmHWM") - before if on_linux else np.nan
+
+
+def in_a_process_of_its_own(*args):
+    """`measured`, where nothing that another method left behind counts."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(measured, *args).result()
+
+
+def compare(damping, with_truth, budget, only):
+    work = make_work()
     truth = None
     if with_truth:
-        start = time.process_time()
-        truth = own("cholesky", work, damping)
-        print(f"truth: {time.process_time() - start:.1f} s")
-    print(f"{'method':22s} {'CPU s':>7s} {'rho':>6s} {'error':>8s}")
-    for name, method in methods.items():
-        start = time.process_time()
+        truth, seconds, rise = in_a_process_of_its_own("truth", work, damping, budget)
+        print(f"truth: {seconds:.1f} s, {rise:.0f} MiB")
+    print(f"{'method':22s} {'CPU s':>7s} {'MiB':>6s} {'rho':>6s} {'error':>8s}")
+    for name, (package, _) in METHODS.items():
+        if name == "truth" or only not in name:
+            continue
         try:
-            influence = method()
+            found = in_a_process_of_its_own(name, work, damping, budget)
         except ImportError as error:
             print(f"{name:22s} not run: {type(error).__name__}: {str(error)[:80]}")
             continue
-        seconds = time.process_time() - start
-        line = f"{name:22s} {seconds:7.2f}"
+        influence, seconds, rise = found
+        line = f"{name:22s} {seconds:7.2f} {rise:6.0f}"
         if truth is not None:
+            line += f" {spearman(truth, influence):6.3f}"
+        # Other packages' influences have scales of their own.
+        if truth is not None and package is None:
             error = np.abs(influence - truth).max() / np.abs(truth).max()
-            line += f" {spearman(truth, influence):6.3f} {error:8.1e}"
+            line += f" {error:8.1e}"
         print(line, flush=True)
 
 
@@ -275,6 +284,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--damping", type=float, default=1e-3)
     parser.add_argument("--skip-truth", action="store_true")
+    parser.add_argument("--only", default="", help="methods with this in their name")
+    parser.add_argument(
+        "--working-memory",
+        type=float,
+        default=1024,
+        help="scikit-learn's setting, in MiB: bounds the blocks of this package",
+    )
     parser.add_argument("--mislabels", nargs="+", choices=["digits", "mnist"])
     options = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -282,7 +298,8 @@ def main():
         for name in options.mislabels:
             find_mislabels(name)
     else:
-        compare(options.damping, not options.skip_truth)
+        with_truth, budget = not options.skip_truth, options.working_memory
+        compare(options.damping, with_truth, budget, options.only)
 
 
 if __name__ == "__main__":
