@@ -135,6 +135,12 @@ class Hessian:
                 product[k] += rows.T @ (weights[:, k, None] * seen)
         return product
 
+    def block_traces(self):
+        """Trace of what the rows give to each diagonal block, (n_outputs,)."""
+        objective = self.objective
+        curvature = objective.loss.curvature_diagonal(objective.targets, self.raw)
+        return (objective.weights * objective.design.squared_norms()) @ curvature
+
     def dense(self):
         """H as an array of shape (p, p), in Fortran order."""
         K, q = self.n_outputs, self.n_columns

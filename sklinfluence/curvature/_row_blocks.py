@@ -1,4 +1,7 @@
-"""Blocks (I (x) x_i)^T H^-1 (I (x) x_i) that are diagonal in one basis for all rows."""
+"""Blocks (I (x) x_i)^T H^-1 (I (x) x_i) of n_outputs numbers a row, not squared.
+
+They are diagonal in one basis for all rows, at least between outputs.
+"""
 
 from dataclasses import dataclass
 
@@ -7,12 +10,12 @@ import numpy as np
 
 @dataclass
 class KroneckerBlocks:
-    """basis diag(values_i) basis^T of each row: n_outputs numbers a row, not squared.
+    """basis diag(values_i) basis^T of each row.
 
     Attributes
     ----------
-    basis : ndarray of shape (n_outputs, n_outputs)
-        Orthogonal.
+    basis : ndarray of shape (n_outputs, n_outputs) or None
+        Orthogonal; None for the identity.
     values : ndarray of shape (n_rows, n_outputs)
         Not negative.
     """
@@ -22,11 +25,14 @@ class KroneckerBlocks:
 
     def apply(self, vectors):
         """Each row's block times its vector, (n_rows, n_outputs)."""
+        if self.basis is None:
+            return vectors * self.values
         return ((vectors @ self.basis) * self.values) @ self.basis.T
 
     def dense(self):
         """The blocks themselves, (n_rows, n_outputs, n_outputs)."""
-        return (self.basis * self.values[:, None, :]) @ self.basis.T
+        basis = np.eye(self.values.shape[1]) if self.basis is None else self.basis
+        return (basis * self.values[:, None, :]) @ basis.T
 
     def root(self):
         """The blocks' square roots."""
@@ -34,6 +40,24 @@ class KroneckerBlocks:
 
     def take(self, index):
         return KroneckerBlocks(self.basis, self.values[index])
+
+
+@dataclass
+class ContrastBlocks(KroneckerBlocks):
+    """P diag(values_i) P, P taking the mean over the outputs off.
+
+    For a softmax, whose residuals sum to zero and whose curvature is blind to the
+    mean: what meets these blocks has none, so that inside a solve P is the identity.
+    """
+
+    def apply(self, vectors):
+        product = super().apply(vectors)
+        return product - product.mean(axis=1, keepdims=True)
+
+    def dense(self):
+        K = self.values.shape[1]
+        center = np.eye(K) - 1.0 / K
+        return center @ super().dense() @ center
 
 
 @dataclass
@@ -69,7 +93,10 @@ class RowCurvature:
 
     def trace_with(self, blocks):
         """tr(S_i B_i) of each row."""
-        inside = self.loss.curvature_in_basis(self.targets, self.raw, blocks.basis)
+        if blocks.basis is None:
+            inside = self.loss.curvature_diagonal(self.targets, self.raw)
+        else:
+            inside = self.loss.curvature_in_basis(self.targets, self.raw, blocks.basis)
         return self.weights * np.sum(inside * blocks.values, axis=1)
 
 
@@ -81,7 +108,7 @@ def row_curvature(loss, targets, raw, weights, blocks):
     return curvature * weights.reshape(-1, *[1] * (curvature.ndim - 1))
 
 
-def solve_removed(curvature, blocks, residual, singular, tol=1e-13):
+def solve_added(curvature, blocks, residual, tol=1e-13):
     """(I + S_i B_i)^-1 r_i of each row, without a matrix for any row.
 
     Conjugate gradients on I + B^1/2 S B^1/2, every row with its own steps; they end
@@ -90,15 +117,13 @@ def solve_removed(curvature, blocks, residual, singular, tol=1e-13):
     Parameters
     ----------
     curvature : RowCurvature
+        Of what is added to the Hessian: not negative.
     blocks : KroneckerBlocks
     residual : ndarray of shape (n_rows, n_outputs)
-    singular : float
-        An eigenvalue of that matrix below this is none.
 
     Returns
     -------
     solved : ndarray of shape (n_rows, n_outputs)
-        NaN where the matrix is not positive definite.
     """
     root = blocks.root()
     inside = np.zeros_like(residual)
@@ -110,15 +135,12 @@ def solve_removed(curvature, blocks, residual, singular, tol=1e-13):
         here, bends = root.take(index), curvature.take(index)
         bent = P + here.apply(bends.apply(here.apply(P)))
         along = np.einsum("ik,ik->i", P, bent)
-        length = np.einsum("ik,ik->i", P, P)
-        lost = (along <= singular * length) & (length > 0)
         step = np.divide(rho, along, out=np.zeros_like(rho), where=along > 0)[:, None]
         x += step * P
         R -= step * bent
         rho, before = np.einsum("ik,ik->i", R, R), rho
-        x[lost] = np.nan
         inside[index] = x
-        live = (rho > target) & ~lost
+        live = rho > target
         if not live.any():
             break
         ratio = (rho[live] / before[live])[:, None]

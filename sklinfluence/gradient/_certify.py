@@ -19,10 +19,10 @@ class CertifyMixin:
     def loo_error_bound_(self):
         check_is_fitted(self)
         self._check_certifiable("loo_error_bound_")
-        if not self._fitted.is_exact:
+        if not (self._fitted.is_exact and self._fitted.has_exact_rows):
             raise ValueError(
                 f"loo_error_bound_ needs the inverse Hessian itself, and "
-                f"{type(self._fitted.solver).__name__} approximates it: use "
+                f"{self._fitted.solver!r} approximates it, for rows at least: use "
                 "solver='cholesky', or certify, which factors its own."
             )
         removal = self._leave_each_out()

@@ -17,7 +17,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklinfluence.curvature._design import block_slices
 from sklinfluence.curvature._row_blocks import RowCurvature, row_curvature
 from sklinfluence.gradient._fitted_head import gradient_rows
-from sklinfluence.gradient._removal import apply_block, removed_residual
+from sklinfluence.gradient._removal import apply_block, residual_without
 
 
 def newton_error_bound(fitted, removal, n_jobs=None):
@@ -103,7 +103,7 @@ def _length_without(fitted, block, gradient, rows):
         bent = curvature.apply(along)
     else:
         bent = apply_block(curvature, along)
-    left = removed_residual(-curvature, B, bent)
+    left = residual_without(fitted, curvature, B, bent)
     return length + np.einsum("jk,jk->j", along, left)
 
 

@@ -80,6 +80,11 @@ class FittedHead:
         return isinstance(self.solver, Cholesky | ConjugateGradient)
 
     @property
+    def has_exact_rows(self):
+        """Whether `row_blocks` are those of H^-1 itself."""
+        return getattr(self.state, "has_exact_rows", True)
+
+    @property
     def exact_solver(self):
         """The solver, or one that Newton's method ends with if it approximates."""
         return self.solver if self.is_exact else ConjugateGradient()

@@ -18,7 +18,7 @@ from sklinfluence.curvature._design import block_slices
 from sklinfluence.curvature._row_blocks import (
     KroneckerBlocks,
     row_curvature,
-    solve_removed,
+    solve_added,
 )
 
 # Below this, what is left of a row's curvature once it is taken out of H is rounding.
@@ -151,7 +151,7 @@ def _remove_rows(fitted, block, B):
     curvature = row_curvature(
         objective.loss, objective.targets[block], fitted.raw[block], weights, B
     )
-    left = removed_residual(-curvature, B, residual)
+    left = residual_without(fitted, curvature, B, residual)
     change = apply_block(B, left) * weights[:, None]
     return (
         fitted.raw[block] + change,
@@ -188,6 +188,21 @@ def _leverage_by_output(curvature, B):
     return np.repeat(trace_of_product(curvature, B)[:, None] / K, K, axis=1)
 
 
+def residual_without(fitted, curvature, B, residual):
+    """(I - S_i B_i)^-1 r_i, or I + S_i B_i times r_i where B is approximate.
+
+    The two are one when the second's B is that of the Hessian without the row. An
+    approximation hardly knows the single row, so that its B is as well taken for
+    that: it overrates no leverage to 1 or beyond, where the first has no solution.
+    """
+    if fitted.has_exact_rows:
+        return removed_residual(-curvature, B, residual)
+    shift = apply_block(B, residual)
+    if isinstance(B, KroneckerBlocks):
+        return residual + curvature.apply(shift)
+    return residual + apply_block(curvature, shift)
+
+
 def removed_residual(curvature, B, residual):
     """(I + curvature_i B_i)^-1 r_i; NaN where that matrix is singular.
 
@@ -200,7 +215,7 @@ def removed_residual(curvature, B, residual):
     residual : ndarray of shape (n, K)
     """
     if isinstance(B, KroneckerBlocks):
-        return solve_removed(curvature, B, residual, _LEVERAGE_ONE)
+        return solve_added(curvature, B, residual)
     if B.ndim == 2:
         kept = 1.0 + curvature * B
         kept[kept < _LEVERAGE_ONE] = np.nan

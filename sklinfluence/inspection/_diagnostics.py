@@ -88,13 +88,14 @@ def diagnostics(ranker, *, dfbetas=True):
             "diagnostics are of the estimator's own objective, which damping changes: "
             "set damping=0."
         )
-    if not ranker._fitted.is_exact:
+    fitted = ranker._fitted
+    if not (fitted.is_exact and fitted.has_exact_rows):
         raise ValueError(
             f"diagnostics need the inverse Hessian itself, and "
-            f"{type(ranker._fitted.solver).__name__} approximates it: use "
+            f"{fitted.solver!r} approximates it, for rows at least: use "
             "solver='cholesky'."
         )
-    fitted, removal = ranker._fitted, ranker._leave_each_out()
+    removal = ranker._leave_each_out()
     columns = {}
     for name, values in row_diagnostics(fitted, removal).items():
         values = values.reshape(len(values), -1)

@@ -189,7 +189,7 @@ def test_refusals_give_the_reason():
         with pytest.raises(ValueError, match="damping=0"):
             ask()
     rough = InfluenceRanker(solver="ekfac").fit(X, y)
-    with pytest.raises(ValueError, match="EKFAC approximates"):
+    with pytest.raises(ValueError, match=r"EKFAC.* approximates"):
         rough.loo_error_bound_  # noqa: B018
     lasso = InfluenceRanker(Lasso(alpha=0.05)).fit(X, X[:, 0] + y)
     with pytest.raises(ValueError, match="l1 penalty"):

@@ -228,7 +228,7 @@ def test_refusals():
     X = scale(X)
     with pytest.raises(ValueError, match="damping=0"):
         diagnostics(InfluenceRanker(damping=0.1).fit(X, y))
-    with pytest.raises(ValueError, match="EKFAC approximates"):
+    with pytest.raises(ValueError, match=r"EKFAC.* approximates"):
         diagnostics(InfluenceRanker(solver="ekfac").fit(X, y))
     with pytest.raises(TypeError, match="takes an InfluenceRanker"):
         diagnostics(LogisticRegression().fit(X, y))

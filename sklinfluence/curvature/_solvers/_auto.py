@@ -104,10 +104,10 @@ def choose_solver(
         reason = (
             f"{what}: a factor and its inverse would take {n_bytes / 2**30:.1f} GiB, "
             f"more than {memory / 2**30:.1f}. Self-influence and leave-one-out "
-            "predictions come from EK-FAC, influence on queries from conjugate "
-            "gradients."
+            "predictions come from the blocks of single outputs, influence on queries "
+            "from conjugate gradients."
         )
-        return SolverChoice("cg", reason, ConjugateGradient(rows="ekfac"))
+        return SolverChoice("cg", reason, ConjugateGradient(rows="preconditioner"))
     if n_rhs is not None:
         exact = n_rows * size**2 * n_blocks + size**3 * n_blocks
         by_product = 4 * n_rows * n_outputs * n_columns * n_rhs * _ITERATIONS

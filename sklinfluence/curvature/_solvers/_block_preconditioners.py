@@ -1,20 +1,27 @@
 """Inverses of the Hessian's diagonal blocks, one an output, whole or of low rank."""
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
+
+from sklinfluence.curvature._row_blocks import ContrastBlocks
 
 
 class _Blocks:
-    """What both have in common: how a softmax's common shift is left out of blocks.
+    """What both have in common: how blocks stand for a softmax, which couples them.
 
     A softmax does not see a shift common to all outputs, so there H is its diagonal
     terms alone while its blocks are far from them: that part is inverted exactly and
     the blocks serve the contrasts between outputs. (Left to the blocks, the common
-    part cost more iterations than no preconditioner.)
+    part cost more iterations than no preconditioner.) In a contrast the other outputs
+    move against output k and add to its curvature: `_stretch` says by how much.
     """
 
     def __init__(self, operator):
         self.n_outputs, self.n_columns = operator.n_outputs, operator.n_columns
+        self.is_block_diagonal = operator.is_block_diagonal
+        # What a row takes while its block is worked on.
+        self.values_per_row = 3 * self.n_columns + 16 * self.n_outputs
+        self.stretch = _stretch(operator)[:, None, None]
         self.common_inverse = None
         terms = operator.diagonal_terms
         if not operator.is_block_diagonal and np.all(terms == terms[0]):
@@ -33,6 +40,38 @@ class _Blocks:
         solved += self.common_inverse * common - solved.mean(axis=0)
         return solved.reshape(B.shape)
 
+    def row_blocks(self, rows):
+        """(I (x) x_i)^T H^-1 (I (x) x_i) of each row, as far as the blocks know.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n_chosen, n_columns)
+
+        Returns
+        -------
+        blocks : ContrastBlocks, or ndarray of shape (n_chosen, K) if outputs do not \
+                interact: then they are exact for whole blocks
+        """
+        values = self._row_values(rows)
+        return values if self.is_block_diagonal else ContrastBlocks(None, values)
+
+
+def _stretch(operator):
+    """One and the sum of squared shares that others have in each output's curvature.
+
+    2 where one other output shares all of it, K / (K - 1) where all K are alike: in
+    both cases the stretched blocks are H itself on the contrasts.
+    """
+    if operator.is_block_diagonal:
+        return np.ones(operator.n_outputs)
+    objective = operator.objective
+    total = objective.loss.curvature_sum(
+        objective.targets, operator.raw, objective.weights
+    )
+    own = np.diag(total)[:, None]
+    shares = np.divide(total, own, out=np.eye(len(total)), where=own > 0)
+    return np.sum(shares**2, axis=1)
+
 
 class BlockCholesky(_Blocks):
     """Cholesky factors of the diagonal blocks of H.
@@ -43,16 +82,33 @@ class BlockCholesky(_Blocks):
         Needs ``diagonal_blocks``; memory is n_outputs x n_columns^2 values.
     """
 
+    rows_from = "block"
+
     def __init__(self, operator):
         super().__init__(operator)
+        self.active = getattr(operator.objective, "active", None)
         blocks = operator.diagonal_blocks()
+        inner, terms = np.arange(self.n_columns), operator.diagonal_terms[: len(blocks)]
+        blocks[:, inner, inner] -= terms
+        blocks *= self.stretch[: len(blocks)]
+        blocks[:, inner, inner] += terms
         self.factors = [cho_factor(_lifted(block), lower=True) for block in blocks]
-        if len(self.factors) == 1:
-            self.factors *= self.n_outputs
+        self.n_distinct = len(self.factors)
+        self.factors *= self.n_outputs // self.n_distinct
 
     def _solve_blocks(self, B):
         pairs = zip(self.factors, B, strict=True)
         return np.stack([cho_solve(factor, block) for factor, block in pairs])
+
+    def _row_values(self, rows):
+        lengths = []
+        for k, (factor, _) in enumerate(self.factors[: self.n_distinct]):
+            # An l1 head's columns that this output does not use are no parameters.
+            own = rows if self.active is None else rows * self.active[k]
+            half = solve_triangular(factor, own.T, lower=True)
+            lengths.append(np.einsum("ij,ij->j", half, half))
+        lengths *= self.n_outputs // self.n_distinct
+        return np.column_stack(lengths)
 
 
 def _lifted(block):
@@ -68,9 +124,10 @@ class BlockNystrom(_Blocks):
     """Nyström approximations of the diagonal blocks of H, all of one rank.
 
     The last column, an intercept as a rule, is eliminated exactly: it has no penalty
-    to lend it a scale. What is left of each output is its penalty and a few leading
-    directions, found in one product with random vectors; the others are given the
-    smallest eigenvalue found, so that none is overrated.
+    to lend it a scale. What is left of each output is its penalty and the leading
+    directions that one product with random vectors finds. All other directions get one
+    eigenvalue: the smallest found when the blocks precondition, so that none is
+    overrated, and the mean of what the trace says is left when they stand for H.
 
     Parameters
     ----------
@@ -85,69 +142,93 @@ class BlockNystrom(_Blocks):
        preconditioning.
     """
 
+    rows_from = "block_nystrom"
+
     def __init__(self, operator, rank, random_state=0):
         super().__init__(operator)
-        q = self.n_columns
-        rank = max(1, min(rank, q - 1))
+        d = self.n_columns - 1
+        rank = min(rank, d)
         rng = np.random.default_rng(random_state)
-        probes = np.zeros((q, rank + 1))
-        if q > 1:
-            probes[:-1, :-1] = np.linalg.qr(rng.standard_normal((q - 1, rank)))[0]
-        probes[-1, -1] = 1.0
+        probes = np.zeros((d + 1, rank + 1))
+        probes[:d, :rank] = np.linalg.qr(rng.standard_normal((d, rank)))[0]
+        probes[d, rank] = 1.0
         terms = operator.diagonal_terms
-        seen = operator.block_products(probes)
-        corner = seen[:, -1, -1] + terms[:, -1]
+        seen = self.stretch * operator.block_products(probes)
+        corner = seen[:, d, rank] + terms[:, d]
         corner[corner <= 0] = 1.0
-        self.corner = corner[:, None]
-        self.border = seen[:, :-1, -1]
+        self.corner, self.border = corner[:, None], seen[:, :d, rank]
         # The Schur complement of the last column, times the probes.
-        slope = seen[:, -1, None, :-1] / corner[:, None, None]
-        image = seen[:, :-1, :-1] - self.border[:, :, None] * slope
-        penalty = terms[:, :-1].mean(axis=1) if q > 1 else np.zeros(len(terms))
-        self.vectors, self.coefficients, self.base = _nystrom_inverses(
-            probes[:-1, :-1], image, penalty
-        )
+        slope = seen[:, None, d, :rank] / corner[:, None, None]
+        image = seen[:, :d, :rank] - self.border[:, :, None] * slope
+        self.vectors, values = _leading_directions(probes[:d, :rank], image)
+
+        penalty = terms[:, :d].mean(axis=1) if d else np.ones(len(terms))
+        is_tail = np.all(values > 0, axis=1) & (rank < d)
+        smallest = np.where(is_tail, values.min(axis=1, initial=np.inf), 0.0)
+        trace = self.stretch[:, 0, 0] * operator.block_traces() - seen[:, d, rank]
+        trace -= np.sum(self.border**2, axis=1) / corner
+        left = np.maximum(trace - values.sum(axis=1), 0.0) / max(d - rank, 1)
+        self.solving = _levelled(values, penalty, smallest)
+        self.standing = _levelled(values, penalty, np.where(is_tail, left, 0.0))
 
     def _solve_blocks(self, B):
-        along = self.border[:, None, :]
+        level, coefficients = self.solving
         last = B[:, -1] / self.corner
         right = B[:, :-1] - self.border[:, :, None] * last[:, None, :]
         inside = self.vectors.transpose(0, 2, 1) @ right
-        inside *= self.coefficients[:, :, None]
+        inside *= coefficients[:, :, None]
         solved = np.empty_like(B)
-        solved[:, :-1] = right / self.base[:, None, None] + self.vectors @ inside
-        solved[:, -1] = last - (along @ solved[:, :-1])[:, 0] / self.corner
+        solved[:, :-1] = right / level[:, None, None] + self.vectors @ inside
+        along = (self.border[:, None, :] @ solved[:, :-1])[:, 0]
+        solved[:, -1] = last - along / self.corner
         return solved
 
+    def _row_values(self, rows):
+        level, coefficients = self.standing
+        values = np.empty((len(rows), self.n_outputs))
+        for k in range(self.n_outputs):
+            last = rows[:, -1] / self.corner[k]
+            right = rows[:, :-1] - last[:, None] * self.border[k]
+            own = np.einsum("ij,ij->i", right, right) / level[k]
+            own += (right @ self.vectors[k]) ** 2 @ coefficients[k]
+            values[:, k] = own + rows[:, -1] * last
+        return values
 
-def _nystrom_inverses(probes, image, penalty):
-    """(A_k + penalty_k I)^-1 as U diag(c) U^T + I / base, from A_k times the probes.
+
+def _leading_directions(probes, image):
+    """Eigenpairs of the Nyström approximations of A_k, from A_k times the probes.
 
     Returns
     -------
     vectors : ndarray of shape (n_outputs, n_columns, rank)
-    coefficients : ndarray of shape (n_outputs, rank)
-    base : ndarray of shape (n_outputs,)
+    values : ndarray of shape (n_outputs, rank)
+        Zero, vectors too, where A_k has a lower rank.
     """
-    vectors = np.empty_like(image)
-    coefficients = np.zeros((len(image), image.shape[2]))
-    base = np.ones(len(image))
+    vectors, values = np.zeros_like(image), np.zeros((len(image), image.shape[2]))
     for k, Y in enumerate(image):
         core = probes.T @ Y
-        values, inner = np.linalg.eigh(0.5 * (core + core.T))
-        if values.size == 0 or values[-1] <= 0:
-            base[k] = penalty[k] or 1.0
-            vectors[k] = 0.0
-            continue
-        kept = values > len(values) * 1e-13 * values[-1]
-        root = Y @ (inner[:, kept] / np.sqrt(values[kept]))
+        scale, inner = np.linalg.eigh(0.5 * (core + core.T))
+        kept = scale > len(scale) * 1e-13 * scale.max(initial=0.0)
+        root = Y @ (inner[:, kept] / np.sqrt(scale[kept]))
         found, turn = np.linalg.eigh(root.T @ root)
-        found = np.maximum(found, 1e-14 * found[-1])
-        n_kept = len(found)
-        vectors[k, :, :n_kept] = root @ (turn / np.sqrt(found))
-        vectors[k, :, n_kept:] = 0.0
-        # A rank below the one asked for is all of A: nothing is beside it.
-        smallest = found[0] if n_kept == len(values) < len(Y) else 0.0
-        base[k] = max(penalty[k] + smallest, 1e-10 * found[-1])
-        coefficients[k, :n_kept] = 1.0 / (found + penalty[k]) - 1.0 / base[k]
-    return vectors, coefficients, base
+        sound = found > 1e-14 * found.max(initial=0.0)
+        found, turn = found[sound], turn[:, sound]
+        vectors[k, :, : len(found)] = root @ (turn / np.sqrt(found))
+        values[k, : len(found)] = found
+    return vectors, values
+
+
+def _levelled(values, penalty, tail):
+    """(V diag(values) V^T + penalty I)^-1 with ``tail`` in all other directions.
+
+    Returns
+    -------
+    level : ndarray of shape (n_outputs,)
+    coefficients : ndarray of shape (n_outputs, rank)
+        I / level + V diag(coefficients) V^T is the inverse.
+    """
+    level = penalty + tail
+    floor = 1e-10 * values.max(axis=1, initial=0.0)
+    level = np.maximum(level, np.where(floor > 0, floor, 1.0 * (level == 0)))
+    coefficients = 1.0 / (values + np.maximum(penalty, floor)[:, None] + (values == 0))
+    return level, np.where(values > 0, coefficients - 1.0 / level[:, None], 0.0)

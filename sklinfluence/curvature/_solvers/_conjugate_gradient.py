@@ -7,7 +7,6 @@ from sklearn import get_config
 from sklearn.base import BaseEstimator
 
 from sklinfluence._sklearn_compat import HasMethods, Interval, StrOptions
-from sklinfluence.curvature._kronecker import KroneckerFactors
 from sklinfluence.curvature._solvers._base import (
     extreme_eigenvalue,
     project,
@@ -50,10 +49,12 @@ class ConjugateGradient(BaseEstimator):
         numbers fit ``working_memory``, "block_nystrom" beyond. "nystrom", or an object
         such as ``Nystrom(rank=500)``: any solver whose state has ``apply_inverse``.
         None: plain conjugate gradients.
-    rows : {"exact", "ekfac"}, default="exact"
+    rows : {"exact", "preconditioner", "ekfac"}, default="exact"
         What the leave-one-out quantities of all rows come from, self-influence among
         them. "exact": as many solves as there are rows times outputs, when they are
-        asked for. "ekfac": the Kronecker approximation of :class:`EKFAC`.
+        asked for. "preconditioner": the approximate inverse that the preconditioner
+        is; for "block", with n_outputs numbers a row. "ekfac": the Kronecker
+        approximation of :class:`EKFAC`, cheaper and further off.
 
     See Also
     --------
@@ -87,7 +88,7 @@ class ConjugateGradient(BaseEstimator):
             HasMethods("init"),
             None,
         ],
-        "rows": [StrOptions({"exact", "ekfac"})],
+        "rows": [StrOptions({"exact", "preconditioner", "ekfac"})],
     }
 
     def __init__(self, *, tol=1e-8, max_iter=None, preconditioner="auto", rows="exact"):
@@ -112,7 +113,15 @@ class ConjugateGradient(BaseEstimator):
         preconditioner = make_preconditioner(self.preconditioner, operator)
         if self.rows == "exact":
             return ConjugateGradientState(operator, preconditioner)
-        return RowsByKronecker(operator, preconditioner)
+        source = preconditioner
+        if self.rows == "ekfac" and getattr(source, "rows_from", None) != "ekfac":
+            source = make_preconditioner("ekfac", operator)
+        if not hasattr(source, "row_blocks"):
+            raise ValueError(
+                "rows='preconditioner' takes the rows' blocks from it, and "
+                f"preconditioner={self.preconditioner!r} has none. Use 'auto'."
+            )
+        return RowsByPreconditioner(operator, preconditioner, source)
 
     def solve(self, state, B):
         """Solve H X = B on the range of H.
@@ -242,17 +251,16 @@ class ConjugateGradientState:
         return (1.0 / inverse_low if inverse_low > 0 else np.inf), high
 
 
-class RowsByKronecker(ConjugateGradientState):
-    """The same, with the rows' blocks from a Kronecker approximation of H."""
+class RowsByPreconditioner(ConjugateGradientState):
+    """The same, with the rows' blocks from an approximation of H."""
 
-    rows_from = "ekfac"
-
-    def __init__(self, operator, preconditioner):
+    def __init__(self, operator, preconditioner, source):
         super().__init__(operator, preconditioner)
-        self.factors = preconditioner
-        if not isinstance(getattr(preconditioner, "factors", None), KroneckerFactors):
-            self.factors = make_preconditioner("ekfac", operator)
-        self.values_per_row = self.factors.values_per_row
+        self.source = source
+        self.rows_from = getattr(source, "rows_from", "preconditioner")
+        self.has_exact_rows = getattr(source, "has_exact_rows", False)
+        if hasattr(source, "values_per_row"):
+            self.values_per_row = source.values_per_row
 
     def row_blocks(self, rows):
-        return self.factors.row_blocks(rows)
+        return self.source.row_blocks(rows)

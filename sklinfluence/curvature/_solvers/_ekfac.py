@@ -19,7 +19,8 @@ class EKFAC(ApproximateSolver):
 
     See Also
     --------
-    ConjugateGradient : Solves to a tolerance; ``preconditioner="ekfac"``.
+    ConjugateGradient : Solves to a tolerance, and comes closer with
+        ``rows="preconditioner"`` where blocks of single outputs fit in memory.
 
     Notes
     -----
@@ -76,6 +77,7 @@ class EKFACState:
     """The factors, and what is read off them."""
 
     rows_from = "ekfac"
+    has_exact_rows = False
 
     def __init__(self, operator, factors):
         self.operator = operator

@@ -21,6 +21,8 @@ class LowRankInverse:
         Of the kernel of H.
     """
 
+    has_exact_rows = False
+
     def __init__(self, operator, diagonal, vectors, coefficients):
         self.operator = operator
         # An l1 head's coefficients off the active set are no parameters.

@@ -37,10 +37,11 @@ def make_preconditioner(preconditioner, operator):
     if preconditioner == "block":
         return BlockCholesky(operator)
     if preconditioner == "block_nystrom":
-        if not hasattr(operator, "block_products"):
+        if not hasattr(operator, "block_products") or not _has_one_set(operator):
             raise ValueError(
-                "preconditioner='block_nystrom' needs a linear head, one block an "
-                "output. Use 'ekfac' or 'nystrom' here."
+                "preconditioner='block_nystrom' needs a linear head with one set of "
+                "columns for all outputs, which networks and l1 penalties have not. "
+                "Use 'nystrom' here."
             )
         return BlockNystrom(operator, max(_rank_that_fits(operator), _LEAST_RANK))
     solver = {"ekfac": EKFAC, "nystrom": Nystrom}
@@ -59,10 +60,14 @@ def _choose(operator):
     """The blocks whole where they fit, else as much of each as fits, else EK-FAC."""
     n_blocks = 1 if operator.has_equal_blocks else operator.n_outputs
     whole = n_blocks * operator.n_columns**2 <= _values_that_fit()
-    # An l1 head's active set has no Kronecker form, nor one set of columns.
-    if whole or not np.all(getattr(operator.objective, "active", True)):
+    if whole or not _has_one_set(operator):
         return "block"
     return "block_nystrom" if _rank_that_fits(operator) >= _LEAST_RANK else "ekfac"
+
+
+def _has_one_set(operator):
+    """Whether all outputs have the same columns: an l1 head's active set has not."""
+    return np.all(getattr(operator.objective, "active", True))
 
 
 def _rank_that_fits(operator):
