@@ -5,10 +5,10 @@ would cost too much. Both are one Newton step for the objective without the row.
 """
 
 import numpy as np
-from scipy.linalg import cholesky, solve_triangular
 from scipy.special import softmax
 
 from sklinfluence.curvature._design import block_slices
+from sklinfluence.curvature._solvers._block_preconditioners import block_factors
 from sklinfluence.gradient._removal import (
     apply_block,
     removed_residual,
@@ -89,13 +89,9 @@ def loo_raw_by_output(objective, raw):
 def _output_blocks(objective, raw):
     """x_i' H_kk^-1 x_i of every row and output, (n, K)."""
     design, out = objective.design, np.empty_like(raw)
-    factors = [
-        cholesky(block, lower=True, overwrite_a=True, check_finite=False)
-        for block in objective.hessian(raw).diagonal_blocks()
-    ]
+    factors = block_factors(objective.hessian(raw))
     for at in block_slices(design.n_rows, 2 * design.n_columns):
-        rows = design.rows(at).T
+        rows = design.rows(at)
         for k, factor in enumerate(factors):
-            solved = solve_triangular(factor, rows, lower=True, check_finite=False)
-            out[at, k] = np.einsum("ji,ji->i", solved, solved)
+            out[at, k] = factor.leverage(rows)
     return out

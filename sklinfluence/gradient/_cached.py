@@ -57,12 +57,24 @@ def _initialised(solver, operator):
     return attached(solver.init(operator), None)
 
 
-def attached(state, operator):
-    """A copy of a solver's state, and of states inside it, with this operator."""
-    state = copy.copy(state)
+def attached(state, operator, made=None):
+    """A copy of a solver's state, and of states inside it, with this operator.
+
+    ``made`` remembers the copies, so that what was shared stays shared.
+    """
+    made = {} if made is None else made
+    if id(state) in made:
+        return made[id(state)]
+    copied = made[id(state)] = copy.copy(state)
     for name, value in list(vars(state).items()):
         if name == "operator":
-            state.operator = operator
+            copied.operator = operator
         elif hasattr(value, "operator"):
-            setattr(state, name, attached(value, operator))
-    return state
+            setattr(copied, name, attached(value, operator, made))
+        elif isinstance(value, list):
+            parts = [
+                attached(part, operator, made) if hasattr(part, "operator") else part
+                for part in value
+            ]
+            setattr(copied, name, parts)
+    return copied

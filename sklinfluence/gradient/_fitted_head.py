@@ -163,6 +163,8 @@ def fit_head(
         theta.shape,
         is_block_diagonal=head.loss.separable,
         has_equal_blocks=objective.hessian(None).has_equal_blocks,
+        is_penalized=head.l1 is None
+        and bool(np.all(head.penalty[:, : embedding.shape[1]] > 0)),
     )
     # Approximate inverses name the solver that finds the optimum for them.
     polisher, cache = getattr(solver, "polisher", solver), Cache(memory)

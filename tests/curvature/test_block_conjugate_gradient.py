@@ -93,7 +93,7 @@ def test_dependent_right_hand_sides_are_no_breakdown(m, head):
 
 def test_automatic_preconditioner_goes_by_memory():
     rng = np.random.default_rng(0)
-    X, y = rng.standard_normal((60, 199)), rng.integers(3, size=60)
+    X, y = rng.standard_normal((300, 199)), rng.integers(3, size=300)
     operator = InfluenceRanker(LogisticRegression()).fit(X, y)._fitted.operator
 
     def chosen(mib):

@@ -8,6 +8,7 @@ from sklinfluence.curvature._solvers._conjugate_gradient import ConjugateGradien
 from sklinfluence.curvature._solvers._ekfac import EKFAC
 from sklinfluence.curvature._solvers._lissa import LiSSA
 from sklinfluence.curvature._solvers._nystrom import Nystrom
+from sklinfluence.curvature._solvers._row_space import FEW_ROWS
 
 SOLVERS = {
     "cholesky": Cholesky,
@@ -50,6 +51,7 @@ def choose_solver(
     n_rhs=None,
     is_block_diagonal=False,
     has_equal_blocks=False,
+    is_penalized=False,
     memory=_MEMORY,
 ):
     """What ``solver="auto"`` means for a head of this size.
@@ -70,6 +72,9 @@ def choose_solver(
         they are factored one by one.
     has_equal_blocks : bool, default=False
         Whether one factor serves all outputs (least squares with one penalty).
+    is_penalized : bool, default=False
+        Whether every column but the intercept's has a penalty. Outputs that do not
+        interact are then factored over the rows where these are fewer.
     memory : int, default=3 * 2**30
         Bytes that factors may take.
 
@@ -95,10 +100,13 @@ def choose_solver(
     29645 parameters in one block: a factor and its inverse would take 19.6 GiB, ...
     """
     size = n_columns if is_block_diagonal else n_outputs * n_columns
+    over_rows = is_block_diagonal and is_penalized and n_rows <= FEW_ROWS * n_columns
+    if over_rows:
+        size = n_rows
     n_blocks = n_outputs if is_block_diagonal and not has_equal_blocks else 1
     # Each block with its inverse, and one temporary.
     n_bytes = 8 * size * size * (2 * n_blocks + 1)
-    what = f"{size} parameters in "
+    what = f"{size} {'rows' if over_rows else 'parameters'} in "
     what += "one block" if n_blocks == 1 else f"each of {n_blocks} blocks"
     if n_bytes > memory:
         reason = (

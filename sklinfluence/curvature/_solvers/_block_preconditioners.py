@@ -1,9 +1,10 @@
 """Inverses of the Hessian's diagonal blocks, one an output, whole or of low rank."""
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.linalg import cho_solve, cholesky, solve_triangular
 
 from sklinfluence.curvature._row_blocks import ContrastBlocks
+from sklinfluence.curvature._solvers._row_space import is_wide, output_factors
 
 
 class _Blocks:
@@ -21,7 +22,7 @@ class _Blocks:
         self.is_block_diagonal = operator.is_block_diagonal
         # What a row takes while its block is worked on.
         self.values_per_row = 3 * self.n_columns + 16 * self.n_outputs
-        self.stretch = _stretch(operator)[:, None, None]
+        self.stretch = _stretch(operator)
         self.common_inverse = None
         terms = operator.diagonal_terms
         if not operator.is_block_diagonal and np.all(terms == terms[0]):
@@ -79,45 +80,75 @@ class BlockCholesky(_Blocks):
     Parameters
     ----------
     operator : Hessian
-        Needs ``diagonal_blocks``; memory is n_outputs x n_columns^2 values.
+        Memory is n_outputs x n_columns^2 values, or n_outputs x n_rows^2 where there
+        are fewer rows.
     """
 
     rows_from = "block"
 
     def __init__(self, operator):
         super().__init__(operator)
+        self.has_exact_rows = operator.is_block_diagonal
         self.active = getattr(operator.objective, "active", None)
-        blocks = operator.diagonal_blocks()
-        inner, terms = np.arange(self.n_columns), operator.diagonal_terms[: len(blocks)]
-        blocks[:, inner, inner] -= terms
-        blocks *= self.stretch[: len(blocks)]
-        blocks[:, inner, inner] += terms
-        self.factors = [cho_factor(_lifted(block), lower=True) for block in blocks]
-        self.n_distinct = len(self.factors)
-        self.factors *= self.n_outputs // self.n_distinct
+        self.factors = block_factors(operator, self.stretch)
 
     def _solve_blocks(self, B):
         pairs = zip(self.factors, B, strict=True)
-        return np.stack([cho_solve(factor, block) for factor, block in pairs])
+        return np.stack([factor.solve(block) for factor, block in pairs])
 
     def _row_values(self, rows):
-        lengths = []
-        for k, (factor, _) in enumerate(self.factors[: self.n_distinct]):
-            # An l1 head's columns that this output does not use are no parameters.
-            own = rows if self.active is None else rows * self.active[k]
-            half = solve_triangular(factor, own.T, lower=True)
-            lengths.append(np.einsum("ij,ij->j", half, half))
-        lengths *= self.n_outputs // self.n_distinct
-        return np.column_stack(lengths)
+        values = {}
+        for k, factor in enumerate(self.factors):
+            if factor not in values:
+                # An l1 head's columns that an output does not use are no parameters.
+                own = rows if self.active is None else rows * self.active[k]
+                values[factor] = factor.leverage(own)
+        return np.column_stack([values[factor] for factor in self.factors])
 
 
-def _lifted(block):
-    """The block, its diagonal raised by rounding's worth so that it factors."""
-    inner = np.arange(len(block))
-    floor = 1e-10 * float(np.mean(block[inner, inner])) or 1.0
-    block = block.copy()
-    block[inner, inner] += np.where(block[inner, inner] > 0, floor, 1.0)
-    return block
+def block_factors(operator, stretch=None):
+    """Factors of the diagonal blocks, over the rows where these are fewer.
+
+    Parameters
+    ----------
+    operator : Hessian
+    stretch : ndarray of shape (n_outputs,), default=None
+        What the rows' part of each block is multiplied with.
+
+    Returns
+    -------
+    factors : list of n_outputs objects with ``solve`` and ``leverage``
+        The same one for all where blocks are equal.
+    """
+    if is_wide(operator):
+        return output_factors(operator, stretch)
+    blocks = operator.diagonal_blocks()
+    inner, terms = np.arange(operator.n_columns), operator.diagonal_terms[: len(blocks)]
+    if stretch is not None:
+        blocks[:, inner, inner] -= terms
+        blocks *= stretch[: len(blocks), None, None]
+        blocks[:, inner, inner] += terms
+    factors = [_LiftedFactor(block) for block in blocks]
+    return factors * (operator.n_outputs // len(factors))
+
+
+class _LiftedFactor:
+    """Cholesky factor of a block, its diagonal raised by rounding's worth."""
+
+    def __init__(self, block):
+        inner = np.arange(len(block))
+        floor = 1e-10 * float(np.mean(block[inner, inner])) or 1.0
+        block[inner, inner] += np.where(block[inner, inner] > 0, floor, 1.0)
+        self.factor = cholesky(block, lower=True, check_finite=False)
+
+    def solve(self, B):
+        """The block's inverse times B."""
+        return cho_solve((self.factor, True), B)
+
+    def leverage(self, rows):
+        """x^T block^-1 x of each row, (n_chosen,)."""
+        half = solve_triangular(self.factor, rows.T, lower=True)
+        return np.einsum("ij,ij->j", half, half)
 
 
 class BlockNystrom(_Blocks):
@@ -153,7 +184,7 @@ class BlockNystrom(_Blocks):
         probes[:d, :rank] = np.linalg.qr(rng.standard_normal((d, rank)))[0]
         probes[d, rank] = 1.0
         terms = operator.diagonal_terms
-        seen = self.stretch * operator.block_products(probes)
+        seen = self.stretch[:, None, None] * operator.block_products(probes)
         corner = seen[:, d, rank] + terms[:, d]
         corner[corner <= 0] = 1.0
         self.corner, self.border = corner[:, None], seen[:, :d, rank]
@@ -165,7 +196,7 @@ class BlockNystrom(_Blocks):
         penalty = terms[:, :d].mean(axis=1) if d else np.ones(len(terms))
         is_tail = np.all(values > 0, axis=1) & (rank < d)
         smallest = np.where(is_tail, values.min(axis=1, initial=np.inf), 0.0)
-        trace = self.stretch[:, 0, 0] * operator.block_traces() - seen[:, d, rank]
+        trace = self.stretch * operator.block_traces() - seen[:, d, rank]
         trace -= np.sum(self.border**2, axis=1) / corner
         left = np.maximum(trace - values.sum(axis=1), 0.0) / max(d - rank, 1)
         self.solving = _levelled(values, penalty, smallest)

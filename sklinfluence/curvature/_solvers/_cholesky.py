@@ -12,6 +12,7 @@ from sklinfluence.curvature._solvers._base import (
     project,
     relative_residuals,
 )
+from sklinfluence.curvature._solvers._row_space import is_wide, output_factors
 
 
 class Cholesky(BaseEstimator):
@@ -20,7 +21,9 @@ class Cholesky(BaseEstimator):
     Factors H once, H + tau sum_v v v^T over an orthonormal basis v of its kernel
     where it has one, and solves on the range of H, so that solutions are H^+ b and
     tau appears in nothing. Losses whose outputs do not interact are factored an
-    output at a time, equal blocks once.
+    output at a time, equal blocks once; over the rows where those are fewer than the
+    (penalised) columns, so that a few thousand sparse texts take a factor of a few
+    thousand, however many words there are.
 
     Parameters
     ----------
@@ -67,21 +70,25 @@ class Cholesky(BaseEstimator):
         """
         basis = operator.null_space()
         if operator.is_block_diagonal:
-            q = operator.n_columns
-            dense = operator.diagonal_blocks()
-            if len(dense) == 1:
-                # Outputs share the block, hence its kernel: any output's basis.
-                inner = basis[:q, np.any(basis[:q] != 0, axis=0)]
-                factors = [_Factor(np.asfortranarray(dense[0]), inner, self)]
-                factors *= operator.n_outputs
-            else:
-                factors = [
-                    _Factor(np.asfortranarray(block), _of_output(basis, k, q), self)
-                    for k, block in enumerate(dense)
-                ]
+            factors = self._factor_outputs(operator, basis)
         else:
             factors = [_Factor(operator.dense(), basis, self)]
         return CholeskyState(factors, operator.n_outputs, operator.n_columns)
+
+    def _factor_outputs(self, operator, basis):
+        """A factor for each output; the same one where blocks are equal."""
+        if is_wide(operator):
+            return output_factors(operator)
+        q, dense = operator.n_columns, operator.diagonal_blocks()
+        if len(dense) == 1:
+            # Outputs share the block, hence its kernel: any output's basis.
+            inner = basis[:q, np.any(basis[:q] != 0, axis=0)]
+            factor = _Factor(np.asfortranarray(dense[0]), inner, self)
+            return [factor] * operator.n_outputs
+        return [
+            _Factor(np.asfortranarray(block), _of_output(basis, k, q), self)
+            for k, block in enumerate(dense)
+        ]
 
     def solve(self, state, B):
         """Solve H X = B on the range of H.
@@ -160,7 +167,7 @@ class CholeskyState:
         out = np.empty_like(B)
         for k, factor in enumerate(self.factors):
             at = slice(k * size, (k + 1) * size)
-            out[at] = factor.inverse() @ B[at]
+            out[at] = factor.apply_inverse(B[at])
         return out
 
     def row_blocks(self, rows):
@@ -177,14 +184,9 @@ class CholeskyState:
         """
         if len(self.factors) == 1 and self.n_outputs > 1:
             return _full_blocks(self.factors[0].inverse(), rows, self.n_outputs)
-        if self._is_shared:
-            return np.repeat(_leverage(self.factors[0], rows), self.n_outputs, axis=1)
-        return np.hstack([_leverage(factor, rows) for factor in self.factors])
-
-
-def _leverage(factor, rows):
-    solved = rows @ factor.inverse()
-    return np.einsum("ij,ij->i", solved, rows)[:, None]
+        distinct = self.factors[:1] if self._is_shared else self.factors
+        blocks = np.column_stack([factor.leverage(rows) for factor in distinct])
+        return np.repeat(blocks, self.n_outputs // len(distinct), axis=1)
 
 
 def _full_blocks(inverse, rows, n_outputs):
@@ -234,6 +236,14 @@ class _Factor:
         if self.basis.shape[1]:
             bent -= self.shift * (self.basis @ (self.basis.T @ X))
         return bent
+
+    def apply_inverse(self, B):
+        """H^+ B by the explicit inverse."""
+        return self.inverse() @ B
+
+    def leverage(self, rows):
+        """x^T H^+ x of each row, (n_chosen,)."""
+        return np.einsum("ij,ij->i", rows @ self.inverse(), rows)
 
     def inverse(self):
         """H^+, symmetric, computed at the first call."""

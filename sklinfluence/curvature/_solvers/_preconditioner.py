@@ -7,6 +7,7 @@ from sklinfluence.curvature._solvers._block_preconditioners import (
     BlockCholesky,
     BlockNystrom,
 )
+from sklinfluence.curvature._solvers._row_space import is_wide
 
 # Of fewer directions Nyström blocks can be worse than none, many right-hand sides and
 # a weak penalty given (usps, C=30: 50 iterations at rank 8, 37 at 32, 39 without).
@@ -59,7 +60,8 @@ def make_preconditioner(preconditioner, operator):
 def _choose(operator):
     """The blocks whole where they fit, else as much of each as fits, else EK-FAC."""
     n_blocks = 1 if operator.has_equal_blocks else operator.n_outputs
-    whole = n_blocks * operator.n_columns**2 <= _values_that_fit()
+    side = operator.objective.design.n_rows if is_wide(operator) else operator.n_columns
+    whole = n_blocks * side**2 <= _values_that_fit()
     if whole or not _has_one_set(operator):
         return "block"
     return "block_nystrom" if _rank_that_fits(operator) >= _LEAST_RANK else "ekfac"
