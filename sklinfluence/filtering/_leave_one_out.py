@@ -9,11 +9,7 @@ from scipy.special import softmax
 
 from sklinfluence.curvature._design import block_slices
 from sklinfluence.curvature._solvers._block_preconditioners import block_factors
-from sklinfluence.gradient._removal import (
-    apply_block,
-    removed_residual,
-    trace_of_product,
-)
+from sklinfluence.gradient._removal import apply_block, removed_residual
 
 # A leverage this close to one is held there: the row determines its own prediction.
 _MAX_LEVERAGE = 1.0 - 1e-6
@@ -33,11 +29,9 @@ def loo_raw_coupled(objective, raw, state):
     -------
     loo_raw : ndarray of shape (n, n_outputs)
         0 for a row of leverage 1, which leaves no optimum behind: it says nothing.
-    mean_leverage : float
-        Mean of tr(S_i B_i), degrees of freedom a row.
     """
     design, loss = objective.design, objective.loss
-    out, total = np.empty_like(raw), 0.0
+    out = np.empty_like(raw)
     for at in block_slices(design.n_rows, design.n_columns + 4 * raw.shape[1] ** 2):
         targets, weights = objective.targets[at], objective.weights[at]
         B = state.row_blocks(design.rows(at))
@@ -45,9 +39,8 @@ def loo_raw_coupled(objective, raw, state):
         S = S * weights.reshape(-1, *[1] * (S.ndim - 1))
         left = removed_residual(-S, B, loss.gradient(targets, raw[at]))
         out[at] = raw[at] + weights[:, None] * apply_block(B, left)
-        total += trace_of_product(S, B).sum()
     out[np.isnan(out).any(axis=1)] = 0.0
-    return out, total / objective.weights.sum()
+    return out
 
 
 def loo_raw_by_output(objective, raw):
@@ -73,8 +66,6 @@ def loo_raw_by_output(objective, raw):
     Returns
     -------
     loo_raw : ndarray of shape (n, K)
-    mean_leverage : float
-        Degrees of freedom a row, of the same approximation.
     """
     n_outputs = raw.shape[1]
     weights = objective.weights[:, None]
@@ -83,7 +74,7 @@ def loo_raw_by_output(objective, raw):
     leverage = np.minimum(proba * (1.0 - proba) * spread, _MAX_LEVERAGE)
     step = spread * (proba - objective.targets) / (1.0 - leverage)
     share = (n_outputs - 1) / n_outputs
-    return raw + share * step, share * leverage.sum() / weights.sum()
+    return raw + share * step
 
 
 def _output_blocks(objective, raw):

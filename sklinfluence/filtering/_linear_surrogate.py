@@ -89,12 +89,6 @@ class LinearSurrogate:
     axes : ScaledAxes, default=None
         What the objective's design was made by. First-order steps are quick on such
         columns; without them Newton's method takes the head to its minimum.
-
-    Attributes
-    ----------
-    mean_leverage_ : float
-        Degrees of freedom a row of the last fit. Above .35 one-step leave-one-out
-        predictions begin to be optimistic.
     """
 
     def __init__(self, objective, theta, axes=None):
@@ -119,12 +113,11 @@ class LinearSurrogate:
         loss = objective.loss
         if not loss.separable and self.theta.size > MAX_COUPLED:
             self.theta = descend(objective, self.theta)
-            loo, leverage = loo_raw_by_output(objective, objective.raw(self.theta))
+            loo = loo_raw_by_output(objective, objective.raw(self.theta))
         else:
             end = self._stationary(objective)
             self.theta = end.theta
-            loo, leverage = loo_raw_coupled(objective, end.raw, end.state)
-        self.mean_leverage_ = leverage
+            loo = loo_raw_coupled(objective, end.raw, end.state)
         theta = self.theta if self.axes is None else self.axes.to_columns(self.theta)
         model = LinearModel(theta, loss, objective.design.fit_intercept)
         return class_log_proba(loss, loo), model

@@ -8,7 +8,6 @@ from sklinfluence.filtering._linear_search import tune_linear_surrogate
 from sklinfluence.filtering._noise_model import LOG_TINY
 from sklinfluence.filtering._rbf_ridge import RBFRidge
 from sklinfluence.filtering._representation import Representation
-from sklinfluence.filtering._thresholds import flag_disagreement
 
 
 class PooledDetector:
@@ -32,14 +31,6 @@ class PooledDetector:
     loo_proba_ : ndarray of shape (n, n_classes)
         Probability of every class being the true one, for each row by fits without
         it. Zero for classes that no row in use has.
-    label_quality_ : ndarray of shape (n,)
-        `loo_proba_` of the given label.
-    predicted_codes_ : ndarray of shape (n,)
-        The likeliest class without looking at the label.
-    suggested_codes_ : ndarray of shape (n,)
-        The given label, or the likeliest other class where the row is flagged.
-    is_flagged_ : ndarray of shape (n,), bool
-        The default rule: another class is predicted and the odds are not tiny.
     C_ : float
         Inverse penalty of the linear surrogate.
     result_ : EMResult
@@ -92,7 +83,9 @@ class PooledDetector:
         self.result_ = fit_em(
             [linear, rbf], inner, targets.shape[1], weight, self.noise, self.n_rounds
         )
-        self._set_outcome(inner, codes, known)
+        self._inner, self._known = inner, known
+        self.scores_ = np.where(known, self.result_.scores, -LOG_TINY)
+        self.loo_proba_ = self._outer_proba(self.result_.loo_log_proba)
         return self
 
     def score_samples(self, X, codes):
@@ -130,22 +123,12 @@ class PooledDetector:
         proba[:, self.present_] = np.exp(log_proba)
         return proba
 
-    def _set_outcome(self, inner, codes, known):
-        result, rows = self.result_, np.arange(len(codes))
-        self.scores_ = np.where(known, result.scores, -LOG_TINY)
-        self.loo_proba_ = self._outer_proba(result.loo_log_proba)
-        self.label_quality_ = self.loo_proba_[rows, codes]
-        self.predicted_codes_ = self.loo_proba_.argmax(axis=1)
-        predicted = result.loo_log_proba.argmax(axis=1)
-        flagged = flag_disagreement(inner, predicted, self.scores_)
-        self.is_flagged_ = ~known | flagged
-        self._inner, self._known = inner, known
-        self.suggested_codes_ = self.suggest_codes(flagged)
-
     def suggest_codes(self, is_doubted):
         """The given codes, or the likeliest other ones where they are doubted."""
         inner = suggest_codes(self.result_, self._inner, is_doubted)
-        return np.where(self._known, self.present_[inner], self.predicted_codes_)
+        return np.where(
+            self._known, self.present_[inner], self.loo_proba_.argmax(axis=1)
+        )
 
 
 def _whose_classes(sample_weight):

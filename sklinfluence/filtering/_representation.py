@@ -48,6 +48,8 @@ class Representation:
             scaled = X / self.scale_
         else:
             X = np.asarray(X, dtype=np.float64)
+            self.unit_ = _units(X[used])
+            X = X / self.unit_
             # Arrays whatever a global set_output asks for.
             scaler = StandardScaler().set_output(transform="default")
             self.scaler_ = scaler.fit(X, sample_weight=sample_weight)
@@ -63,7 +65,7 @@ class Representation:
         if hasattr(self, "scale_"):
             return self._rotate(sparse.csr_matrix(X) / self.scale_)
         X = X.toarray() if sparse.issparse(X) else X
-        return self._rotate(self._scale(np.asarray(X, dtype=np.float64)))
+        return self._rotate(self._scale(np.asarray(X, dtype=np.float64) / self.unit_))
 
     def _scale(self, X):
         """Standardised columns, rows held within the range that was seen.
@@ -77,6 +79,14 @@ class Representation:
         if self.axes_ is None:
             return scaled.toarray() if sparse.issparse(scaled) else scaled
         return np.asarray(scaled @ self.axes_)
+
+
+def _units(X):
+    """1, or the largest entry of a column whose squares would leave the float range."""
+    largest = np.abs(X).max(axis=0)
+    return np.where(
+        (largest > 1e100) | ((largest < 1e-100) & (largest > 0)), largest, 1
+    )
 
 
 def _principal_axes(scaled, random_state):
