@@ -6,6 +6,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import check_consistent_length, check_random_state, get_tags
 from sklearn.utils.metaestimators import available_if
@@ -19,6 +20,8 @@ from sklinfluence._sklearn_compat import (
     _set_random_states,
 )
 from sklinfluence.base import BaseRanker
+from sklinfluence.heads._ask import reordered, seeded_nets, sliceable
+from sklinfluence.heads._fit import _last_step
 
 _LARGEST_SEED = np.iinfo(np.int32).max
 
@@ -50,15 +53,20 @@ class ExpectedRanker(BaseRanker):
     vary : tuple of {"init", "order"}, default=("init", "order")
         What differs between them. "init": every ``random_state`` parameter in the
         ranker, its own or its model's (for scikit-learn's estimators that one seeds
-        their shuffling too). "order": the order in which ``fit`` is given the rows.
+        their shuffling too), and the initial parameters of skorch nets. Modules that
+        are instances draw theirs anew, by ``reset_parameters``, except layers that
+        are not trained; without "init" they start from the parameters they have.
+        "order": the order in which ``fit`` is given the rows.
     n_jobs : int, default=None
         Models that are trained at once. None means 1 unless in a
-        :func:`joblib.parallel_config` context.
+        :func:`joblib.parallel_config` context. Nets train at once in processes only:
+        threads share torch's random generators.
     n_influences : int, default=None
         `transform` keeps this many influences of each query, the largest in
         magnitude, in a CSR matrix. None: all, dense.
     random_state : int, RandomState instance or None, default=None
-        Draws the seeds and the orders.
+        Draws the seeds and the orders. torch's own random state, which nets are
+        trained from, is afterwards as it was before.
 
     Attributes
     ----------
@@ -157,7 +165,11 @@ class ExpectedRanker(BaseRanker):
                 "sample_weight was given, but fit of "
                 f"{type(self.ranker).__name__} does not take it."
             )
-        check_consistent_length(X, y, sample_weight)
+        self._refuse_frozen()
+        rows = sliceable(X)
+        check_consistent_length(rows, y, sample_weight)
+        # A Dataset that brings its targets with it stays one.
+        rows = X if y is None else rows
         rng = check_random_state(self.random_state)
         shared = rng.randint(_LARGEST_SEED)
         jobs, self.orders_ = [], []
@@ -165,11 +177,14 @@ class ExpectedRanker(BaseRanker):
             # Both are drawn in any case: varying one leaves the other's draws alone.
             seed, shuffle = rng.randint(_LARGEST_SEED, size=2)
             seed = seed if "init" in self.vary else shared
-            order = np.arange(_num_samples(X))
+            order = np.arange(_num_samples(sliceable(X)))
             if "order" in self.vary:
                 order = np.random.RandomState(shuffle).permutation(order)
             ranker = self._seeded(int(seed), int(shared))
-            jobs.append(delayed(_fit_in_order)(ranker, X, y, sample_weight, order))
+            state = (int(seed), int(shared), "init" in self.vary)
+            jobs.append(
+                delayed(_fit_in_order)(ranker, rows, y, sample_weight, order, state)
+            )
             self.orders_.append(order)
         self.rankers_ = Parallel(n_jobs=self.n_jobs)(jobs)
         values = np.array(
@@ -184,6 +199,17 @@ class ExpectedRanker(BaseRanker):
             if hasattr(self.rankers_[0], name):
                 setattr(self, name, getattr(self.rankers_[0], name))
         return self
+
+    def _refuse_frozen(self):
+        for name in ("estimator", "net"):
+            model = getattr(self.ranker, name, None)
+            if model is not None and isinstance(_last_step(model), FrozenEstimator):
+                raise ValueError(
+                    f"The {name} of {type(self.ranker).__name__} is a FrozenEstimator: "
+                    "no model is trained, so none differs from another. Pass the "
+                    "unfrozen estimator, to be trained n_estimators times, or use the "
+                    "ranker without ExpectedRanker."
+                )
 
     def _seeded(self, seed, shared):
         """A clone whose every random_state is derived from a seed."""
@@ -337,14 +363,19 @@ class ExpectedRanker(BaseRanker):
         return tags
 
 
-def _fit_in_order(ranker, X, y, sample_weight, order):
+def _fit_in_order(ranker, X, y, sample_weight, order, state):
     X, y = _indexed(X, order), None if y is None else _indexed(y, order)
-    if sample_weight is None:
-        return ranker.fit(X, y)
-    return ranker.fit(X, y, sample_weight=np.asarray(sample_weight)[order])
+    init, shared, reinitialize = state
+    weights = {}
+    if sample_weight is not None:
+        weights = {"sample_weight": np.asarray(sample_weight)[order]}
+    with seeded_nets(ranker, init, shared, reinitialize=reinitialize):
+        return ranker.fit(X, y, **weights)
 
 
 def _indexed(values, order):
+    if sliceable(values) is not values:
+        return reordered(values, order)
     if sparse.issparse(values):
         values = values.tocsr()
     elif not hasattr(values, "__getitem__"):

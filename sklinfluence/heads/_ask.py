@@ -5,6 +5,7 @@ predict. What they need is registered by ``heads._skorch``, which is imported wh
 first net, or the first of torch's containers, is met.
 """
 
+from contextlib import contextmanager
 from functools import singledispatch
 from importlib import import_module
 
@@ -83,3 +84,30 @@ def sliceable(X):
         return import_module("sklinfluence.heads._skorch").sliceable(X)
     except ModuleNotFoundError:  # a dict, and no net to read it
         return X
+
+
+def reordered(dataset, order):
+    """A torch Dataset, targets and all, in another order."""
+    return import_module("torch.utils.data").Subset(dataset, order)
+
+
+@contextmanager
+def seeded_nets(estimator, init, order, *, reinitialize):
+    """While it lasts, skorch nets in an estimator train from two seeds.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Unfitted.
+    init, order : int
+        Seeds of the initial parameters, and of all that is drawn after them.
+    reinitialize : bool
+        Whether modules that are instances draw their parameters anew.
+    """
+    parts = [estimator, *estimator.get_params(deep=True).values()]
+    if not any(register_if_net(part) for part in parts):
+        yield
+        return
+    states = import_module("sklinfluence.heads._skorch._states")
+    with states.seeded_nets(estimator, init, order, reinitialize=reinitialize):
+        yield
