@@ -10,6 +10,8 @@ STALE = 1e-7
 # A step that shrinks the move by less than this asks for a fresh factor.
 _CONTRACTION = 0.25
 _MAX_HALVINGS = 40
+# A relative residual that only a solver leaves which has lost its way.
+_UNSOLVED = 0.9
 
 
 @dataclass
@@ -62,9 +64,11 @@ def minimize(objective, theta, solver, *, tol=1e-11, max_iter=100):
     last_move, converged, n_iter = np.inf, False, 0
     while n_iter < max_iter:
         n_iter += 1
-        step = _step(objective, theta, raw, solver, factor)
+        step, is_solved = _step(objective, theta, raw, solver, factor)
         shift = objective.raw(step)
         size = _relative_size(shift, raw)
+        if not is_solved and size <= STALE:
+            break  # the step is short because the solver found none
         if size <= tol:
             theta, raw, converged = theta + step, raw + shift, True
             break
@@ -94,7 +98,7 @@ def read_as_is(objective, theta, solver):
     """The head where it stands; the gap is what one Newton step would move it by."""
     raw = objective.raw(theta)
     factor = _factor(objective, raw, solver)
-    shift = objective.raw(_step(objective, theta, raw, solver, factor))
+    shift = objective.raw(_step(objective, theta, raw, solver, factor)[0])
     gap = float(np.max(np.abs(shift), initial=0.0))
     return Stationary(theta, raw, *factor, gap, converged=True, n_iter=0)
 
@@ -105,8 +109,11 @@ def _factor(objective, raw, solver):
 
 
 def _step(objective, theta, raw, solver, factor):
+    """Newton's step, and whether the solver came anywhere near it."""
     gradient = objective.gradient(theta, raw).reshape(-1, 1)
-    return -solver.solve(factor[1], gradient)[0].reshape(theta.shape)
+    step, info = solver.solve(factor[1], gradient)
+    is_solved = np.max(info.get("residual", 0.0), initial=0.0) < _UNSOLVED
+    return -step.reshape(theta.shape), is_solved
 
 
 def _relative_size(change, raw):

@@ -8,6 +8,7 @@ state refers to of them is put back when it is read.
 
 import copy
 
+from sklearn import get_config
 from sklearn.utils.validation import check_memory
 
 from sklinfluence.curvature._newton import Stationary, minimize
@@ -32,7 +33,8 @@ class Cache:
         """As :func:`~sklinfluence.curvature._newton.minimize`."""
         if not self.is_on:
             return minimize(objective, theta, solver)
-        end, factored_at = self._minimize(objective, theta, solver)
+        memory = get_config()["working_memory"]
+        end, factored_at = self._minimize(objective, theta, solver, memory)
         end = copy.copy(end)
         end.operator = objective.hessian(factored_at)
         end.state = attached(end.state, end.operator)
@@ -42,10 +44,14 @@ class Cache:
         """As ``solver.init``."""
         if not self.is_on:
             return solver.init(operator)
-        return attached(self._init(solver, operator), operator)
+        memory = get_config()["working_memory"]
+        return attached(self._init(solver, operator, memory), operator)
 
 
-def _minimized(objective, theta, solver):
+# What a preconditioner keeps of the Hessian goes by working_memory: part of the key.
+
+
+def _minimized(objective, theta, solver, working_memory):
     end = minimize(objective, theta, solver)
     at = end.operator.raw
     state = attached(end.state, None)
@@ -53,7 +59,7 @@ def _minimized(objective, theta, solver):
     return Stationary(*parts), at
 
 
-def _initialised(solver, operator):
+def _initialised(solver, operator, working_memory):
     return attached(solver.init(operator), None)
 
 

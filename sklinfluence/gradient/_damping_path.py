@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
+from sklinfluence.curvature._solvers._auto import MEMORY
 from sklinfluence.curvature._solvers._spectral import Spectral
 from sklinfluence.gradient._normalize import query_scale, train_scale
 from sklinfluence.gradient._removal import remove_each_along
@@ -53,6 +54,7 @@ class DampingPathMixin:
             dampings, ensure_2d=False, dtype=float, input_name="dampings"
         )
         self._check_path(dampings, X, score)
+        _refuse_large(self._fitted)
         path = self._heads_along(dampings)
         if score == "influence" and self.method == "influence":
             return self._first_order_along(path, X, y)
@@ -134,3 +136,19 @@ class DampingPathMixin:
             )
             rankers.append(ranker)
         return rankers
+
+
+def _refuse_large(fitted):
+    """The decomposition takes the matrix, its vectors and as much again to work in."""
+    operator = fitted.operator
+    size, n_blocks = operator.shape[0], 1
+    if operator.is_block_diagonal:
+        size = operator.n_columns
+        n_blocks = 1 if operator.has_equal_blocks else operator.n_outputs
+    n_bytes = 8 * size**2 * (n_blocks + 3)
+    if n_bytes > MEMORY:
+        raise ValueError(
+            f"damping_path needs the eigenvectors of {n_blocks} matrices of {size} "
+            f"rows, {n_bytes / 2**30:.1f} GiB and more than {MEMORY / 2**30:.0f}. Fit "
+            "the ranker at each damping instead."
+        )

@@ -11,8 +11,10 @@ from sklinfluence.curvature._design import Design
 from sklinfluence.curvature._newton import read_as_is
 from sklinfluence.curvature._objective import Objective
 from sklinfluence.curvature._solvers import (
+    Arnoldi,
     Cholesky,
     ConjugateGradient,
+    Nystrom,
     SingularHessianError,
 )
 from sklinfluence.curvature._solvers._auto import explain_solver, solver_name
@@ -166,6 +168,8 @@ def fit_head(
         is_penalized=head.l1 is None
         and bool(np.all(head.penalty[:, : embedding.shape[1]] > 0)),
     )
+    if refit_head and not damping:
+        _refuse_classes_without_weight(head, objective)
     # Approximate inverses name the solver that finds the optimum for them.
     polisher, cache = getattr(solver, "polisher", solver), Cache(memory)
     end = _settle(objective, theta, polisher, damping, refit_head, cache)
@@ -215,6 +219,27 @@ def training_objective(head, embedding):
     return objective, theta
 
 
+def _refuse_classes_without_weight(head, objective):
+    """A class that no row speaks for drives its free intercept to minus infinity."""
+    if head.classes is None or objective.loss.is_quadratic:
+        return
+    if not head.fit_intercept or np.any(objective.penalty[:, -1] > 0):
+        return
+    totals = objective.weights @ objective.targets
+    if len(totals) == 1:
+        totals = np.append(objective.weights.sum() - totals, totals)
+    absent = [
+        label for label, total in zip(head.classes, totals, strict=True) if total <= 0
+    ]
+    if absent:
+        raise ValueError(
+            f"Every row of class(es) {', '.join(map(str, absent))} has weight 0, so "
+            "that the model has no optimum: the intercept of such a class falls for "
+            "ever. Drop the rows of weight 0 before fitting, pass refit_head=False, or "
+            "set damping above 0."
+        )
+
+
 def _settle(objective, theta, solver, damping, refit_head, cache):
     """The head at its optimum, or where it stands."""
     damped = objective.damped(damping, theta)
@@ -241,6 +266,7 @@ def describe_solver(fitted, damping):
     )
     _, info = fitted.solver.solve(fitted.state, gradients.T)
     warn_about_residual(fitted.solver, info)
+    _warn_about_approximation(fitted.solver, info)
     out = {
         "solver": solver_name(fitted.solver),
         "n_parameters": K * fitted.theta.shape[1],
@@ -272,6 +298,22 @@ def warn_about_residual(solver, info):
         ConvergenceWarning,
         stacklevel=3,
     )
+
+
+def _warn_about_approximation(solver, info):
+    """Name an approximation of too low a rank: its solutions are worse than none."""
+    if not isinstance(solver, Arnoldi | Nystrom) or np.size(info["residual"]) == 0:
+        return
+    residual = np.median(info["residual"])
+    if residual > 1.0:
+        warnings.warn(
+            f"{solver!r} is no useful inverse of this Hessian: the median relative "
+            f"residual of its solutions is {residual:.2g}, and 1 is that of the "
+            "solution 0. Influence on single queries can be far off. Raise its rank, "
+            "penalise the estimator more, set damping above 0 or use solver='cg'.",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
 
 
 def _warn_about_active_set(objective, end):

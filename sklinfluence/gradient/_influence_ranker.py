@@ -142,7 +142,9 @@ class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
         ``solver``, ``n_parameters``, ``damping``, ``damping_in_force`` (on the sum
         form), ``smallest_eigenvalue`` and ``largest_eigenvalue`` (estimates),
         ``condition_number``, and ``residual``: what right-hand sides that are
-        training gradients were solved to.
+        training gradients were solved to. ``reason`` of the choice; ``rows``: what
+        leave-one-out quantities come from, "solver" or an approximation. And what a
+        solver adds: ``n_iter`` of "cg"; ``scale`` and ``depth`` of "lissa".
     n_features_in_ : int
         Number of columns of X, when the estimator knows it.
     feature_names_in_ : ndarray of shape (n_features_in_,)

@@ -102,6 +102,8 @@ class Arnoldi(ApproximateSolver):
             # Eigenvalues beside the kept ones are smaller than each of them.
             mean = (operator.trace() - values.sum()) / n_left
             tail = 1.0 / np.clip(mean, floor, values[0])
-        return LowRankInverse(
+        state = LowRankInverse(
             operator, np.full(size, tail), vectors, 1.0 / values - tail
         )
+        state.has_exact_rows = n_left == 0
+        return state

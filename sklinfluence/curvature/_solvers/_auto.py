@@ -19,7 +19,7 @@ SOLVERS = {
     "nystrom": Nystrom,
 }
 
-_MEMORY = 3 * 2**30
+MEMORY = 3 * 2**30
 # Iterations of conjugate gradients that an estimate of their cost reckons with: what
 # moderately penalised heads took.
 _ITERATIONS = 40
@@ -52,7 +52,7 @@ def choose_solver(
     is_block_diagonal=False,
     has_equal_blocks=False,
     is_penalized=False,
-    memory=_MEMORY,
+    memory=MEMORY,
 ):
     """What ``solver="auto"`` means for a head of this size.
 
@@ -99,6 +99,10 @@ def choose_solver(
     >>> print(choice.reason)
     29645 parameters in one block: a factor and its inverse would take 19.6 GiB, ...
     """
+    sizes = {"n_rows": n_rows, "n_outputs": n_outputs, "n_columns": n_columns}
+    for name, value in sizes.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1; got {value!r}.")
     size = n_columns if is_block_diagonal else n_outputs * n_columns
     over_rows = is_block_diagonal and is_penalized and n_rows <= FEW_ROWS * n_columns
     if over_rows:
@@ -151,6 +155,11 @@ def resolve_solver(solver, shape, **what):
 
 def explain_solver(solver, n_rows, shape, **what):
     """As `resolve_solver`, and why: (solver, reason)."""
+    if isinstance(solver, type):
+        raise TypeError(
+            f"solver={solver.__name__} is a class: pass an object, "
+            f"{solver.__name__}(...)."
+        )
     if not isinstance(solver, str):
         return solver, "given"
     if solver != "auto":

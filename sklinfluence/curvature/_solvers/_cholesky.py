@@ -1,10 +1,13 @@
 """The exact inverse Hessian: one Cholesky factor, many right-hand sides."""
 
+from numbers import Real
+
 import numpy as np
 from scipy.linalg.blas import dsymm
 from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 from sklearn.base import BaseEstimator
 
+from sklinfluence._sklearn_compat import Interval
 from sklinfluence.curvature._solvers._base import (
     SINGULAR_MESSAGE,
     SingularHessianError,
@@ -45,6 +48,8 @@ class Cholesky(BaseEstimator):
     'cholesky'
     """
 
+    _parameter_constraints: dict = {"tol": [Interval(Real, 0, None, closed="left")]}
+
     # The shift of the kernel, in units of the Hessian's mean diagonal entry.
     _kernel_shift = 1.0
 
@@ -68,6 +73,7 @@ class Cholesky(BaseEstimator):
         SingularHessianError
             If H is not positive definite on its range.
         """
+        self._validate_params()
         basis = operator.null_space()
         if operator.is_block_diagonal:
             factors = self._factor_outputs(operator, basis)
@@ -136,6 +142,8 @@ class CholeskyState:
         One for a Hessian whose outputs interact, else one an output (the same
         object where blocks are equal).
     """
+
+    has_exact_rows = True
 
     def __init__(self, factors, n_outputs, n_columns):
         self.factors = factors

@@ -1,8 +1,10 @@
 """The inverse Hessian by preconditioned block conjugate gradients, matrix-free."""
 
+import warnings
 from numbers import Integral, Real
 
 import numpy as np
+from scipy.sparse.linalg import lobpcg
 from sklearn import get_config
 from sklearn.base import BaseEstimator
 
@@ -19,6 +21,10 @@ _WORK_ARRAYS = 8
 # Beyond this many at once, the products between right-hand sides cost more than the
 # iterations that they save.
 _MAX_WIDTH = 128
+# Of the block in which the smallest eigenvalue is looked for, and its residual over
+# the largest eigenvalue.
+_EIGENVECTORS = 4
+_EIGENVALUE_TOL = 1e-4
 # Directions that differ from the others by less than this, squared, are none.
 _DEPENDENT = 1e-13
 
@@ -236,19 +242,31 @@ class ConjugateGradientState:
         return project(self.basis, R)
 
     def eigenvalue_range(self):
-        """Rough estimates of the smallest and largest eigenvalue of H on its range."""
+        """Estimates of the smallest and largest eigenvalue of H on its range."""
 
         def product(v):
             return project(self.basis, self.operator.matvec(project(self.basis, v)))
 
-        size = self.operator.shape[0]
+        size, n_kernel = self.basis.shape
+        if size == n_kernel:
+            return np.inf, 0.0  # a range of nothing but kernel has no eigenvalue
+        if size - n_kernel < 10 * _EIGENVECTORS:  # too few for a search among them
+            values = np.linalg.eigvalsh(product(np.eye(size)))
+            return max(values[n_kernel], 0.0), values[-1]
         high = extreme_eigenvalue(product, size, max_iter=20)
-        rough = ConjugateGradient(tol=0.05, max_iter=100)
-        inverse_low = extreme_eigenvalue(
-            lambda v: rough.solve(self, v)[0], size, max_iter=4
-        )
-        # A range of nothing but kernel has no eigenvalue.
-        return (1.0 / inverse_low if inverse_low > 0 else np.inf), high
+        start = np.random.default_rng(0).standard_normal((size, _EIGENVECTORS))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an estimate, it need not converge
+            values, _ = lobpcg(
+                self.operator.matvec,
+                project(self.basis, start),
+                M=self.precondition,
+                Y=self.basis if n_kernel else None,
+                tol=_EIGENVALUE_TOL * high,
+                maxiter=40,
+                largest=False,
+            )
+        return min(values.min(), high), high
 
 
 class RowsByPreconditioner(ConjugateGradientState):

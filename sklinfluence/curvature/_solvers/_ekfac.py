@@ -77,12 +77,13 @@ class EKFACState:
     """The factors, and what is read off them."""
 
     rows_from = "ekfac"
-    has_exact_rows = False
 
     def __init__(self, operator, factors):
         self.operator = operator
         self.factors = factors
         self.basis = operator.null_space()
+        # Least squares is a Kronecker product, where one penalty serves all outputs.
+        self.has_exact_rows = operator.has_equal_blocks
         # What a row takes while its block is worked on.
         self.values_per_row = 2 * operator.n_columns + 16 * operator.n_outputs
 

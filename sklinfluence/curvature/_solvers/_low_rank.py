@@ -19,9 +19,9 @@ class LowRankInverse:
         c.
     basis : ndarray of shape (p, n_directions)
         Of the kernel of H.
+    has_exact_rows : bool
+        Whether nothing of H is left out.
     """
-
-    has_exact_rows = False
 
     def __init__(self, operator, diagonal, vectors, coefficients):
         self.operator = operator
@@ -32,6 +32,7 @@ class LowRankInverse:
         self.coefficients = coefficients
         self.basis = operator.null_space()
         self.n_outputs, self.n_columns = operator.n_outputs, operator.n_columns
+        self.has_exact_rows = False
 
     def apply_inverse(self, B):
         """The approximate inverse applied to B, (p, m)."""
@@ -61,7 +62,24 @@ class LowRankInverse:
         blocks = (seen * self.coefficients) @ seen.transpose(0, 2, 1)
         inner = np.arange(K)
         blocks[:, inner, inner] += own
-        return blocks
+        return self._project_blocks(blocks, rows)
+
+    def _project_blocks(self, blocks, rows):
+        """What the kernel takes off the blocks of rows, as `apply_inverse` projects."""
+        image = self.diagonal[:, None] * self.basis
+        image += self.vectors @ (
+            self.coefficients[:, None] * (self.vectors.T @ self.basis)
+        )
+        met = np.any(image != 0, axis=0)
+        if not met.any():
+            return blocks
+        basis, image = self.basis[:, met], image[:, met]
+        by_output = (self.n_outputs, self.n_columns, -1)
+        along = np.einsum("iq,kqt->ikt", rows, basis.reshape(by_output))
+        across = np.einsum("iq,kqt->ikt", rows, image.reshape(by_output))
+        half = along @ (basis.T @ image) / 2 - across
+        both = half @ along.transpose(0, 2, 1)
+        return blocks + both + both.transpose(0, 2, 1)
 
     def eigenvalue_range(self):
         """Smallest and largest eigenvalue of the approximation on the range of H."""

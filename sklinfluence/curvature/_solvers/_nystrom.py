@@ -24,7 +24,7 @@ class Nystrom(ApproximateSolver):
     tail : {"identity"} or None, default="identity"
         What the rows' part is taken for beside the sketch: a multiple of the identity
         with the trace that is left, or (None) nothing at all. Without a penalty,
-        damping or tail the smallest eigenvalue of the sketch stands in for it.
+        damping or tail the directions beside the sketch are left out.
     random_state : int, RandomState instance or None, default=0
         Seeds the directions.
 
@@ -83,12 +83,12 @@ class Nystrom(ApproximateSolver):
         )
         sketch = _sketch(operator, terms, directions)
         exact = terms.copy()
-        if self.tail == "identity":
+        if self.tail == "identity" and directions.shape[1] < size:
             left = operator.trace() - terms.sum() - np.sum(sketch**2)
             exact += max(left, 0.0) / size
-        smallest = np.min(np.einsum("ij,ij->j", sketch, sketch))
-        exact[exact <= 1e-12 * smallest] = smallest
-        return _invert(operator, exact, sketch, free)
+        state = _invert(operator, exact, sketch, free)
+        state.has_exact_rows = directions.shape[1] == size
+        return state
 
 
 def _free_intercepts(operator, terms):
@@ -121,7 +121,18 @@ def _sketch(operator, terms, directions):
 
 
 def _invert(operator, exact, sketch, free):
-    """Inverse of F F^T + diag(exact), less what was put at the free intercepts."""
+    """Pseudo-inverse of F F^T + diag(exact), 0 instead of exact at free intercepts."""
+    if not exact.any():
+        vectors, scale, _ = np.linalg.svd(sketch, full_matrices=False)
+        kept = scale > len(exact) * np.finfo(float).eps * scale.max(initial=0.0)
+        return LowRankInverse(
+            operator, np.zeros(len(exact)), vectors[:, kept], scale[kept] ** -2.0
+        )
+    # A free intercept is lent its own curvature as a scale, and gives it back below.
+    lent = np.sum(sketch[free] ** 2, axis=1)
+    exact = exact.copy()
+    exact[free] = np.where(lent > 0, lent, 1.0)
+    exact[exact <= 0] = exact[exact > 0].min()
     units = np.zeros((len(exact), len(free)))
     units[free, np.arange(len(free))] = 1.0
     root = np.sqrt(exact)[:, None]
@@ -129,8 +140,9 @@ def _invert(operator, exact, sketch, free):
     signs = np.concatenate([np.ones(sketch.shape[1]), -np.ones(len(free))])
     Q, R = np.linalg.qr(beside)
     values, inner = np.linalg.eigh((R * signs) @ R.T)
-    # I + Q values Q^T: zero where the kernel is, above it everywhere else.
+    # I + Q values Q^T: zero, but for rounding, where the kernel is.
     total = 1.0 + values
-    kernel = total < 1e-9 * max(1.0, total.max())
+    rounding = len(total) * np.finfo(float).eps * max(1.0, total.max(initial=0.0))
+    kernel = total < max(1e-10, 10.0 * rounding)
     inverse = np.where(kernel, 0.0, 1.0 / np.where(kernel, 1.0, total))
     return LowRankInverse(operator, 1.0 / exact, (Q @ inner) / root, inverse - 1.0)

@@ -23,10 +23,11 @@ FEW_ROWS = 0.8
 def is_wide(operator):
     """Whether the outputs' Hessians are better factored over rows than over columns."""
     objective = operator.objective
-    design = getattr(objective, "design", None)
-    if design is None or design.n_rows > FEW_ROWS * design.n_columns:
+    # A network's parameters are no columns.
+    n_rows = getattr(objective.design, "n_rows", np.inf)
+    if n_rows > FEW_ROWS * operator.n_columns:
         return False
-    penalty = operator.diagonal_terms[:, : design.X.shape[1]]
+    penalty = operator.diagonal_terms[:, : objective.design.X.shape[1]]
     if not np.all(getattr(objective, "active", True)) or penalty.min() <= 0:
         return False
     return operator.block_traces().max() < _MAX_RATIO * penalty.min()
