@@ -172,7 +172,12 @@ def fit_head(
         _refuse_classes_without_weight(head, objective)
     # Approximate inverses name the solver that finds the optimum for them.
     polisher, cache = getattr(solver, "polisher", solver), Cache(memory)
-    end = _settle(objective, theta, polisher, damping, refit_head, cache)
+    try:
+        end = _settle(objective, theta, polisher, damping, refit_head, cache)
+    except SingularHessianError as error:
+        # The advice at its end, in the words of the estimator.
+        cause = str(error).partition(" Penalise the estimator")[0]
+        raise SingularHessianError(f"{cause} {head.penalty_advice}") from error
     operator, state = end.operator, end.state
     if damping and not operator.objective.proximal:
         objective = objective.damped(damping, end.theta)
@@ -335,8 +340,7 @@ def _warn_about_gap(end, head):
     if not end.converged:
         warnings.warn(
             "Polishing the head stopped before its optimum: the objective may have "
-            "none (no penalty and separable classes). Penalise the estimator (a "
-            "finite C, an alpha above 0).",
+            f"none (no penalty and separable classes). {head.penalty_advice}",
             ConvergenceWarning,
             stacklevel=4,
         )
@@ -349,9 +353,7 @@ def _warn_about_gap(end, head):
         warnings.warn(
             "The head that the estimator fitted is far from the optimum of its "
             f"objective: polishing changed a training raw prediction by {end.gap:.2g}. "
-            "Influences are those of the polished head. Raise the estimator's "
-            "max_iter or lower its tol, or pass refit_head=False to read the head "
-            "as it is.",
+            f"Influences are those of the polished head. {head.training_advice}",
             ConvergenceWarning,
             stacklevel=4,
         )

@@ -65,6 +65,13 @@ class LinearHead:
         The strength of the l1 penalty on every parameter, which the objective adds as
         :math:`\sum_{kj} l_{kj} |\theta_{kj}|`. None: there is none.
 
+    penalty_advice : str
+        What to do where the objective has no unique optimum, as errors and warnings
+        end; by default in the words of scikit-learn's linear models.
+
+    training_advice : str
+        What to do where ``coef`` is far from the optimum, likewise.
+
     See Also
     --------
     linear_head : Find the linear head of a fitted estimator.
@@ -96,6 +103,14 @@ class LinearHead:
     embed: Callable
     encode: Callable
     l1: np.ndarray | None = None
+    penalty_advice: str = (
+        "Penalise the estimator (a finite C, an alpha above 0), scale the columns, or "
+        "set damping above 0."
+    )
+    training_advice: str = (
+        "Raise the estimator's max_iter or lower its tol, or pass refit_head=False to "
+        "read the head as it is."
+    )
 
     def __post_init__(self):
         if np.ndim(self.coef) != 2:

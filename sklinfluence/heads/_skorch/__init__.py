@@ -36,6 +36,15 @@ from sklinfluence.heads._skorch._penalty import (
 )
 from sklinfluence.heads._targets import row_weights
 
+_TRAINING_ADVICE = (
+    "Train the net longer (max_epochs, lr), or pass refit_head=False to read its last "
+    "layer as it stands."
+)
+_PENALTY_ADVICE = (
+    "Train the net with weight decay (optimizer__weight_decay=1e-3, say: skorch's "
+    "default is none), or read its last layer as it stands, refit_head=False with "
+    "damping=1e-3. Damping alone does not give the layer an optimum to be polished to."
+)
 _NETS = (NeuralNetClassifier, NeuralNetBinaryClassifier, NeuralNetRegressor)
 
 
@@ -69,6 +78,9 @@ def _net_head(net, y, sample_weight=None):
         classes=loss.classes,
         embed=partial(_last_input, net, name, loss.ends, y_is_flat=np.ndim(y) == 1),
         encode=loss.encode,
+        penalty_advice=_PENALTY_ADVICE,
+        # Far from an optimum that may not exist, longer training alone is no help.
+        training_advice=_TRAINING_ADVICE if np.any(penalty) else _PENALTY_ADVICE,
     )
 
 
