@@ -13,7 +13,7 @@ from sklinfluence._sklearn_compat import (
     StrOptions,
     _fit_context,
 )
-from sklinfluence.deep._training import sliceable
+from sklinfluence.deep._path_inputs import sliceable
 
 
 class TracInAnomalyDetector(OutlierMixin, BaseEstimator):

@@ -2,6 +2,7 @@
 
 from collections import deque
 from functools import partial
+from hashlib import sha256
 from numbers import Integral
 
 import numpy as np
@@ -15,6 +16,7 @@ from sklinfluence.deep._net_state import (
     set_generators,
     set_module,
     set_optimizer,
+    to_array,
     trained_parameters,
 )
 from sklinfluence.deep._store import FolderStore, MemoryStore
@@ -66,6 +68,10 @@ class CheckpointRecorder(Callback):
     shuffled and units dropped as they would have been; those of NumPy and of Python
     are not. Learning-rate schedules are callbacks of their own and resume in their own
     way.
+
+    Where a callback takes the net back to an earlier epoch at the end of training
+    (``EarlyStopping(load_best=True)``), the run is cut there: what came later is no
+    part of how the net came to be.
 
     Examples
     --------
@@ -124,6 +130,7 @@ class CheckpointRecorder(Callback):
 
     def _begin(self, net, dataset, loader):
         n_rows, self._rows_ = _rows_of(dataset)
+        self._ends_ = {}
         self._drawn_ = _listen(loader)
         self._generator_ = loader.generator
         meta = {**_describe(net), "n_rows": n_rows, "every": self.every}
@@ -178,8 +185,23 @@ class CheckpointRecorder(Callback):
         if not training:
             return
         self._step_ = (self._rows_[self._drawn_.popleft()], *_settings(net))
-        if self.every == "step" and not self.store_.has_checkpoint():
+        if self.every != "step":
+            return
+        # There is one of the end of the last epoch. Other callbacks had a say since.
+        if not self.store_.has_checkpoint() or self._moved_since_epoch(net):
             self.store_.add_checkpoint(module_arrays(net))
+
+    def on_grad_computed(self, net, named_parameters=None, **kwargs):
+        """Note the settings again: callbacks may have changed them for this step.
+
+        Parameters
+        ----------
+        net : skorch.NeuralNet
+        named_parameters : object
+        **kwargs : dict
+        """
+        if hasattr(self, "_step_"):
+            self._step_ = (self._step_[0], *_settings(net))
 
     def on_batch_end(self, net, batch=None, training=None, **kwargs):
         """Record the step that was taken.
@@ -204,9 +226,35 @@ class CheckpointRecorder(Callback):
         **kwargs : dict
         """
         self.store_.end_epoch()
-        if self.every != "step" and len(self.store_.epoch_ends) % self.every == 0:
+        self._ends_[self.store_.n_steps] = _digest(net)
+        every_step = self.every == "step"
+        if every_step or len(self.store_.epoch_ends) % self.every == 0:
             self.store_.add_checkpoint(module_arrays(net))
         self._flush(net)
+        self._take_place(net, first=False)
+
+    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        """Come before other callbacks until the epoch has ended.
+
+        Parameters
+        ----------
+        net : skorch.NeuralNet
+        dataset_train, dataset_valid : object
+        **kwargs : dict
+        """
+        self._take_place(net, first=True)
+
+    def _take_place(self, net, first):
+        # One that stops training in on_epoch_end keeps that event from those after it:
+        # we come first. One that restores parameters does so in on_train_end: we come
+        # last, and see them. (A new list: skorch is going through the old one.)
+        own = [item for item in net.callbacks_ if item[1] is self]
+        others = [item for item in net.callbacks_ if item[1] is not self]
+        net.callbacks_ = own + others if first else others + own
+
+    def _moved_since_epoch(self, net):
+        end = self._ends_.get(self.store_.n_steps)
+        return end is not None and end != _digest(net)
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
         """Record where the run ends, and write.
@@ -219,9 +267,20 @@ class CheckpointRecorder(Callback):
         """
         if not hasattr(self, "store_"):
             return
-        if self.every == "step" and not self.store_.has_checkpoint():
+        restored = self._restored(net)
+        if restored is not None:
+            self.store_.cut(restored)
+        wanted = self.every == "step" or (restored and not self.store_.has_any())
+        if wanted and not self.store_.has_checkpoint():
             self.store_.add_checkpoint(module_arrays(net))
         self._flush(net)
+
+    def _restored(self, net):
+        """Steps taken at the earlier epoch whose parameters the net has again."""
+        if not self._moved_since_epoch(net):
+            return None
+        now = _digest(net)
+        return max((n for n, end in self._ends_.items() if end == now), default=None)
 
     @property
     def training_path_(self):
@@ -289,6 +348,14 @@ def _describe(net):
         "groups": [group for _, _, group in trained],
         "optimizer": type(net.optimizer_).__name__,
     }
+
+
+def _digest(net):
+    """What the parameters are known by again, without keeping them."""
+    digest = sha256()
+    for parameter in net.module_.parameters():
+        digest.update(to_array(parameter).tobytes())
+    return digest.digest()
 
 
 def _settings(net):

@@ -7,7 +7,7 @@ from sklinfluence._sklearn_compat import StrOptions
 from sklinfluence.deep._criterion_weights import batch_total
 from sklinfluence.deep._path_ranker import PathRanker, to_float64
 from sklinfluence.deep._tracin import _NET_CONSTRAINTS, LAYERS
-from sklinfluence.gradient._dynamic import SGDStep, check_unrollable
+from sklinfluence.gradient._dynamic import SGDStep
 from sklinfluence.gradient._normalize import NORMALIZATIONS
 from sklinfluence.gradient._scores import inverse_ratio
 
@@ -71,8 +71,16 @@ class HydraRanker(PathRanker):
 
     Notes
     -----
+    A few of the recorded steps are taken again: a run whose steps were not those of the
+    recorded SGD (clipped gradients, an own ``train_step``) is refused, and one with
+    dropout or batch normalisation, which are not followed, is warned about.
+
     A vector of parameters is kept for each row. Momentum, Nesterov's form, dampening,
     weight decay and learning rates are those that were recorded at each step.
+
+    The loss is the one that the net was trained on, in the criterion's own units.
+    ``MSELoss`` is a mean of squares, with one target twice the half squares of the
+    rankers outside this family.
 
     References
     ----------
@@ -131,12 +139,7 @@ class HydraRanker(PathRanker):
         self.order_state = order_state
 
     def _prepare(self, function, rows):
-        path = self.training_path_
-        check_unrollable(path, type(self).__name__)
-        self._check_layers(function, path)
-        self._rows = rows
-        self._reduction = function.reduction(rows)
-        weights = to_float64(function.weights(rows))
+        weights = self._prepare_unrolling(function, rows)
         self._change = self._unroll(function, rows, weights, _own_share)
         lengths = self._final_lengths(function, rows)
         state = function.state()

@@ -10,18 +10,25 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 from sklinfluence._sklearn_compat import _estimator_has
 from sklinfluence.base import BaseRanker
 from sklinfluence.deep._functional import FunctionalNet
-from sklinfluence.deep._training import (
-    cast,
-    dtype_before_training,
+from sklinfluence.deep._margins import margins
+from sklinfluence.deep._path_inputs import (
+    check_initialized,
+    check_net,
+    check_rows,
     is_frozen,
-    read,
-    real_dtype,
+    net_inputs,
     sliceable,
-    train,
     unwrap,
 )
-from sklinfluence.gradient._dynamic import area_under_margin, forgetting_events
+from sklinfluence.deep._replay import check_end, check_steps
+from sklinfluence.deep._training import read, real_dtype, train
+from sklinfluence.gradient._dynamic import (
+    area_under_margin,
+    check_unrollable,
+    forgetting_events,
+)
 from sklinfluence.gradient._scores import inverse_ratio
+from sklinfluence.heads._skorch._forward import cast, module_dtype, untouched
 
 LABEL_SCORES = ("self_influence", "area_under_margin", "forgetting", "loss", "margin")
 
@@ -43,7 +50,7 @@ class PathRanker(BaseRanker):
     def _every(self):
         return "step"
 
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, **fit_params):
         """Train a clone of the net, or read a trained one, and prepare for queries.
 
         Parameters
@@ -52,24 +59,31 @@ class PathRanker(BaseRanker):
             Training rows: arrays, tensors, dicts, a Dataset.
         y : array-like of shape (n_train,) or (n_train, n_targets), default=None
             Targets; None for a net that needs none.
+        **fit_params : dict
+            None is taken: a net's ``fit`` knows no ``sample_weight``.
 
         Returns
         -------
         self : object
         """
         self._validate_params()
-        net = unwrap(self.net)
+        if fit_params:
+            raise TypeError(
+                f"fit of {type(self).__name__} takes X and y, got "
+                f"{', '.join(fit_params)}: skorch's own fit has no weights of rows. "
+                "Weights of classes belong to the net's criterion."
+            )
+        net = check_net(self)
         if y is None and get_tags(net).target_tags.required and hasattr(X, "__array__"):
             raise ValueError(
                 f"This {type(self).__name__} estimator requires y to be passed, but "
                 "the target y is None."
             )
-        X, y = sliceable(X, y)
+        X, y = net_inputs(net, *sliceable(X, y))
         if is_frozen(self.net):
-            X = cast(X, real_dtype(net))
+            check_initialized(net)
             self.estimator_, path = read(self.net, self.checkpoints, _num_samples(X))
         else:
-            X = cast(X, dtype_before_training(net))
             self.estimator_, path = train(
                 self.net,
                 X,
@@ -82,6 +96,7 @@ class PathRanker(BaseRanker):
         self.training_path_ = path
         function = self._functional()
         rows = function.rows(X, y)
+        check_rows(function, rows)
         self._prepare(function, rows)
         return self
 
@@ -91,7 +106,9 @@ class PathRanker(BaseRanker):
             if hasattr(net, name):
                 setattr(self, name, getattr(net, name))
         if is_classifier(net):
-            self.classes_ = np.asarray(net.classes_)
+            # (A net that was trained on a Dataset was shown no y apart from it.)
+            found = getattr(net, "classes_", None)
+            self.classes_ = np.unique(y) if found is None else np.asarray(found)
         self._y_dtype = None if y is None else np.asarray(y).dtype
 
     def _functional(self):
@@ -112,6 +129,18 @@ class PathRanker(BaseRanker):
                 f"what it trained: {', '.join(path.names)}."
             )
 
+    def _prepare_unrolling(self, function, rows):
+        """Check that the run can be unrolled; weights of the training rows."""
+        path, name = self.training_path_, type(self).__name__
+        check_unrollable(path, name)
+        self._check_layers(function, path)
+        check_end(self.estimator_, path, name)
+        self._rows = rows
+        self._reduction = function.reduction(rows)
+        weights = to_float64(function.weights(rows))
+        check_steps(function, path, rows, weights, self._reduction, name)
+        return weights
+
     def _rate(self, function, step):
         path = self.training_path_
         return path.setting("lr", step, function.names, self._sizes(function))
@@ -124,16 +153,17 @@ class PathRanker(BaseRanker):
     def _queries(self, function, X, y):
         """Queries as rows, and what is measured on them."""
         net = self.estimator_
-        X = cast(X, real_dtype(net))
         if y is None and hasattr(self, "classes_"):
-            y = self._as_given(net.predict(X))
+            X, y = net_inputs(net, X, self._as_given(self._ask("predict", X)))
         elif y is None and is_regressor(net):
-            rows = function.rows(X)
+            rows = function.rows(cast(X, module_dtype(net)))
             self._check_one_output(function, rows)
             return rows, "prediction"
-        elif y is not None:
-            y = self._as_given(np.asarray(y))
-            self._check_labels(y)
+        else:
+            X, y = net_inputs(net, X, y)
+            if y is not None:
+                y = self._as_given(np.asarray(y))
+                self._check_labels(y)
         return function.rows(X, y), "loss"
 
     def _as_given(self, y):
@@ -161,6 +191,8 @@ class PathRanker(BaseRanker):
             )
 
     def _influence_block(self, X, y):
+        if _num_samples(X) == 0:
+            return np.empty((0, self._n_train))
         function = self._functional()
         rows, what = self._queries(function, X, y)
         return self._influence_of(function, rows, what)
@@ -218,8 +250,11 @@ class PathRanker(BaseRanker):
         """
         check_is_fitted(self)
         X, y = sliceable(X, y)
+        y = self._check_query_targets(X, y)
+        if _num_samples(X) == 0:
+            return np.empty(0)
         function = self._functional()
-        rows, what = self._queries(function, X, self._check_query_targets(X, y))
+        rows, what = self._queries(function, X, y)
         return self._self_influence_of(function, rows, what)
 
     # -- normalisation at the end of the run --------------------------------------
@@ -252,19 +287,25 @@ class PathRanker(BaseRanker):
         if score == "loss":
             return to_float64(function.losses(function.state(), rows))
         if score == "margin":
-            return -_margins(function, function.state(), rows)
+            return -margins(function, function.state(), rows)
         n_checkpoints = len(self.training_path_.steps)
-        margins = np.array(
+        leads = np.array(
             [
-                _margins(function, self._state(function, c), rows)
+                margins(function, self._state(function, c), rows)
                 for c in range(n_checkpoints)
             ]
         )
         if score == "forgetting":
-            return forgetting_events(margins)
-        return -area_under_margin(margins)
+            return forgetting_events(leads)
+        return -area_under_margin(leads)
 
     # -- the wrapped model --------------------------------------------------------
+
+    def _ask(self, method, X, *args, **kwargs):
+        """What a method of the net says; the net and torch's generators as before."""
+        net = self.estimator_
+        with untouched(net):
+            return getattr(net, method)(cast(X, module_dtype(net)), *args, **kwargs)
 
     @available_if(_estimator_has("predict", delegates=("estimator_", "net")))
     def predict(self, X):
@@ -279,7 +320,7 @@ class PathRanker(BaseRanker):
         y_pred : ndarray of shape (n_queries,)
         """
         check_is_fitted(self)
-        return self.estimator_.predict(cast(X, real_dtype(self.estimator_)))
+        return self._ask("predict", X)
 
     @available_if(_estimator_has("predict_proba", delegates=("estimator_", "net")))
     def predict_proba(self, X):
@@ -294,7 +335,7 @@ class PathRanker(BaseRanker):
         proba : ndarray of shape (n_queries, n_classes)
         """
         check_is_fitted(self)
-        return self.estimator_.predict_proba(cast(X, real_dtype(self.estimator_)))
+        return self._ask("predict_proba", X)
 
     @available_if(_estimator_has("score", delegates=("estimator_", "net")))
     def score(self, X, y, sample_weight=None):
@@ -311,8 +352,7 @@ class PathRanker(BaseRanker):
         score : float
         """
         check_is_fitted(self)
-        X = cast(X, real_dtype(self.estimator_))
-        return self.estimator_.score(X, y, sample_weight=sample_weight)
+        return self._ask("score", X, y, sample_weight=sample_weight)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -323,20 +363,3 @@ class PathRanker(BaseRanker):
         tags.target_tags.required = wrapped.target_tags.required
         tags.non_deterministic = self.random_state is None
         return tags
-
-
-def _margins(function, state, rows):
-    """Lead of the given label over the others, in nats: (n_rows,)."""
-    raw = function.raw(state, rows)
-    raw = raw[0] if isinstance(raw, tuple) else raw
-    if raw.ndim == 1 or raw.shape[1] == 1:
-        sign = np.where(to_float64(rows.y) > 0.5, 1.0, -1.0)
-        return to_float64(raw.reshape(-1)) * sign.reshape(-1)
-    if isinstance(function.net.criterion_, torch.nn.NLLLoss) and is_classifier(
-        function.net
-    ):
-        # skorch's classifier takes probabilities from the module with this criterion.
-        raw = torch.log(raw + torch.finfo(raw.dtype).eps)
-    given = torch.nn.functional.one_hot(rows.y.long(), raw.shape[1]).bool()
-    other = torch.where(given, -torch.inf, raw).amax(dim=1)
-    return to_float64(raw[given] - other)

@@ -8,11 +8,7 @@ from sklinfluence.deep._criterion_weights import batch_total
 from sklinfluence.deep._hydra import products
 from sklinfluence.deep._path_ranker import PathRanker, to_float64
 from sklinfluence.deep._tracin import _NET_CONSTRAINTS, LAYERS
-from sklinfluence.gradient._dynamic import (
-    SGDStep,
-    add_columns,
-    check_unrollable,
-)
+from sklinfluence.gradient._dynamic import SGDStep, add_columns
 from sklinfluence.gradient._scores import inverse_ratio
 
 
@@ -70,8 +66,16 @@ class SGDInfluenceRanker(PathRanker):
 
     Notes
     -----
+    A few of the recorded steps are taken again: a run whose steps were not those of the
+    recorded SGD (clipped gradients, an own ``train_step``) is refused, and one with
+    dropout or batch normalisation, which are not followed, is warned about.
+
     The paper's estimator, for SGD without momentum, extended to momentum, Nesterov's
     form and weight decay by the same chain rule.
+
+    The loss is the one that the net was trained on, in the criterion's own units.
+    ``MSELoss`` is a mean of squares, with one target twice the half squares of the
+    rankers outside this family.
 
     References
     ----------
@@ -125,12 +129,7 @@ class SGDInfluenceRanker(PathRanker):
         self.order_state = order_state
 
     def _prepare(self, function, rows):
-        path = self.training_path_
-        check_unrollable(path, type(self).__name__)
-        self._check_layers(function, path)
-        self._rows = rows
-        self._reduction = function.reduction(rows)
-        self._weights = to_float64(function.weights(rows))
+        self._weights = self._prepare_unrolling(function, rows)
         lengths = self._final_lengths(function, rows)
         raw = np.zeros(len(rows))
         for block in block_slices(len(rows), 6 * function.n_parameters):

@@ -53,13 +53,26 @@ class MemoryStore:
 
     def add_checkpoint(self, arrays):
         """Record parameters and buffers where the run stands."""
-        self.checkpoints.setdefault(self.n_steps, arrays)
+        self.checkpoints[self.n_steps] = arrays
 
     def end_epoch(self):
         self.epoch_ends.append(self.n_steps)
 
     def has_checkpoint(self):
         return self.n_steps in self.checkpoints
+
+    def has_any(self):
+        """Whether there is a checkpoint at all."""
+        return bool(self.checkpoints)
+
+    def cut(self, n_steps):
+        """Forget what came after so many steps, the end of an epoch."""
+        del self.batches[n_steps:], self.fresh[n_steps:]
+        for values in self.settings.values():
+            del values[n_steps:]
+        self.epoch_ends = [end for end in self.epoch_ends if end <= n_steps]
+        for step in [step for step in self.checkpoints if step > n_steps]:
+            del self.checkpoints[step]
 
     def flush(self, **parts):
         """Keep the state that a run is continued from.
@@ -167,6 +180,25 @@ class FolderStore(MemoryStore):
 
     def has_checkpoint(self):
         return self.n_steps in self._where or super().has_checkpoint()
+
+    def has_any(self):
+        return bool(self._where) or super().has_any()
+
+    def cut(self, n_steps):
+        """Forget what came after so many steps, the end of an epoch; delete its files.
+
+        Left behind, they would be taken for part of a run that goes on from here.
+        """
+        super().cut(n_steps)
+        self._where = {s: file for s, file in self._where.items() if s <= n_steps}
+        kept = set(self._where.values())
+        for file in self.folder.glob("steps-*.npz"):
+            if int(file.stem.partition("-")[2]) >= n_steps:
+                file.unlink()
+        for file in self.folder.glob("checkpoints-*.npz"):
+            if file not in kept:
+                file.unlink()
+        self._n_flushed = (self.n_steps, len(self.epoch_ends))
 
     def flush(self, **parts):
         """Write all that is new, then the state that a run is continued from."""

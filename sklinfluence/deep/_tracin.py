@@ -6,8 +6,10 @@ from numbers import Integral
 import numpy as np
 
 from sklinfluence._sklearn_compat import HasMethods, Interval, StrOptions
+from sklinfluence.curvature._design import block_slices
 from sklinfluence.deep._criterion_weights import batch_total
 from sklinfluence.deep._path_ranker import PathRanker, to_float64
+from sklinfluence.deep._replay import check_checkpoints
 from sklinfluence.deep._training import as_seed
 from sklinfluence.gradient._dynamic import (
     GaussianSketch,
@@ -106,6 +108,11 @@ class TracInRanker(PathRanker):
     than plain SGD are allowed for "checkpoint" and "replay", as in the papers, with the
     learning rate alone taken for the length of a step.
 
+    The loss is the one that the net was trained on, in the criterion's own units.
+    ``MSELoss`` is a mean of squares where the rankers outside this family count half
+    their sum: with one target, losses are twice theirs and products of two gradients
+    four times.
+
     References
     ----------
     .. [1] Pruthi, G., Liu, F., Kale, S. and Sundararajan, M. (2020). Estimating
@@ -177,6 +184,7 @@ class TracInRanker(PathRanker):
     def _prepare(self, function, rows):
         path = self.training_path_
         self._check_layers(function, path)
+        check_checkpoints(self.estimator_, path)
         self._rows = rows
         if self.kind == "ideal":
             self._check_ideal_options()
@@ -281,26 +289,43 @@ class TracInRanker(PathRanker):
 
     def _change_lengths(self, function, rows):
         """Length of the parameter change that each row is credited with."""
+        lengths = np.empty(self.training_path_.n_rows)
+        change_of = self._ideal_change if self.kind == "ideal" else self._change_of
+        for block in block_slices(len(lengths), 3 * function.n_parameters):
+            change = change_of(function, rows, block)
+            lengths[block] = np.linalg.norm(change, axis=1)
+        return lengths
+
+    def _ideal_change(self, function, rows, block):
         path = self.training_path_
+        change = np.zeros((block.stop - block.start, function.n_parameters))
+        for step, batch in enumerate(path.batches):
+            row = int(batch[0])
+            if block.start <= row < block.stop:
+                ends = [self._state(function, c) for c in (step, step + 1)]
+                before, after = (to_float64(function.vector(end)) for end in ends)
+                change[row - block.start] += after - before
+        return change
+
+    def _change_of(self, function, rows, block):
         width = function.n_parameters if self._sketch is None else self.projection
-        change = np.zeros((path.n_rows, width))
-        if self.kind == "ideal":
-            vectors = [
-                to_float64(function.vector(self._state(function, c)))
-                for c in range(len(path.steps))
-            ]
-            for step, batch in enumerate(path.batches):
-                change[batch[0]] += vectors[step + 1] - vectors[step]
-            return np.linalg.norm(change, axis=1)
+        change = np.zeros((block.stop - block.start, width))
         for visit in self._visits:
+            held = (visit.rows >= block.start) & (visit.rows < block.stop)
+            if not held.any():
+                continue
             state = self._state(function, visit.checkpoint)
-            rate = self._rate(function, visit.step)
-            gradients = to_float64(function.gradients(state, rows.take(visit.rows)))
-            gradients = gradients * rate
-            if self._sketch is not None:
-                gradients = self._sketch(gradients)
-            np.add.at(change, visit.rows, visit.weights[:, None] * gradients)
-        return np.linalg.norm(change, axis=1)
+            where = visit.rows[held]
+            gradients = self._moves(function, state, rows.take(where), visit.step)
+            weighted = visit.weights[held][:, None] * gradients
+            np.add.at(change, where - block.start, weighted)
+        return change
+
+    def _moves(self, function, state, rows, step, what="loss"):
+        """Rate times gradient of each row, sketched if the ranker sketches."""
+        gradients = to_float64(function.gradients(state, rows, what))
+        gradients = gradients * self._rate(function, step)
+        return gradients if self._sketch is None else self._sketch(gradients)
 
     # -- queries ------------------------------------------------------------------
 
@@ -335,6 +360,14 @@ class TracInRanker(PathRanker):
             yield block, self._train_side(gradients)
 
     def _self_influence_of(self, function, rows, what):
+        out = np.empty(len(rows))
+        # The change that a row would have made is a vector of all parameters.
+        width = 3 * function.n_parameters if self.normalize == "theta" else 1
+        for block in block_slices(len(rows), width):
+            out[block] = self._new_rows(function, rows.take(block), what)
+        return out
+
+    def _new_rows(self, function, rows, what):
         path = self.training_path_
         if self.kind == "checkpoint":
             visits = [(visit.checkpoint, visit.step, 1.0) for visit in self._visits]
@@ -347,8 +380,8 @@ class TracInRanker(PathRanker):
             products, _ = self._own_products(function, state, rows, rate, what)
             total += share * products
             if self.normalize == "theta":
-                gradients = to_float64(function.gradients(state, rows, what))
-                change = change + share * rate * gradients
+                moves = self._moves(function, state, rows, step, what)
+                change = change + share * moves
         if self.normalize == "loss":
             return np.sqrt(np.maximum(total, 0.0))
         if self.normalize == "theta":

@@ -2,17 +2,13 @@
 
 from contextlib import contextmanager
 
-import numpy as np
 import torch
-from scipy import sparse
 from sklearn.base import clone
-from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state
 from skorch.callbacks import Callback
-from skorch.helper import SliceDict
-from skorch.utils import data_from_dataset, is_dataset, to_numpy
 
 from sklinfluence.deep._checkpoints import CheckpointRecorder
+from sklinfluence.deep._path_inputs import Watch
 from sklinfluence.deep._store import read_training_path
 from sklinfluence.heads._skorch._generators import preserved, seed
 
@@ -76,6 +72,7 @@ def train(net, X, y, *, every, random_state=None, order_state=None):
     order = first if order_state is None else as_seed(order_state)
     if order is not None:
         added.append(("sklinfluence_order", _Reseed(order)))
+    added.append(("sklinfluence_watch", Watch()))
     _add_callbacks(net, added)
     with _seeded(first if first is not None else order, net.device):
         if y is None:
@@ -90,6 +87,8 @@ def _add_callbacks(net, added):
     if own == "disable":
         # Callbacks have to be on for ours to be heard; skorch's own stay off.
         off = {f"callbacks__{name}": None for name, _ in net._default_callbacks}
+        # (While they are disabled, skorch cannot set any.)
+        net.callbacks = None
         net.set_params(callbacks=added, **off)
     else:
         net.set_params(callbacks=[*(own or []), *added])
@@ -143,56 +142,9 @@ def read(frozen, checkpoints, n_rows):
     return net, path
 
 
-def is_frozen(net):
-    return isinstance(net, FrozenEstimator)
-
-
-def unwrap(net):
-    """The net in a FrozenEstimator, or the net itself."""
-    return net.estimator if is_frozen(net) else net
-
-
 def real_dtype(net):
     """The dtype of an initialized net's parameters."""
     for parameter in net.module_.parameters():
         if parameter.is_floating_point():
             return parameter.dtype
     return torch.get_default_dtype()
-
-
-def dtype_before_training(net):
-    """The dtype that the net's parameters will have once it is initialized."""
-    if isinstance(net.module, torch.nn.Module):
-        parameters = [p for p in net.module.parameters() if p.is_floating_point()]
-        return parameters[0].dtype if parameters else torch.get_default_dtype()
-    return torch.get_default_dtype()
-
-
-def cast(X, dtype):
-    """float64 arrays, what scikit-learn deals in, as the net's own real type.
-
-    Anything else goes to skorch as it is.
-    """
-    if dtype != torch.float32:
-        return X
-    if isinstance(X, list):
-        X = np.asarray(X)
-    if isinstance(X, np.ndarray) or sparse.issparse(X):
-        return X.astype(np.float32) if X.dtype == np.float64 else X
-    return X
-
-
-def sliceable(X, y):
-    """Inputs of any kind that skorch takes as something with numbered rows."""
-    if is_dataset(X):
-        data, targets = data_from_dataset(X)
-        if y is None and targets is not None:
-            y = to_numpy(targets)
-        return sliceable(data, y)
-    # (scipy's dictionary of keys is a dict too.)
-    if isinstance(X, dict) and not isinstance(X, SliceDict) and not sparse.issparse(X):
-        return SliceDict(**{key: to_numpy(value) for key, value in X.items()}), y
-    X = to_numpy(X) if torch.is_tensor(X) else X
-    if torch.is_tensor(y):
-        y = to_numpy(y)
-    return X, y if y is None or isinstance(y, dict) else np.asarray(y)
