@@ -11,7 +11,7 @@ from sklinfluence._sklearn_compat import _check_sample_weight
 from sklinfluence.deep._functional import FunctionalNet
 from sklinfluence.deep._net_objective import NetObjective
 from sklinfluence.heads._skorch import warn_about_held_out
-from sklinfluence.heads._skorch._criterion import net_loss
+from sklinfluence.heads._skorch._criterion import net_loss, refuse_broadcasting
 from sklinfluence.heads._skorch._penalty import (
     decay_factor,
     rows_in_training,
@@ -85,6 +85,7 @@ def net_objective(estimator, X, y, sample_weight, *, layers, dtype, damping):
     with torch.no_grad():
         some = functional.raw(state, rows.take(slice(0, 1)))
     some = some[0] if isinstance(some, tuple) else some
+    refuse_broadcasting(net, some, y.ndim)
     loss = net_loss(net, max(some[0].numel(), 1))
     targets = loss.encode(y)
     trained = rows_in_training(net, y)

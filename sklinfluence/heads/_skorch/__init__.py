@@ -16,7 +16,7 @@ from skorch.helper import SliceDataset, SliceDict
 
 from sklinfluence.heads._ask import ask, fit_inputs
 from sklinfluence.heads._linear_head import LinearHead, linear_head
-from sklinfluence.heads._skorch._criterion import net_loss
+from sklinfluence.heads._skorch._criterion import net_loss, refuse_broadcasting
 from sklinfluence.heads._skorch._forward import (
     cast,
     layer_inputs,
@@ -76,7 +76,7 @@ def _net_head(net, y, sample_weight=None):
         targets=targets,
         weights=weights,
         classes=loss.classes,
-        embed=partial(_last_input, net, name, loss.ends, y_is_flat=np.ndim(y) == 1),
+        embed=partial(_last_input, net, name, loss.ends, y_ndim=np.ndim(y)),
         encode=loss.encode,
         penalty_advice=_PENALTY_ADVICE,
         # Far from an optimum that may not exist, longer training alone is no help.
@@ -92,7 +92,7 @@ def _n_outputs(net, y):
     return 1 if np.ndim(y) == 1 else np.shape(y)[1]
 
 
-def _last_input(net, layer, ends, X, *, y_is_flat=False):
+def _last_input(net, layer, ends, X, *, y_ndim=None):
     """What the last linear layer receives for each row, (n_rows, n_embedding)."""
     X = cast(sliceable(X), module_dtype(net))
     if _num_samples(X) == 0:
@@ -102,18 +102,9 @@ def _last_input(net, layer, ends, X, *, y_is_flat=False):
     for received, output in layer_inputs(net, X, layer):
         if not parts:
             check_last(net, layer, received, output, ends)
-            _refuse_broadcasting(net, output, y_is_flat)
+            refuse_broadcasting(net, output, y_ndim)
         parts.append(to_array(received))
     return np.concatenate(parts)
-
-
-def _refuse_broadcasting(net, output, y_is_flat):
-    if isinstance(net, NeuralNetRegressor) and y_is_flat and output.ndim == 2:
-        raise ValueError(
-            f"The module of {type(net).__name__} returns shape (n_rows, 1), and y has "
-            "shape (n_rows,): MSELoss then compares every row with every other. Pass "
-            "y.reshape(-1, 1), or a module that returns shape (n_rows,)."
-        )
 
 
 def warn_about_held_out(net, trained):

@@ -97,6 +97,35 @@ def net_loss(net, n_outputs):
     )
 
 
+def refuse_broadcasting(net, output, y_ndim):
+    """Raise where a regressor's outputs and targets differ by an axis.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        Initialised.
+    output : Tensor
+        The module's output on a batch of rows.
+    y_ndim : int or None
+        Axes of the training targets; None if they are not known.
+    """
+    if not isinstance(net, NeuralNetRegressor) or y_ndim == output.ndim:
+        return
+    if y_ndim == 1 and output.ndim == 2:
+        shapes = "(n_rows, 1), and y has shape (n_rows,)"
+        remedy = "y.reshape(-1, 1), or a module that returns shape (n_rows,)"
+    elif y_ndim == 2 and output.ndim == 1 and not is_weighted_by_hand(net):
+        shapes = "(n_rows,), and y has two axes"
+        remedy = "y[:, 0], or a module that returns shape (n_rows, 1)"
+    else:
+        return
+    raise ValueError(
+        f"The module of {type(net).__name__} returns shape {shapes}: "
+        f"{type(net.criterion_).__name__} then compares every row with every other. "
+        f"Pass {remedy}."
+    )
+
+
 def is_weighted_by_hand(net):
     """Whether the net's class computes the training loss itself.
 
