@@ -10,6 +10,7 @@ from functools import singledispatch
 from importlib import import_module
 
 from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
 
 
 def register_if_net(thing):
@@ -25,6 +26,14 @@ def register_if_net(thing):
     if met:
         import_module("sklinfluence.heads._skorch")
     return met
+
+
+def ends_in_net(estimator):
+    """Whether an estimator is a net, or a Pipeline that ends in one, frozen or not."""
+    while isinstance(estimator, FrozenEstimator | Pipeline):
+        is_frozen = isinstance(estimator, FrozenEstimator)
+        estimator = estimator.estimator if is_frozen else estimator.steps[-1][1]
+    return register_if_net(estimator)
 
 
 def dispatch(function, thing):
@@ -55,6 +64,18 @@ def ask(estimator, method, X, *args, **kwargs):
 @ask.register(FrozenEstimator)
 def _ask_frozen(estimator, method, X, *args, **kwargs):
     return ask(estimator.estimator, method, X, *args, **kwargs)
+
+
+@ask.register(Pipeline)
+def _ask_pipeline(estimator, method, X, *args, **kwargs):
+    last = estimator.steps[-1][1]
+    if not ends_in_net(last):
+        return getattr(estimator, method)(X, *args, **kwargs)
+    # What the steps before make of rows may be of a type that the net does not read.
+    for _, step in estimator.steps[:-1]:
+        if step is not None and not isinstance(step, str):
+            X = step.transform(X)
+    return ask(last, method, X, *args, **kwargs)
 
 
 @singledispatch

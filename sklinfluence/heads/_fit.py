@@ -6,7 +6,7 @@ from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
-from sklinfluence.heads._ask import fit_inputs
+from sklinfluence.heads._ask import ends_in_net, fit_inputs
 
 
 def fit_weighted(estimator, X, y, sample_weight=None):
@@ -39,10 +39,9 @@ def fit_weighted(estimator, X, y, sample_weight=None):
         If weights are given and the last step's ``fit`` takes none.
     """
     last = _last_step(estimator)
-    X, y = fit_inputs(estimator, X, y)
     # What is frozen is not trained: weights would be refused (by routing) or ignored.
     if sample_weight is None or isinstance(last, FrozenEstimator):
-        return estimator.fit(X, y)
+        return _fit(estimator, X, y)
     if not has_fit_parameter(last, "sample_weight"):
         raise ValueError(
             f"sample_weight was given, but fit of {type(last).__name__} does not take "
@@ -51,7 +50,38 @@ def fit_weighted(estimator, X, y, sample_weight=None):
         )
     routing = get_config()["enable_metadata_routing"]
     keyword = "sample_weight" if routing else _weight_keyword(estimator)
-    return estimator.fit(X, y, **{keyword: sample_weight})
+    return _fit(estimator, X, y, **{keyword: sample_weight})
+
+
+def _fit(estimator, X, y, **keywords):
+    """Fit; a net gets rows and targets of the types that it reads, wherever it is."""
+    if not isinstance(estimator, Pipeline) or not ends_in_net(estimator):
+        X, y = fit_inputs(estimator, X, y)
+        return estimator.fit(X, y, **keywords)
+    name, last = estimator.steps[-1]
+    # The steps before may change the type: only the last one's fit can tell.
+    estimator.steps[-1] = (name, _Reader(last))
+    try:
+        estimator.fit(X, y, **keywords)
+    finally:
+        estimator.steps[-1] = (name, last)
+    return estimator
+
+
+class _Reader:
+    """What ends a Pipeline while it is fitted: a net in all but its ``fit``."""
+
+    def __init__(self, estimator):
+        self._estimator = estimator
+
+    def fit(self, X, y=None, **keywords):
+        _fit(self._estimator, X, y, **keywords)
+        return self
+
+    def __getattr__(self, name):
+        if name == "_estimator":  # asked for before it is there, by copies
+            raise AttributeError(name)
+        return getattr(self._estimator, name)
 
 
 def _inner(estimator):
