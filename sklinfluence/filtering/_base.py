@@ -23,6 +23,7 @@ from sklinfluence._sklearn_compat import (
 from sklinfluence.filtering._cross_fit import cross_fit, fit_ranker
 from sklinfluence.filtering._evidence import is_classification, training_evidence
 from sklinfluence.filtering._label_models import NoiseAwareRanker, PooledLabelModel
+from sklinfluence.filtering._net_targets import keeps_column
 from sklinfluence.filtering._parameter_only import ParameterOnly
 from sklinfluence.filtering._task import auto_score, takes_classes
 from sklinfluence.filtering._thresholds import (
@@ -130,10 +131,12 @@ class _LabelNoiseDetector(BaseEstimator):
         self : object
             The fitted detector.
         """
+        shape = (-1, 1) if keeps_column(self.ranker, y) else (-1,)
         X, y, sample_weight = self._check_training_data(X, y, sample_weight, groups)
         unfitted = self._model_for(y)
 
         def fit(X, y, sample_weight):
+            y = y.reshape(shape)
             model = fit_ranker(clone(unfitted), X, y, sample_weight)
             if self._trims(model):
                 model = fit_trimmed(model, X, y, sample_weight, self.fdr)
@@ -309,7 +312,7 @@ class _LabelNoiseDetector(BaseEstimator):
                 f"{np.shape(y)[1]} columns: multilabel and multi-output targets are "
                 "not supported. Filter each column of y on its own."
             )
-        y = column_or_1d(y, warn=True)
+        y = column_or_1d(y, warn=not keeps_column(self.ranker, y))
         assert_all_finite(y, input_name="y", estimator_name=type(self).__name__)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(

@@ -89,7 +89,8 @@ def training_evidence(ranker, score, X):
         p_values = _p_values(ranker.label_scores("studentized"), residual_dof(ranker))
         return LabelEvidence(scores, prediction, p_values)
     nothing_known = np.full(len(scores), np.nan)
-    return LabelEvidence(scores, ranker.predict(X), nothing_known, held_out=False)
+    prediction = _one_a_row(ranker.predict(X))
+    return LabelEvidence(scores, prediction, nothing_known, held_out=False)
 
 
 def new_evidence(ranker, score, X, y):
@@ -101,7 +102,12 @@ def new_evidence(ranker, score, X, y):
         return LabelEvidence(scores, _new_probabilities(ranker, X))
     residuals = ranker.label_scores("studentized", X, y)
     p_values = _p_values(residuals, residual_dof(ranker))
-    return LabelEvidence(scores, np.asarray(ranker.predict(X), float), p_values)
+    return LabelEvidence(scores, _one_a_row(ranker.predict(X)), p_values)
+
+
+def _one_a_row(prediction):
+    # Regression nets mostly predict a column.
+    return np.asarray(prediction, dtype=np.float64).reshape(len(prediction))
 
 
 def residual_dof(ranker):

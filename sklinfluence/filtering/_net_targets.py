@@ -1,0 +1,19 @@
+"""Targets in one column: estimators take them flat, regression nets as they are."""
+
+import numpy as np
+from sklearn.base import is_regressor
+
+from sklinfluence.heads._ask import ends_in_net
+
+
+def keeps_column(ranker, y):
+    """Whether y is a column that the ranker's net compares with one of its own.
+
+    scikit-learn's estimators want one target a row without a second axis. The module
+    of a regression net mostly returns shape (n_rows, 1), and its targets must too.
+    """
+    models = (getattr(ranker, name, None) for name in ("estimator", "net"))
+    return np.ndim(y) == 2 and any(
+        model is not None and is_regressor(model) and ends_in_net(model)
+        for model in models
+    )
