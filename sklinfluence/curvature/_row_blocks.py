@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# Below this, what is left of a row's curvature once it is taken out is rounding.
+_LEVERAGE_ONE = 1e-9
+
 
 @dataclass
 class KroneckerBlocks:
@@ -34,6 +37,20 @@ class KroneckerBlocks:
         basis = np.eye(self.values.shape[1]) if self.basis is None else self.basis
         return (basis * self.values[:, None, :]) @ basis.T
 
+    def residual_without(self, curvature, residual):
+        """Residuals in the Newton step that takes each row out: (I + S_i B_i) r_i.
+
+        It is (I - S_i B_i)^-1 r_i, did B_i belong to the Hessian without the row. An
+        approximation hardly knows the single row, so that it is as well taken for
+        that; and where it overrates a leverage to 1 there is no other solution.
+
+        Parameters
+        ----------
+        curvature : RowCurvature
+        residual : ndarray of shape (n_rows, n_outputs)
+        """
+        return residual + curvature.apply(self.apply(residual))
+
     def root(self):
         """The blocks' square roots."""
         return KroneckerBlocks(self.basis, np.sqrt(self.values))
@@ -48,11 +65,25 @@ class ContrastBlocks(KroneckerBlocks):
 
     For a softmax, whose residuals sum to zero and whose curvature is blind to the
     mean: what meets these blocks has none, so that inside a solve P is the identity.
+
+    Attributes
+    ----------
+    holds_row : bool, default=False
+        Whether the values are those of each output's own Hessian, in which the row's
+        leverage is below 1, so that the row can be taken out of them.
     """
+
+    holds_row: bool = False
 
     def apply(self, vectors):
         product = super().apply(vectors)
         return product - product.mean(axis=1, keepdims=True)
+
+    def residual_without(self, curvature, residual):
+        if not self.holds_row:
+            return super().residual_without(curvature, residual)
+        kept = np.maximum(1.0 - curvature.diagonal() * self.values, _LEVERAGE_ONE)
+        return residual + curvature.apply(self.values / kept * residual)
 
     def dense(self):
         K = self.values.shape[1]
@@ -79,6 +110,11 @@ class RowCurvature:
     def __neg__(self):
         return RowCurvature(self.loss, self.targets, self.raw, -self.weights)
 
+    def diagonal(self):
+        """Each output's own curvature, (n_rows, n_outputs)."""
+        diagonal = self.loss.curvature_diagonal(self.targets, self.raw)
+        return self.weights[:, None] * diagonal
+
     def take(self, index):
         return RowCurvature(
             self.loss, self.targets[index], self.raw[index], self.weights[index]
@@ -94,9 +130,8 @@ class RowCurvature:
     def trace_with(self, blocks):
         """tr(S_i B_i) of each row."""
         if blocks.basis is None:
-            inside = self.loss.curvature_diagonal(self.targets, self.raw)
-        else:
-            inside = self.loss.curvature_in_basis(self.targets, self.raw, blocks.basis)
+            return np.sum(self.diagonal() * blocks.values, axis=1)
+        inside = self.loss.curvature_in_basis(self.targets, self.raw, blocks.basis)
         return self.weights * np.sum(inside * blocks.values, axis=1)
 
 

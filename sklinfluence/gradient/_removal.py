@@ -189,18 +189,12 @@ def _leverage_by_output(curvature, B):
 
 
 def residual_without(fitted, curvature, B, residual):
-    """(I - S_i B_i)^-1 r_i, or I + S_i B_i times r_i where B is approximate.
-
-    The two are one when the second's B is that of the Hessian without the row. An
-    approximation hardly knows the single row, so that its B is as well taken for
-    that: it overrates no leverage to 1 or beyond, where the first has no solution.
-    """
+    """(I - S_i B_i)^-1 r_i, or what `KroneckerBlocks.residual_without` makes of it."""
     if fitted.has_exact_rows:
         return removed_residual(-curvature, B, residual)
-    shift = apply_block(B, residual)
     if isinstance(B, KroneckerBlocks):
-        return residual + curvature.apply(shift)
-    return residual + apply_block(curvature, shift)
+        return B.residual_without(curvature, residual)
+    return residual + apply_block(curvature, apply_block(B, residual))
 
 
 def removed_residual(curvature, B, residual):

@@ -168,9 +168,9 @@ def test_rows_by_kronecker_are_ekfacs(digits):
     assert exact.solver_info_["rows"] == "solver"
 
 
-# Rank correlation of leverage, and error of leave-one-out losses over their distance
-# to the fitted losses: figures of 600 rows of digits, a little rounded off.
-ROWS = [("block", 0.995, 0.1), ("block_nystrom", 0.98, 0.2), ("ekfac", 0.97, 0.6)]
+# Rank correlation of leverage, and mean error of leave-one-out losses over their mean
+# distance to the fitted losses: figures of 600 rows of digits, a little rounded off.
+ROWS = [("block", 0.995, 0.12), ("block_nystrom", 0.99, 0.15), ("ekfac", 0.97, 0.6)]
 
 
 @pytest.mark.parametrize(("preconditioner", "at_least", "at_most"), ROWS)
@@ -185,7 +185,7 @@ def test_rows_by_the_preconditioner(preconditioner, at_least, at_most, digits):
     assert spearmanr(exact.leverage_, other.leverage_)[0] > at_least
     truth, fitted = exact.label_scores("loo_loss"), exact.label_scores("loss")
     error = np.abs(other.label_scores("loo_loss") - truth)
-    assert np.median(error) < at_most * np.median(np.abs(fitted - truth))
+    assert error.mean() < at_most * np.abs(fitted - truth).mean()
 
 
 def test_rows_of_a_block_are_its_quadratic_forms(digits):

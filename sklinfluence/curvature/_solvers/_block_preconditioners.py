@@ -54,7 +54,9 @@ class _Blocks:
                 interact: then they are exact for whole blocks
         """
         values = self._row_values(rows)
-        return values if self.is_block_diagonal else ContrastBlocks(None, values)
+        if self.is_block_diagonal:
+            return values
+        return ContrastBlocks(None, values, self.holds_row)
 
 
 def _stretch(operator):
@@ -85,6 +87,7 @@ class BlockCholesky(_Blocks):
     """
 
     rows_from = "block"
+    holds_row = True
 
     def __init__(self, operator):
         super().__init__(operator)
@@ -174,6 +177,7 @@ class BlockNystrom(_Blocks):
     """
 
     rows_from = "block_nystrom"
+    holds_row = False
 
     def __init__(self, operator, rank, random_state=0):
         super().__init__(operator)
