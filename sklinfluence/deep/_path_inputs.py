@@ -7,7 +7,12 @@ import torch
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
-from skorch import NeuralNet, NeuralNetClassifier, NeuralNetRegressor
+from skorch import (
+    NeuralNet,
+    NeuralNetBinaryClassifier,
+    NeuralNetClassifier,
+    NeuralNetRegressor,
+)
 from skorch.callbacks import Callback
 from skorch.helper import SliceDataset, SliceDict
 from skorch.utils import data_from_dataset, is_dataset, to_numpy
@@ -19,6 +24,11 @@ from sklinfluence.heads._skorch._forward import cast, module_dtype
 
 # Rows whose loss is looked at together.
 _ROWS_AT_ONCE = 1024
+_OF_PROBABILITIES = (
+    "NLLLoss in a NeuralNetClassifier is of probabilities, and skorch takes the "
+    "logarithm itself. End the module with Softmax (not LogSoftmax), or use "
+    "CrossEntropyLoss on what comes before."
+)
 
 
 def is_frozen(net):
@@ -41,8 +51,8 @@ def check_net(ranker):
         )
     if is_frozen(ranker.net) and not hasattr(net, "module_"):
         raise NotFittedError(
-            f"net={name}'s FrozenEstimator holds a {type(net).__name__} that was never "
-            "trained. Fit it first, or pass it without FrozenEstimator."
+            f"net of {name} is a FrozenEstimator of a {type(net).__name__} that was "
+            "never trained. Fit it first, or pass it without FrozenEstimator."
         )
     layers = getattr(ranker, "layers", "all")
     if not isinstance(layers, str) and len(layers) == 0:
@@ -57,8 +67,19 @@ def net_inputs(net, X, y):
     """X and y in the types that a net reads, as the other rankers have them."""
     if isinstance(y, dict):  # several targets: a loss of the user's own takes them
         return cast(X, module_dtype(net)), y
+    if isinstance(net, NeuralNetBinaryClassifier) and y is not None:
+        _refuse_strings(net, np.asarray(y))
     X, y = fit_inputs(net, X, y)
     return cast(X, module_dtype(net)), y
+
+
+def _refuse_strings(net, y):
+    if y.dtype.kind in "OSU" and any(isinstance(label, str) for label in y.ravel()):
+        shown = ", ".join(map(repr, list(dict.fromkeys(y.ravel().tolist()))[:5]))
+        raise ValueError(
+            f"{type(net).__name__} takes 0 and 1 as labels, got {shown}. Encode y with "
+            "LabelEncoder first."
+        )
 
 
 def sliceable(X, y):
@@ -153,13 +174,11 @@ def check_probabilities(net, output):
     output = output[0] if isinstance(output, tuple) else output
     if not _takes_probabilities(net) or not bool(torch.isfinite(output).all()):
         return
-    low, high = float(output.min()), float(output.max())
+    low, high = (float(end) for end in torch.aminmax(output.detach()))
     if low < 0.0 or high > 1.001:
         raise ValueError(
-            f"NLLLoss in a {type(net).__name__} is of probabilities: skorch takes the "
-            f"logarithm itself. The module returns values from {low:.3g} to "
-            f"{high:.3g}. End it with Softmax (not LogSoftmax), or use "
-            "CrossEntropyLoss on what comes before."
+            f"The module of {type(net).__name__} returns values from {low:.3g} to "
+            f"{high:.3g}: {_OF_PROBABILITIES}"
         )
 
 
@@ -173,9 +192,11 @@ def not_finite(net, X, when):
             "X holds NaN or infinity, so the net's loss is not finite. Impute or "
             "remove those rows."
         )
+    what = f"The loss of {type(net).__name__} is not finite {when}: "
+    if _takes_probabilities(net):
+        return ValueError(what + _OF_PROBABILITIES)
     return ValueError(
-        f"The loss of {type(net).__name__} is not finite {when}: the training "
-        f"diverged, or {type(net.criterion_).__name__} is not defined at what the "
+        f"{what}the training diverged, or {type(net.criterion_).__name__} is not defined at what the "
         "module returns or at the targets. Lower lr, or look at the criterion."
     )
 

@@ -125,12 +125,12 @@ def read(frozen, checkpoints, n_rows):
     recorder = find_recorder(net)
     if checkpoints is not None:
         path = read_training_path(checkpoints)
-    elif recorder is not None:
+    elif hasattr(recorder, "store_"):
         path = recorder.training_path_
     else:
         raise ValueError(
-            f"The frozen {type(net).__name__} has no CheckpointRecorder among its "
-            "callbacks, so nothing is known of how it was trained. Train it with one, "
+            f"The frozen {type(net).__name__} has no CheckpointRecorder that saw "
+            "it trained, so nothing is known of how it was trained. Train it with one, "
             "name the folder that one wrote (checkpoints=...), or pass the net without "
             "FrozenEstimator, to be trained here."
         )
