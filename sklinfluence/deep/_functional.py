@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import nn
-from torch.func import functional_call, grad, jvp, vmap
+from torch.func import functional_call, grad
 
 from sklinfluence.curvature._design import block_slices
 from sklinfluence.deep._criterion_weights import (
@@ -25,19 +25,12 @@ from sklinfluence.deep._criterion_weights import (
     criterion_weights,
     unweighted,
 )
+from sklinfluence.deep._differentiation import (
+    Differentiation,
+    differentiable_attention,
+    map_tensors,
+)
 from sklinfluence.heads._skorch._forward import iterate, untouched
-
-# Directions that one call multiplies with a Hessian at a time.
-_PRODUCTS_AT_ONCE = 128
-
-
-def map_tensors(function, data):
-    """Apply a function to every tensor of nested dicts, lists and tuples."""
-    if isinstance(data, dict):
-        return {key: map_tensors(function, value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return type(data)([map_tensors(function, value) for value in data])
-    return function(data)
 
 
 @dataclass
@@ -167,6 +160,7 @@ class FunctionalNet:
         self.net = net
         self.dtype = dtype
         self._task = _Task(net)
+        self.derivatives = Differentiation(net.module_)
         parameters = dict(net.module_.named_parameters())
         # (skorch leaves a module where it is if the net's device is None.)
         somewhere = next(iter(parameters.values()), torch.empty(0))
@@ -178,11 +172,13 @@ class FunctionalNet:
 
     def __getstate__(self):
         # The task holds the net's very module, which a net pickles apart from itself.
-        return {name: part for name, part in vars(self).items() if name != "_task"}
+        left_out = ("_task", "derivatives")
+        return {name: part for name, part in vars(self).items() if name not in left_out}
 
     def __setstate__(self, state):
         vars(self).update(state)
         self._task = _Task(self.net)
+        self.derivatives = Differentiation(self.net.module_)
 
     def _cast(self, tensor):
         if self.dtype is not None and tensor.is_floating_point():
@@ -285,7 +281,8 @@ class FunctionalNet:
         try:
             for module in modules:
                 module.training = False
-            yield
+            with differentiable_attention():
+                yield
         finally:
             for module, mode in zip(modules, modes, strict=True):
                 module.training = mode
@@ -300,17 +297,15 @@ class FunctionalNet:
         """Each row's loss (``what="prediction"``: minus its prediction): (n_rows,)."""
         of_row, selected = self.row_function(state, what)
         with self.evaluating(), torch.no_grad():
-            values = vmap(of_row, in_dims=(None, 0, 0), randomness="different")(
-                selected, rows.X, rows.y
-            )
+            values = self.derivatives.over_rows(of_row, selected, rows.X, rows.y)
         return values.reshape(len(rows))
 
     def gradients(self, state, rows, what="loss"):
         """Each row's gradient: (n_rows, n_parameters). Mind the size of that."""
         of_row, selected = self.row_function(state, what)
         with self.evaluating():
-            gradients = vmap(grad(of_row), (None, 0, 0), randomness="different")(
-                selected, rows.X, rows.y
+            gradients = self.derivatives.over_rows(
+                grad(of_row), selected, rows.X, rows.y
             )
         return self.flatten(gradients).detach()
 
@@ -340,17 +335,14 @@ class FunctionalNet:
         products : tensor of shape (n_directions, n_parameters)
         """
         of_row, selected = self.row_function(state)
-        losses = vmap(of_row, in_dims=(None, 0, 0), randomness="different")
+        derivatives = self.derivatives
 
         def total(selected):
-            return (weights * losses(selected, rows.X, rows.y).reshape(-1)).sum()
-
-        def product(direction):
-            tangent = self.unflatten(direction)
-            return jvp(grad(total), (selected,), (tangent,))[1]
+            losses = derivatives.over_rows(of_row, selected, rows.X, rows.y)
+            return (weights * losses.reshape(-1)).sum()
 
         with self.evaluating():
-            products = vmap(product, randomness="same", chunk_size=_PRODUCTS_AT_ONCE)(V)
+            products = derivatives.hessian_products(total, selected, V, self.unflatten)
         return self.flatten(products).detach()
 
     def hessian(self, state, rows, weights):

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
-from torch.func import grad, jvp, vjp, vmap
+from torch.func import grad
 
 from sklinfluence.curvature._design import block_slices
 from sklinfluence.deep._functional import FunctionalNet, Rows
@@ -181,8 +181,8 @@ class NetObjective:
             return (self._as_raw(output).reshape(-1) * cotangent).sum()
 
         with self.net.evaluating():
-            gradients = vmap(grad(along), (None, 0, 0, 0))(
-                selected, rows.X, rows.y, cotangents
+            gradients = self.net.derivatives.over_rows(
+                grad(along), selected, rows.X, rows.y, cotangents
             )
         return self.net.flatten(gradients).detach()
 
@@ -230,15 +230,15 @@ class NetObjective:
     def _gauss_newton(self, block, V):
         """J^T S J V: forward, bent by the loss's curvature, and back."""
         function, selected = self._raw_function(self.rows.take(block))
-        raw, backward = vjp(function, selected)
         weights = self.weights[block][:, None]
 
-        def product(v):
-            moved = jvp(function, (selected,), (self.net.unflatten(v),))[1]
-            (pulled,) = backward(weights * self.torch_loss.bend(raw, moved))
-            return self.net.flatten(pulled)
+        def bend(raw, moved):
+            return weights * self.torch_loss.bend(raw, moved)
 
-        return vmap(product)(V)
+        products = self.net.derivatives.gauss_newton_products(
+            function, selected, bend, V, self.net.unflatten
+        )
+        return self.net.flatten(products)
 
     def _hessian(self, block, V):
         """The derivative of the gradient along V: forward over reverse."""
@@ -248,8 +248,7 @@ class NetObjective:
         def total(values):
             return (weights * self.torch_loss.loss(targets, function(values))).sum()
 
-        def product(v):
-            tangent = self.net.unflatten(v)
-            return self.net.flatten(jvp(grad(total), (selected,), (tangent,))[1])
-
-        return vmap(product)(V)
+        products = self.net.derivatives.hessian_products(
+            total, selected, V, self.net.unflatten
+        )
+        return self.net.flatten(products)
