@@ -196,8 +196,9 @@ def not_finite(net, X, when):
     if _takes_probabilities(net):
         return ValueError(what + _OF_PROBABILITIES)
     return ValueError(
-        f"{what}the training diverged, or {type(net.criterion_).__name__} is not defined at what the "
-        "module returns or at the targets. Lower lr, or look at the criterion."
+        f"{what}the training diverged, or {type(net.criterion_).__name__} is not "
+        "defined at what the module returns or at the targets. Lower lr, or look at "
+        "the criterion."
     )
 
 
