@@ -12,8 +12,11 @@ def keeps_column(ranker, y):
     scikit-learn's estimators want one target a row without a second axis. The module
     of a regression net mostly returns shape (n_rows, 1), and its targets must too.
     """
+    # What can do no more than become an array has no number of axes to be asked for.
+    if np.asarray(y).ndim != 2:
+        return False
     models = (getattr(ranker, name, None) for name in ("estimator", "net"))
-    return np.ndim(y) == 2 and any(
+    return any(
         model is not None and is_regressor(model) and ends_in_net(model)
         for model in models
     )
