@@ -67,10 +67,11 @@ class PathRanker(BaseRanker):
         self : object
         """
         self._validate_params()
-        if fit_params:
+        given = [name for name, value in fit_params.items() if value is not None]
+        if given:
             raise TypeError(
                 f"fit of {type(self).__name__} takes X and y, got "
-                f"{', '.join(fit_params)}: skorch's own fit has no weights of rows. "
+                f"{', '.join(given)}: skorch's own fit has no weights of rows. "
                 "Weights of classes belong to the net's criterion."
             )
         net = check_net(self)

@@ -6,10 +6,15 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("skorch")
 
+from sklearn.frozen import FrozenEstimator  # noqa: E402
 from sklearn.metrics import roc_auc_score  # noqa: E402
 from skorch import NeuralNet  # noqa: E402
 
-from sklinfluence.deep import TracInAnomalyDetector, TracInRanker  # noqa: E402
+from sklinfluence.deep import (  # noqa: E402
+    CheckpointRecorder,
+    TracInAnomalyDetector,
+    TracInRanker,
+)
 
 
 class Autoencoder(torch.nn.Sequential):
@@ -68,3 +73,23 @@ def test_a_sample_of_rows(planted):
     np.testing.assert_allclose(
         detector.score_samples(X), -np.abs(mean - np.median(mean)), rtol=1e-9
     )
+
+
+def test_a_frozen_net_stays_in_its_mode(planted):
+    """Neither asked by the detector nor by a ranker of a net that is no classifier."""
+    X, _ = planted
+    net = ranker().net.set_params(callbacks=[CheckpointRecorder()]).fit(X)
+    detector = TracInAnomalyDetector(TracInRanker(FrozenEstimator(net))).fit(X)
+    net.module_.train()
+    before = torch.get_rng_state()
+    detector.predict(X)
+    detector.ranker_.predict(X)
+    assert all(module.training for module in net.module_.modules())
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_rows_that_are_not_finite_are_named(planted):
+    X = planted[0].copy()
+    X[3, 1] = np.inf
+    with pytest.raises(ValueError, match="X holds NaN or infinity"):
+        TracInAnomalyDetector(ranker()).fit(X)

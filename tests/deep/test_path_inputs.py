@@ -276,6 +276,7 @@ def test_sample_weight(data, ranker):
     X, y = data
     with pytest.raises(TypeError, match=f"{ranker.__name__}.*sample_weight"):
         ranker(make_net()).fit(X, y, sample_weight=np.ones(60))
+    assert ranker(make_net(max_epochs=1)).fit(X, y, sample_weight=None).ranking_.any()
 
 
 @pytest.mark.parametrize(
