@@ -125,7 +125,7 @@ class SkorchEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         ValueError
             If no layer has the name, or none qualifies by itself.
         """
-        if y is None and get_tags(self.net).target_tags.required:
+        if y is None and self._trains_with_targets():
             raise ValueError(
                 "This SkorchEmbedding estimator requires y to be passed, but the "
                 "target y is None."
@@ -188,8 +188,12 @@ class SkorchEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         batches = layer_inputs(self.net_, X, self.layer_, take=self.take)
         return np.concatenate([to_array(taken) for taken, _ in batches])
 
+    def _trains_with_targets(self):
+        is_frozen = isinstance(self.net, FrozenEstimator)
+        return not is_frozen and get_tags(self.net).target_tags.required
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags = get_tags(self.net).input_tags
-        tags.target_tags.required = get_tags(self.net).target_tags.required
+        tags.target_tags.required = self._trains_with_targets()
         return tags

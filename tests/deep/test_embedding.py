@@ -9,6 +9,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
+from sklearn.utils import get_tags
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("skorch")
@@ -124,3 +125,69 @@ def test_clone_and_unfitted(data):
     embedding = clone(SkorchEmbedding(make(), layer="hidden"))
     with pytest.raises(NotFittedError):
         embedding.transform(X)
+
+
+class Recurrent(nn.Module):
+    """Returns a tuple from a layer, and calls another by a keyword."""
+
+    def __init__(self, kind="GRU", batch_first=True):
+        super().__init__()
+        self.layer = (
+            nn.MultiheadAttention(4, 2, batch_first=batch_first)
+            if kind == "attention"
+            else getattr(nn, kind)(4, 4, batch_first=batch_first)
+        )
+        self.last = nn.Linear(4, 3)
+
+    def run(self, X):
+        if isinstance(self.layer, nn.MultiheadAttention):
+            return self.layer(query=X, key=X, value=X)[0]
+        return self.layer(X)[0]
+
+    def forward(self, X):
+        if not self.layer.batch_first:
+            return self.last(self.run(X.transpose(0, 1))[-1])
+        return self.last(input=self.run(X)[:, -1])
+
+
+@pytest.fixture
+def sequences():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(30, 5, 4)).astype(np.float32), np.arange(30) % 3
+
+
+@pytest.mark.parametrize("kind", ["GRU", "LSTM", "attention"])
+def test_layers_that_return_tuples_or_are_called_by_keyword(sequences, kind):
+    X, y = sequences
+    net = make().set_params(module=Recurrent, module__kind=kind).fit(X, y)
+    frozen = FrozenEstimator(net)
+    module = net.module_.eval()
+    with torch.no_grad():
+        states = module.run(torch.as_tensor(X))
+    given = SkorchEmbedding(frozen, layer="layer", take="output").fit(X, y)
+    # Batches of 7 against all at once: sums in another order.
+    expected = states.flatten(1).numpy()
+    np.testing.assert_allclose(given.transform(X), expected, atol=1e-6)
+    last = SkorchEmbedding(frozen).fit(X, y)
+    assert last.layer_ == "last"
+    np.testing.assert_allclose(last.transform(X), states[:, -1].numpy(), atol=1e-6)
+    ranker = InfluenceRanker(frozen, refit_head=False, damping=1e-3).fit(X, y)
+    assert ranker.influence(X[:2]).shape == (2, 30)
+
+
+def test_layers_whose_first_axis_is_time(sequences):
+    net = make().set_params(module=Recurrent, module__batch_first=False)
+    with pytest.raises(ValueError, match=r"whose first axis is the 1 rows.*batch_"):
+        SkorchEmbedding(net, layer="layer", take="output").fit(*sequences)
+
+
+def test_a_frozen_net_needs_no_targets(data):
+    X, y = data
+    frozen = FrozenEstimator(make().fit(X, y))
+    embedding = SkorchEmbedding(frozen).fit(X)
+    np.testing.assert_array_equal(
+        embedding.transform(X), SkorchEmbedding(frozen).fit(X, y).transform(X)
+    )
+    assert not get_tags(embedding).target_tags.required
+    with pytest.raises(ValueError, match="requires y"):
+        SkorchEmbedding(make()).fit(X)

@@ -10,6 +10,7 @@ from skorch.dataset import get_len
 from skorch.helper import SliceDict
 
 from sklinfluence.heads._skorch._generators import preserved
+from sklinfluence.heads._skorch._refusals import refuse_frame
 
 
 @contextmanager
@@ -81,6 +82,7 @@ def iterate(net, X, y=None, *, batch_size=None, dtype=None):
     dtype : torch.dtype, default=None
         What floating inputs are cast to; None for the module's own.
     """
+    refuse_frame(net, X)
     dataset = net.get_dataset(cast(X, dtype or module_dtype(net)), y)
     kwargs = net.get_params_for("iterator_valid")
     for name in ("sampler", "batch_sampler"):
@@ -106,9 +108,9 @@ def listening(layers):
     heard = {name: [] for name in layers}
 
     def listener(name):
-        def listen(module, args, output):
-            received = args[0] if args else None
-            if isinstance(received, torch.Tensor):
+        def listen(module, args, kwargs, output):
+            received = _first_tensor((*args, *kwargs.values()))
+            if received is not None:
                 received = received.detach().clone()
             heard[name].append((received, output))
             # What comes after may work in place (nn.ReLU(inplace=True)): on a copy.
@@ -117,7 +119,8 @@ def listening(layers):
         return listen
 
     handles = [
-        layer.register_forward_hook(listener(name)) for name, layer in layers.items()
+        layer.register_forward_hook(listener(name), with_kwargs=True)
+        for name, layer in layers.items()
     ]
     try:
         yield heard
@@ -152,7 +155,27 @@ def layer_inputs(net, X, layer, *, take="input"):
                     "embedding needs a layer that sees every row once."
                 )
             received, given = calls.pop()
-            yield (received if take == "input" else given), output
+            taken = _first_tensor([received if take == "input" else given])
+            if taken is None or len(taken) != len(output):
+                held = "no tensor" if taken is None else f"shape {tuple(taken.shape)}"
+                raise ValueError(
+                    f"The {take} of layer {layer!r} holds {held}: an embedding needs "
+                    f"one whose first axis is the {len(output)} rows of the batch. "
+                    "(Layers that take time first have batch_first=True.)"
+                )
+            yield taken, output
+
+
+def _first_tensor(parts):
+    """The first tensor of nested containers; recurrent layers return such."""
+    for part in parts:
+        if isinstance(part, Mapping):
+            part = list(part.values())
+        if isinstance(part, list | tuple):
+            part = _first_tensor(part)
+        if isinstance(part, torch.Tensor):
+            return part
+    return None
 
 
 def to_array(tensor):

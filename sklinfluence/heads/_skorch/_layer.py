@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from sklinfluence.heads._skorch._forward import listening, outputs
+from sklinfluence.heads._skorch._refusals import refuse_non_finite
 
 # Outputs are compared in the net's own type, where sums over a wide layer round.
 _TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-4}
@@ -96,6 +97,7 @@ def find_last_linear(net, X):
     }
     with listening(layers) as heard:
         output = next(iter(outputs(net, X)))
+    refuse_non_finite(net, X, output)
     found = None
     for name, calls in heard.items():
         if len(calls) == 1 and _agree(calls[0][1], output, ENDS):

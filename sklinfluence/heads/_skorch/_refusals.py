@@ -1,0 +1,67 @@
+"""What of a net's rows and outputs is refused, by its name."""
+
+import inspect
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from skorch.dataset import Dataset
+
+# A net whose class has one of these of its own may make of X what it likes.
+_READERS_OF_ROWS = ("fit", "partial_fit", "get_dataset", "infer")
+
+
+def refuse_non_finite(net, X, *tensors):
+    """Name NaN or infinity where a net met, or made, it."""
+    if all(bool(torch.isfinite(tensor).all()) for tensor in tensors):
+        return
+    if not _is_finite(X):
+        raise ValueError(
+            f"X contains NaN or infinity, which the module of {type(net).__name__} "
+            "hands on to its outputs. Leave such rows out, or impute them before."
+        )
+    raise ValueError(
+        f"The outputs of the module of {type(net).__name__} are not finite, and X is: "
+        "its training diverged. Lower lr, or scale the columns of X."
+    )
+
+
+def _is_finite(X):
+    if isinstance(X, Mapping):
+        return all(_is_finite(value) for value in X.values())
+    if isinstance(X, torch.Tensor):
+        return bool(torch.isfinite(X).all())
+    values = getattr(X, "data", None) if hasattr(X, "tocsr") else X
+    if isinstance(values, np.ndarray) and values.dtype.kind == "f":
+        return bool(np.isfinite(values).all())
+    return True
+
+
+def refuse_frame(net, X):
+    """Name a data frame whose columns the module's ``forward`` does not take.
+
+    skorch hands the columns of a frame to ``forward`` as keywords.
+    """
+    if not hasattr(X, "iloc") or not hasattr(X, "columns"):
+        return
+    reads = any(
+        name in vars(kind)
+        for kind in type(net).__mro__
+        for name in _READERS_OF_ROWS
+        if not kind.__module__.startswith("skorch")
+    )
+    module = getattr(net, "module_", net.module)
+    if reads or net.dataset is not Dataset or not hasattr(module, "forward"):
+        return
+    taken = inspect.signature(module.forward).parameters
+    if any(part.kind is part.VAR_KEYWORD for part in taken.values()):
+        return
+    unknown = [str(name) for name in X.columns if str(name) not in taken]
+    if unknown:
+        raise ValueError(
+            f"X is a {type(X).__name__}, whose columns skorch hands to forward as "
+            f"keywords, and forward of the module of {type(net).__name__} takes no "
+            f"{', '.join(map(repr, unknown[:5]))}. Pass "
+            "X.to_numpy(dtype='float32'), or put a step that returns an array before "
+            "the net."
+        )
