@@ -3,7 +3,6 @@
 from numbers import Integral, Real
 
 import numpy as np
-import torch
 from sklearn.base import clone
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
@@ -22,6 +21,7 @@ from sklinfluence.deep._operators import NetCurvature
 from sklinfluence.gradient._fitted_head import warn_about_residual
 from sklinfluence.heads._ask import ask, sliceable
 from sklinfluence.heads._fit import fit_weighted
+from sklinfluence.heads._skorch._refusals import refuse_non_finite
 
 
 class DeepInfluenceRanker(BaseRanker):
@@ -169,15 +169,15 @@ class DeepInfluenceRanker(BaseRanker):
         self.dtype = dtype
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y=None, sample_weight=None):
         """Train the net and prepare its curvature for queries.
 
         Parameters
         ----------
         X : array-like of shape (n_train, n_features), or whatever the net takes
             Training rows.
-        y : array-like of shape (n_train,) or (n_train, n_targets)
-            Numbers of classes or real targets.
+        y : array-like of shape (n_train,) or (n_train, n_targets), default=None
+            Needed. Numbers of classes or real targets.
         sample_weight : array-like of shape (n_train,), default=None
             Weights of the rows; refused if the net's ``fit`` takes none.
 
@@ -210,11 +210,7 @@ class DeepInfluenceRanker(BaseRanker):
             if hasattr(self.estimator_, name):
                 setattr(self, name, getattr(self.estimator_, name))
         raw = objective.raw()
-        if not bool(torch.isfinite(raw).all()):
-            raise ValueError(
-                "The net's raw predictions of the training rows are not finite: X "
-                "holds NaN or infinity, or the training diverged."
-            )
+        refuse_non_finite(objective.net.net, X, raw)
         self._residual = objective.torch_loss.residual(objective.targets, raw)
         self._losses = objective.torch_loss.loss(objective.targets, raw)
         self.gradient_norm_ = objective.largest_slope(self._residual)
@@ -288,6 +284,8 @@ class DeepInfluenceRanker(BaseRanker):
         X = sliceable(X)
         y = self._check_query_targets(X, y)
         rows, residual = query_rows(self._objective, self._asked(X, y))
+        if len(rows) == 0:
+            raise ValueError("X has no rows: a mean over no queries is not defined.")
         total = np.zeros(self._objective.n_parameters)
         for _, gradients in self._objective.gradients(rows, residual):
             if self.normalize == "cosine":

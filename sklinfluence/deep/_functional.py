@@ -87,6 +87,11 @@ def select_parameters(module, layers="all"):
         return tuple(trainable)
     if isinstance(layers, str):
         layers = [last_linear(module) if layers == "last" else layers]
+    if len(layers) == 0:
+        raise ValueError(
+            "layers=[] names no layer. Use 'all', 'last' or names as in "
+            "module.named_modules()."
+        )
     chosen = set()
     for layer in layers:
         found = [n for n in trainable if n == layer or n.startswith(f"{layer}.")]

@@ -5,18 +5,24 @@ import torch
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_consistent_length
 from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import _num_samples
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 
 from sklinfluence._sklearn_compat import _check_sample_weight
 from sklinfluence.deep._functional import FunctionalNet
 from sklinfluence.deep._net_objective import NetObjective
 from sklinfluence.heads._skorch import warn_about_held_out
-from sklinfluence.heads._skorch._criterion import net_loss, refuse_broadcasting
+from sklinfluence.heads._skorch._criterion import (
+    net_loss,
+    refuse_broadcasting,
+    refuse_improbable,
+)
 from sklinfluence.heads._skorch._penalty import (
     decay_factor,
     rows_in_training,
     weight_decay,
 )
+from sklinfluence.heads._skorch._refusals import refuse_non_finite
 from sklinfluence.heads._targets import row_weights
 
 
@@ -86,6 +92,8 @@ def net_objective(estimator, X, y, sample_weight, *, layers, dtype, damping):
         some = functional.raw(state, rows.take(slice(0, 1)))
     some = some[0] if isinstance(some, tuple) else some
     refuse_broadcasting(net, some, y.ndim)
+    refuse_non_finite(net, X, some)
+    refuse_improbable(net, some)
     loss = net_loss(net, max(some[0].numel(), 1))
     targets = loss.encode(y)
     trained = rows_in_training(net, y)
@@ -132,9 +140,13 @@ def query_rows(objective, asked):
     residual : Tensor of shape (n_queries, n_outputs)
     """
     X, y = asked
+    if _num_samples(X) == 0:
+        # There is nothing to make tensors of: those of training, none of them.
+        return objective.rows.take(slice(0, 0)), objective.targets[:0]
     targets = None if y is None else objective.loss.encode(y)
     rows = objective.net.rows(X)
     raw = objective.raw(rows)
+    refuse_non_finite(objective.net.net, X, raw)
     if targets is not None:
         targets = torch.as_tensor(targets).to(raw)
         return rows, objective.torch_loss.residual(targets, raw)

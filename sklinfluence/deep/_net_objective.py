@@ -194,6 +194,8 @@ class NetObjective:
 
     def losses(self, rows, y):
         """Each row's unweighted loss, (n,)."""
+        if len(rows) == 0:
+            return np.empty(0)
         raw = self.raw(rows)
         targets = torch.as_tensor(self.loss.encode(y)).to(raw)
         return self.torch_loss.loss(targets, raw).cpu().double().numpy()

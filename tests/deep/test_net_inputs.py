@@ -35,3 +35,23 @@ def test_losses_that_compare_every_row_with_every_other(data, kind):
         kind(make(nn.Flatten(0))).fit(X, y[:, None])
     assert kind(make()).fit(X, y[:, None]).influence(X[:2]).shape == (2, 20)
     assert kind(make(nn.Flatten(0))).fit(X, y).influence(X[:2]).shape == (2, 20)
+
+
+def test_no_queries(data):
+    X, y = data[0], data[1][:, None]
+    ranker = DeepInfluenceRanker(make()).fit(X, y)
+    assert ranker.influence(X[:0], y[:0]).shape == (0, 20)
+    assert ranker.influence(X[:0]).shape == (0, 20)
+    assert ranker.score_samples(X[:0], y[:0]).shape == (0,)
+    assert ranker.label_scores("loss", X[:0], y[:0]).shape == (0,)
+    with pytest.raises(ValueError, match="X has no rows"):
+        ranker.mean_influence(X[:0], y[:0])
+
+
+def test_neither_layers_nor_targets(data):
+    X, y = data[0], data[1][:, None]
+    with pytest.raises(ValueError, match=r"layers=\[\] names no layer"):
+        DeepInfluenceRanker(make(), layers=[]).fit(X, y)
+    dataset = torch.utils.data.TensorDataset(torch.as_tensor(X), torch.as_tensor(y))
+    with pytest.raises(ValueError, match="requires y to be passed"):
+        DeepInfluenceRanker(make()).fit(dataset)

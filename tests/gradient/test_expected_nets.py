@@ -12,7 +12,11 @@ from skorch import NeuralNetClassifier  # noqa: E402
 from skorch.dataset import Dataset  # noqa: E402
 from torch import nn  # noqa: E402
 
-from sklinfluence.deep import DeepInfluenceRanker, TracInRanker  # noqa: E402
+from sklinfluence.deep import (  # noqa: E402
+    CheckpointRecorder,
+    DeepInfluenceRanker,
+    TracInRanker,
+)
 from sklinfluence.gradient import ExpectedRanker, InfluenceRanker  # noqa: E402
 
 
@@ -132,6 +136,14 @@ def test_frozen_models_are_refused(data, kind):
     net = FrozenEstimator(make().fit(*data))
     with pytest.raises(ValueError, match="is a FrozenEstimator: no model is trained"):
         ExpectedRanker(RANKERS[kind](net), 2).fit(*data)
+
+
+def test_one_folder_for_several_runs_is_refused(data, tmp_path):
+    net = make(callbacks=[CheckpointRecorder(tmp_path / "run")])
+    with pytest.raises(ValueError, match=r"holds one run.*path=None"):
+        ExpectedRanker(TracInRanker(net), 2).fit(*data)
+    net = make(callbacks=[CheckpointRecorder()])
+    assert len(ExpectedRanker(TracInRanker(net), 2).fit(*data).rankers_) == 2
 
 
 @pytest.mark.parametrize("kind", RANKERS)

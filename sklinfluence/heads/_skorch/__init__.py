@@ -16,7 +16,11 @@ from skorch.helper import SliceDataset, SliceDict
 
 from sklinfluence.heads._ask import ask, fit_inputs
 from sklinfluence.heads._linear_head import LinearHead, linear_head
-from sklinfluence.heads._skorch._criterion import net_loss, refuse_broadcasting
+from sklinfluence.heads._skorch._criterion import (
+    net_loss,
+    refuse_broadcasting,
+    refuse_improbable,
+)
 from sklinfluence.heads._skorch._forward import (
     cast,
     layer_inputs,
@@ -34,6 +38,7 @@ from sklinfluence.heads._skorch._penalty import (
     rows_in_training,
     weight_decay,
 )
+from sklinfluence.heads._skorch._refusals import refuse_frame, refuse_non_finite
 from sklinfluence.heads._targets import row_weights
 
 _TRAINING_ADVICE = (
@@ -100,7 +105,9 @@ def _last_input(net, layer, ends, X, *, y_ndim=None):
         return np.empty((0, width), dtype=np.float32)
     parts = []
     for received, output in layer_inputs(net, X, layer):
+        refuse_non_finite(net, X, received, output)
         if not parts:
+            refuse_improbable(net, output)
             check_last(net, layer, received, output, ends)
             refuse_broadcasting(net, output, y_ndim)
         parts.append(to_array(received))
@@ -120,11 +127,24 @@ def warn_about_held_out(net, trained):
 
 def _fit_inputs(net, X, y):
     """X and y in the types that a net reads: integers or floats as torch has them."""
+    refuse_frame(net, X)
     if isinstance(net, NeuralNetClassifier) and y is not None:
         y = _as_class_numbers(net, y)
     elif y is not None:
+        if isinstance(net, NeuralNetBinaryClassifier):
+            _refuse_codes(net, y)
         y = cast(np.asarray(y).astype(float), module_dtype(net))
     return cast(X, module_dtype(net)), y
+
+
+def _refuse_codes(net, y):
+    labels = np.asarray(y)
+    if labels.dtype.kind in "iufb" and np.any((labels < 0) | (labels > 1)):
+        shown = ", ".join(f"{label:g}" for label in np.unique(labels)[:5])
+        raise ValueError(
+            f"{type(net).__name__} takes 0 and 1 as labels, got y of {shown}. Encode "
+            "y with LabelEncoder first."
+        )
 
 
 def _as_class_numbers(net, y):
@@ -145,6 +165,10 @@ def _as_class_numbers(net, y):
 
 
 def _ask(net, method, X, *args, **kwargs):
+    if method == "predict" and _num_samples(sliceable(X)) == 0:
+        is_regression = isinstance(net, NeuralNetRegressor)
+        return np.empty(0, dtype=float if is_regression else np.int64)
+    refuse_frame(net, X)
     with untouched(net):
         return getattr(net, method)(cast(X, module_dtype(net)), *args, **kwargs)
 

@@ -126,6 +126,34 @@ def refuse_broadcasting(net, output, y_ndim):
     )
 
 
+def refuse_improbable(net, output):
+    """Raise where NLLLoss is given something else than it is made for.
+
+    skorch's classifier takes the logarithm of what the module returns; a get_loss of
+    one's own may take log-probabilities as they are.
+    """
+    criterion = getattr(net, "criterion_", None)
+    if not isinstance(net, NeuralNetClassifier) or not isinstance(
+        criterion, nn.NLLLoss
+    ):
+        return
+    output = output.detach().double()
+    found = f"from {float(output.min()):.3g} to {float(output.max()):.3g}"
+    ones = torch.ones(output.shape[:1], dtype=output.dtype, device=output.device)
+    if bool((output >= 0).all()) and torch.allclose(output.sum(1), ones, atol=1e-3):
+        return
+    if is_weighted_by_hand(net) and torch.allclose(
+        output.exp().sum(1), ones, atol=1e-3
+    ):
+        return
+    raise ValueError(
+        f"The module of {type(net).__name__} returns values {found} that are no "
+        "probabilities, of which NLLLoss in a NeuralNetClassifier takes the logarithm. "
+        "End the module in Softmax (LogSoftmax needs a get_loss of your own), or use "
+        "CrossEntropyLoss on what comes before."
+    )
+
+
 def is_weighted_by_hand(net):
     """Whether the net's class computes the training loss itself.
 

@@ -57,6 +57,8 @@ def seeded_nets(estimator, init, order, *, reinitialize):
         those that they have, as skorch has it.
     """
     nets = trained_nets(estimator)
+    for net in nets:
+        _refuse_one_folder(net)
     with ExitStack() as stack:
         stack.enter_context(_ONE_AT_A_TIME)
         for device in {str(net.device or "cpu") for net in nets}:
@@ -67,6 +69,21 @@ def seeded_nets(estimator, init, order, *, reinitialize):
                 _reinitialize(net)
             _add_callback(net, ("sklinfluence_state", Reseed(order)))
         yield
+
+
+def _refuse_one_folder(net):
+    callbacks = net.callbacks if isinstance(net.callbacks, list) else []
+    for callback in callbacks:
+        callback = callback[1] if isinstance(callback, tuple) else callback
+        # By its name: the class is above this module.
+        is_recorder = type(callback).__name__ == "CheckpointRecorder"
+        if is_recorder and callback.path is not None:
+            raise ValueError(
+                f"The CheckpointRecorder of {type(net).__name__} writes to "
+                f"path={str(callback.path)!r}, which holds one run, and several nets "
+                "are trained. Pass CheckpointRecorder(path=None), which keeps every "
+                "net's run in memory, on a recorder of its own."
+            )
 
 
 def _reinitialize(net):
