@@ -147,7 +147,8 @@ class BaseRanker(
         X = sliceable(X)
         n_queries = _num_samples(X)
         y = self._check_query_targets(X, y)
-        for block in block_slices(n_queries, 4 * self._n_train):
+        # No queries are one empty block: the estimator says whether it takes that.
+        for block in block_slices(n_queries, 4 * self._n_train) or [slice(0, 0)]:
             chosen = X if len(range(n_queries)[block]) == n_queries else None
             chosen = _safe_indexing(X, block) if chosen is None else chosen
             targets = None if y is None else _safe_indexing(y, block)

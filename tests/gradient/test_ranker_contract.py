@@ -42,6 +42,14 @@ def lone_column(n_rows=40):
     return X, X[:, 0] + rng.normal(size=n_rows)
 
 
+def test_no_queries_are_refused_by_the_estimator():
+    X, y = load_iris(return_X_y=True)
+    ranker = InfluenceRanker(n_influences=3).fit(X, y)
+    for ask in (ranker.proponents, ranker.opponents, ranker.transform):
+        with pytest.raises(ValueError, match="0 sample"):
+            ask(X[:0])
+
+
 @pytest.mark.parametrize("method", ["influence", "newton"])
 def test_a_row_of_leverage_one_is_nan_and_named_once(method):
     X, y = lone_column()
