@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("skorch")
 
 from skorch import NeuralNetClassifier  # noqa: E402
+from skorch.callbacks import EpochTimer  # noqa: E402
 from skorch.dataset import Dataset  # noqa: E402
 from torch import nn  # noqa: E402
 
@@ -136,6 +137,16 @@ def test_frozen_models_are_refused(data, kind):
     net = FrozenEstimator(make().fit(*data))
     with pytest.raises(ValueError, match="is a FrozenEstimator: no model is trained"):
         ExpectedRanker(RANKERS[kind](net), 2).fit(*data)
+
+
+@pytest.mark.parametrize("kind", RANKERS)
+def test_callbacks_of_the_users_stay(data, kind):
+    for callbacks in ("disable", None, [EpochTimer()]):
+        single = RANKERS[kind](make(callbacks=callbacks))
+        ranker = ExpectedRanker(single, 2, random_state=0).fit(*data)
+        found = dict(ranker.rankers_[0].estimator_.callbacks_)
+        assert ("train_loss" in found) == (callbacks != "disable")
+        assert relative_spread(ranker) > 0.05
 
 
 def test_one_folder_for_several_runs_is_refused(data, tmp_path):

@@ -117,6 +117,8 @@ def _add_callback(net, callback):
     if net.callbacks == "disable":
         # Callbacks have to be on for ours to be heard; skorch's own stay off.
         off = {f"callbacks__{name}": None for name, _ in net._default_callbacks}
-        net.set_params(callbacks=[callback], **off)
+        # Not by set_params, which looks for names among those that are disabled.
+        net.callbacks = [callback]
+        net.set_params(**off)
     else:
         net.set_params(callbacks=[*(net.callbacks or []), callback])
