@@ -233,15 +233,15 @@ class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y=None, sample_weight=None):
         """Fit the estimator, polish its head and factor the Hessian.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_train, n_features)
             Training rows, in any form that the estimator takes.
-        y : array-like of shape (n_train,) or (n_train, n_targets)
-            Class labels or real targets.
+        y : array-like of shape (n_train,) or (n_train, n_targets), default=None
+            Class labels or real targets; needed, beside a Dataset too.
         sample_weight : array-like of shape (n_train,), default=None
             Weights of the rows, non-negative; passed to the last step of a Pipeline.
 

@@ -53,5 +53,6 @@ def test_neither_layers_nor_targets(data):
     with pytest.raises(ValueError, match=r"layers=\[\] names no layer"):
         DeepInfluenceRanker(make(), layers=[]).fit(X, y)
     dataset = torch.utils.data.TensorDataset(torch.as_tensor(X), torch.as_tensor(y))
-    with pytest.raises(ValueError, match="requires y to be passed"):
-        DeepInfluenceRanker(make()).fit(dataset)
+    for ranker in (DeepInfluenceRanker(make()), InfluenceRanker(make())):
+        with pytest.raises(ValueError, match="requires y to be passed"):
+            ranker.fit(dataset)
