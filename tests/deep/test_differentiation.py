@@ -44,7 +44,10 @@ class Branch(nn.Module):
 
     def forward(self, X):
         hidden = torch.tanh(self.hidden(X.flatten(1)))
-        return self.last(2 * hidden if self.hidden.bias.sum().item() > 9 else hidden)
+        # Looks at values of the rows, and of what depends on parameters.
+        if X.abs().max().item() > 1e6 or hidden.abs().max().item() > 2:
+            raise ValueError("X is out of bounds.")
+        return self.last(hidden)
 
 
 class Bag(nn.Module):
