@@ -29,6 +29,7 @@ from sklinfluence._sklearn_compat import (
 from sklinfluence.filtering._base import _LabelNoiseDetector
 from sklinfluence.filtering._evidence import is_classification
 from sklinfluence.filtering._filter import MislabelFilter
+from sklinfluence.filtering._net_targets import keeps_column
 
 _DELEGATED = ("predict", "predict_proba", "predict_log_proba", "decision_function")
 
@@ -85,11 +86,14 @@ class _FilteredEstimator(MetaEstimatorMixin, BaseEstimator):
             vars(self).pop(name, None)
         validate_data(self, X, y, skip_check_array=True)
         X, y = indexable(X, y)
+        self.filter_ = self._clone_filter()
+        is_column = keeps_column(self, y)
         if np.ndim(y) == 2 and np.shape(y)[1] == 1:
-            y = column_or_1d(y, warn=True)
+            # A filter around a net of the same kind takes the column as it is.
+            if not keeps_column(getattr(self.filter_, "ranker", None), y):
+                y = column_or_1d(y, warn=not is_column)
         y = self._check_targets(y)
         estimator_params, filter_params = self._route(fit_params)
-        self.filter_ = self._clone_filter()
         X_kept, y_kept, rows = self._resample(X, y, filter_params)
         if rows is not None:
             self.sample_indices_ = rows
@@ -100,6 +104,8 @@ class _FilteredEstimator(MetaEstimatorMixin, BaseEstimator):
                 "has no sample_indices_), so that these fit parameters cannot be cut "
                 f"to them: {sorted(estimator_params)}."
             )
+        if is_column:
+            y_kept = np.reshape(y_kept, (-1, 1))
         self.estimator_ = clone(self.estimator).fit(X_kept, y_kept, **estimator_params)
         if hasattr(self.estimator_, "classes_"):
             self.classes_ = self.estimator_.classes_

@@ -17,7 +17,11 @@ from skorch import NeuralNetRegressor  # noqa: E402
 from torch import nn  # noqa: E402
 
 from sklinfluence.deep import DeepInfluenceRanker  # noqa: E402
-from sklinfluence.filtering import MislabelFilter, MislabelSampler  # noqa: E402
+from sklinfluence.filtering import (  # noqa: E402
+    FilteredRegressor,
+    MislabelFilter,
+    MislabelSampler,
+)
 from sklinfluence.gradient import InfluenceRanker  # noqa: E402
 
 
@@ -96,3 +100,25 @@ def test_other_estimators_still_get_them_flat(data):
     with pytest.warns(DataConversionWarning):
         found = MislabelFilter(InfluenceRanker(Ridge())).fit(X, y)
     assert found.ranker_.estimator_.coef_.ndim == 1
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("door", [None, MislabelFilter, MislabelSampler])
+def test_filtered_nets_are_trained_on_a_column(door, data):
+    X, y = data
+    filter_ = None if door is None else door(InfluenceRanker(make()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DataConversionWarning)
+        model = FilteredRegressor(make(), filter_).fit(X, y)
+    assert 3 not in model.sample_indices_
+    kept = model.sample_indices_
+    torch.manual_seed(0)
+    alone = make().fit(X[kept], y[kept])
+    assert model.predict(X).shape == alone.predict(X).shape == (80, 1)
+
+
+def test_filtered_estimators_still_get_targets_flat(data):
+    X, y = data
+    with pytest.warns(DataConversionWarning):
+        model = FilteredRegressor(Ridge()).fit(X, y)
+    assert model.predict(X).shape == (80,)
