@@ -350,10 +350,18 @@ def _warn_about_gap(end, head):
     floor = 1e-8 * np.ptp(head.targets) if head.loss.is_quadratic else 1.0
     scale = max(floor, scale)
     if end.gap > 0.1 * scale:
+        # Only a head that damping alone holds is left where it stands.
+        outcome = (
+            f"polishing changed a training raw prediction by {end.gap:.2g}. Influences "
+            "are those of the polished head."
+            if end.n_iter
+            else f"a Newton step would change a training raw prediction by "
+            f"{end.gap:.2g}, and without damping there is no optimum to polish it to. "
+            "Influences are those of the head where it stands."
+        )
         warnings.warn(
             "The head that the estimator fitted is far from the optimum of its "
-            f"objective: polishing changed a training raw prediction by {end.gap:.2g}. "
-            f"Influences are those of the polished head. {head.training_advice}",
+            f"objective: {outcome} {head.training_advice}",
             ConvergenceWarning,
             stacklevel=4,
         )

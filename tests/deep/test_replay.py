@@ -113,7 +113,7 @@ def test_an_own_train_step_is_refused(data):
         {"callbacks": [WarmUp()]},
         {"callbacks": [WarmUp()], "optimizer__momentum": 0.9},
     ],
-    ids=str,
+    ids=lambda settings: ", ".join(settings) or "plain",
 )
 def test_every_form_of_sgd_is_taken(data, settings):
     with warnings.catch_warnings():
