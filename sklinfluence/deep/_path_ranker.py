@@ -29,6 +29,7 @@ from sklinfluence.gradient._dynamic import (
 )
 from sklinfluence.gradient._scores import inverse_ratio
 from sklinfluence.heads._skorch._forward import cast, module_dtype, untouched
+from sklinfluence.heads._skorch._refusals import refuse_frame, refuse_non_finite
 
 LABEL_SCORES = ("self_influence", "area_under_margin", "forgetting", "loss", "margin")
 
@@ -154,6 +155,7 @@ class PathRanker(BaseRanker):
     def _queries(self, function, X, y):
         """Queries as rows, and what is measured on them."""
         net = self.estimator_
+        refuse_frame(net, X)
         if y is None and hasattr(self, "classes_"):
             X, y = net_inputs(net, X, self._as_given(self._ask("predict", X)))
         elif y is None and is_regressor(net):
@@ -165,7 +167,9 @@ class PathRanker(BaseRanker):
             if y is not None:
                 y = self._as_given(np.asarray(y))
                 self._check_labels(y)
-        return function.rows(X, y), "loss"
+        rows = function.rows(X, y)
+        refuse_non_finite(net, X, function.losses(function.state(), rows))
+        return rows, "loss"
 
     def _as_given(self, y):
         """Targets in the numerical type that the net was trained on."""

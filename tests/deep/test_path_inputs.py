@@ -337,3 +337,17 @@ def test_weights_of_smoothed_labels(data, ranker):
     options = {"criterion__weight": torch.ones(3), "criterion__label_smoothing": 0.1}
     net = make_net(**options)
     refused(ranker(net), *data, ValueError, "both weight and label_smoothing")
+
+
+@pytest.mark.parametrize("kind", RANKERS)
+def test_queries_without_values_are_named(kind, data):
+    X, y = data
+    ranker = kind(make_net(), random_state=0).fit(X, y)
+    missing = X[:3].copy()
+    missing[1, 0] = np.nan
+    for ask in (ranker.influence, ranker.score_samples):
+        with pytest.raises(ValueError, match="X contains NaN"):
+            ask(missing, y[:3])
+    frame = pytest.importorskip("pandas").DataFrame(X[:3])
+    with pytest.raises(ValueError, match="X is a DataFrame"):
+        ranker.influence(frame, y[:3])
