@@ -147,7 +147,7 @@ class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
         solver adds: ``n_iter`` of "cg"; ``scale`` and ``depth`` of "lissa".
     n_features_in_ : int
         Number of columns of X, when the estimator knows it.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of columns, when X has string names.
 
     See Also

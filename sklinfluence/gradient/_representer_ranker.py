@@ -100,7 +100,7 @@ class RepresenterRanker(HeadRanker):
         Largest change of a training raw prediction that polishing made, or would make.
     n_features_in_ : int
         Number of columns of X, when the estimator knows it.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of columns, when X has string names.
 
     See Also

@@ -99,7 +99,7 @@ class LeaveOneOutSearch(BaseSearchCV):
         Class labels, if the best estimator is a classifier.
     n_features_in_ : int
         Number of columns of X, when the best estimator knows it.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of columns, when X has string names.
 
     See Also
