@@ -5,6 +5,8 @@
     python benchmarks/solvers.py ekfac --sets satimage usps letter covertype10k spambase
     python benchmarks/solvers.py low-rank --sets letter usps
     python benchmarks/solvers.py lissa --sets spambase satimage
+    python benchmarks/solvers.py rows --sets digits letter satimage usps --C 1
+    python benchmarks/solvers.py few-rows
     python benchmarks/solvers.py damping
     python benchmarks/solvers.py wide
 
@@ -22,6 +24,7 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+from scipy import sparse
 from scipy.linalg import eigh
 from scipy.stats import spearmanr
 from sklearn import config_context, datasets
@@ -32,6 +35,7 @@ from sklearn.preprocessing import scale
 from sklinfluence.curvature import EKFAC, Arnoldi, Cholesky, ConjugateGradient, LiSSA
 from sklinfluence.curvature._design import Design
 from sklinfluence.curvature._objective import Objective
+from sklinfluence.curvature._solvers import _row_space
 from sklinfluence.curvature._solvers._block_preconditioners import (
     BlockCholesky,
     BlockNystrom,
@@ -249,11 +253,57 @@ def run_wide(args):
         )
 
 
+def run_rows(args):
+    """Leave-one-out losses by approximations of the rows' blocks, a tenth mislabelled."""
+    for (name, C), kind in product(
+        product(args.sets, args.C), ["block", "block_nystrom", "ekfac"]
+    ):
+        X, y = load(name, args.data, args.rows or 1500)
+        rng = np.random.default_rng(0)
+        y = np.where(rng.random(len(y)) < 0.1, rng.permutation(y), y)
+        model = LogisticRegression(C=C, max_iter=400)
+        exact = InfluenceRanker(model, solver="cholesky").fit(X, y)
+        # Memory for Nyström blocks of rank 32.
+        n_bytes = 16 * len(np.unique(y)) * (X.shape[1] + 1) * 32.5
+        memory = n_bytes / 2**20 if kind == "block_nystrom" else args.working_memory
+        solver = ConjugateGradient(preconditioner=kind, rows="preconditioner")
+        with config_context(working_memory=memory):
+            ours = InfluenceRanker(model, solver=solver).fit(X, y)
+        truth, fitted = exact.label_scores("loo_loss"), exact.label_scores("loss")
+        error = np.abs(ours.label_scores("loo_loss") - truth)
+        shift = np.abs(truth - fitted)
+        print(
+            f"{name:18} C={C:<6g} {kind:13} median error over median shift "
+            f"{np.median(error) / np.median(shift):.2f}, worst over largest "
+            f"{error.max() / shift.max():.2f}, loo_score_ {ours.loo_score_:.3f} "
+            f"(exact {exact.loo_score_:.3f})",
+            flush=True,
+        )
+
+
+def run_few_rows(args):
+    """A ranker's fit on 2000 sparse rows of 5000 columns, over rows and over columns."""
+    rng = np.random.default_rng(0)
+    X = sparse.random_array((2000, 5000), density=0.003, rng=rng, format="csr")
+    y = np.where(X[:, :50].sum(axis=1) + 0.1 * rng.normal(size=2000) > 0.075, 1, 0)
+    for over, few in (("rows", _row_space.FEW_ROWS), ("columns", 0.0)):
+        _row_space.FEW_ROWS = few
+        start = time.process_time()
+        ranker = InfluenceRanker(LogisticRegression(C=10), solver="cholesky").fit(X, y)
+        print(
+            f"factor over the {over}: {time.process_time() - start:.1f} CPU s, sum of "
+            f"leverages {ranker.leverage_.sum():.9f}",
+            flush=True,
+        )
+
+
 RUNS = {
     "cg": run_cg,
     "ekfac": run_ekfac,
     "low-rank": run_low_rank,
     "lissa": run_lissa,
+    "rows": run_rows,
+    "few-rows": run_few_rows,
     "damping": run_damping,
     "wide": run_wide,
 }

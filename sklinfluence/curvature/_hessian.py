@@ -97,6 +97,17 @@ class Hessian:
         )
         return type(self)(part, self.raw[index])
 
+    @property
+    def n_rows(self):
+        return self.objective.design.n_rows
+
+    def row_bounds(self):
+        """What bounds the largest eigenvalue of each row's part, up to 2: (n_rows,)."""
+        objective = self.objective
+        curvature = objective.loss.curvature_diagonal(objective.targets, self.raw)
+        largest = objective.weights * curvature.max(axis=1)
+        return largest * objective.design.squared_norms()
+
     def trace(self):
         """Sum of the diagonal, in one pass over the rows."""
         objective = self.objective

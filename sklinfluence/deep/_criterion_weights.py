@@ -67,16 +67,3 @@ def criterion_weights(net, y):
             weight = torch.where(y.reshape(len(y)) > 0.5, weight, 1.0)
         weights = weights * weight
     return weights
-
-
-def batch_total(weights, reduction):
-    """What the sum of a batch's weighted losses is divided by.
-
-    Parameters
-    ----------
-    weights : ndarray of shape (n_batch,)
-    reduction : {"mean", "count", "sum"}
-        "mean": by the weights (cross entropy). "count": by the rows, whatever their
-        weights (binary cross entropy).
-    """
-    return {"mean": weights.sum(), "count": float(len(weights)), "sum": 1.0}[reduction]

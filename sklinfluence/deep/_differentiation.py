@@ -72,7 +72,7 @@ class Differentiation:
             except torch.OutOfMemoryError:
                 raise
             except RuntimeError:
-                pass
+                pass  # the plain way tells whether it was the way, or the rows
         try:
             with _plain_layers():
                 out = plain()

@@ -20,16 +20,13 @@ from torch import nn
 from torch.func import functional_call, grad
 
 from sklinfluence.curvature._design import block_slices
-from sklinfluence.deep._criterion_weights import (
-    batch_total,
-    criterion_weights,
-    unweighted,
-)
+from sklinfluence.deep._criterion_weights import criterion_weights, unweighted
 from sklinfluence.deep._differentiation import (
     Differentiation,
     differentiable_attention,
     map_tensors,
 )
+from sklinfluence.gradient._dynamic import batch_total
 from sklinfluence.heads._skorch._forward import iterate, untouched
 
 

@@ -4,11 +4,10 @@ import numpy as np
 import torch
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
-from sklinfluence.curvature import ConjugateGradient, LiSSA, SingularHessianError
+from sklinfluence.curvature import ConjugateGradient, SingularHessianError
 from sklinfluence.curvature._solvers import resolve_solver
 from sklinfluence.curvature._solvers._auto import solver_name
 from sklinfluence.deep._network_ekfac import NetworkEKFAC
-from sklinfluence.deep._operators import SamplingCurvature
 from sklinfluence.gradient._fitted_head import warn_about_residual
 
 # The dense matrix costs K backward passes a row and p^2 numbers: worth it up to here.
@@ -36,8 +35,6 @@ def init_solver(solver, operator):
     """The solver's state; an indefinite or singular curvature is named."""
     if operator.curvature == "hessian":
         _refuse_indefinite(operator)
-    if isinstance(solver, LiSSA) and solver.batch_size is not None:
-        operator = SamplingCurvature(operator)
     try:
         return solver.init(operator)
     except SingularHessianError as error:

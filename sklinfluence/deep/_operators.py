@@ -5,8 +5,6 @@ with the Hessian of every row's loss. Solvers see numpy arrays in float64; produ
 run in the objective's own type, on its device.
 """
 
-from types import SimpleNamespace
-
 import numpy as np
 import torch
 from scipy.linalg.blas import dsyrk
@@ -78,6 +76,18 @@ class NetCurvature:
             return float(np.sum(signs * self.matvec(signs)) / 64)
         return float(self.diagonal_terms.sum() + self.row_traces().sum())
 
+    @property
+    def n_rows(self):
+        return len(self.objective.rows)
+
+    def row_bounds(self):
+        """Bounds of each row's largest eigenvalue, its trace: (n_rows,).
+
+        They are of the Gauss-Newton part. That they bound no Hessian's the recursion
+        of LiSSA tells itself, if it diverges.
+        """
+        return self.row_traces()
+
     def row_traces(self):
         """Each row's share of the Gauss-Newton part's trace, (n_rows,)."""
         traces = np.zeros(len(self.objective.rows))
@@ -109,41 +119,3 @@ class NetCurvature:
         if self._factors is None:
             self._factors = NetKroneckerFactors(self)
         return self._factors
-
-
-class SamplingCurvature:
-    """A `NetCurvature` as batches of LiSSA meet an operator: with rows to draw.
-
-    LiSSA bounds the noise of its batches by the largest curvature of a row, which it
-    takes for weight x curvature of the loss x squared norm of the row. A network's row
-    has no such product; the trace of its Gauss-Newton part stands for it. (It bounds
-    the row's largest eigenvalue, though not a Hessian's: then the recursion itself
-    tells, if it diverges.)
-    """
-
-    def __init__(self, operator):
-        self._operator = operator
-        n_rows, traces = len(operator.objective.rows), operator.row_traces()
-        ones = np.ones((n_rows, 1))
-        self.raw = None
-        self.objective = SimpleNamespace(
-            design=SimpleNamespace(
-                fit_intercept=False, n_rows=n_rows, squared_norms=lambda: traces
-            ),
-            loss=SimpleNamespace(curvature_diagonal=lambda targets, raw: ones),
-            targets=None,
-            weights=ones[:, 0],
-        )
-
-    @property
-    def shape(self):
-        return self._operator.shape
-
-    def matvec(self, V):
-        return self._operator.matvec(V)
-
-    def null_space(self):
-        return self._operator.null_space()
-
-    def sampled(self, index):
-        return self._operator.sampled(index)

@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from torch.func import functional_call
 
-from sklinfluence.deep._criterion_weights import batch_total
-from sklinfluence.gradient._dynamic import SGDStep
+from sklinfluence.gradient._dynamic import SGDStep, batch_total
 from sklinfluence.heads._skorch._forward import untouched
 
 # Steps that are replayed: at the start, at ends of epochs and in between.

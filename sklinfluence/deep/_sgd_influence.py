@@ -4,11 +4,10 @@ import numpy as np
 
 from sklinfluence._sklearn_compat import StrOptions
 from sklinfluence.curvature._design import block_slices
-from sklinfluence.deep._criterion_weights import batch_total
 from sklinfluence.deep._hydra import products
 from sklinfluence.deep._path_ranker import PathRanker, to_float64
 from sklinfluence.deep._tracin import _NET_CONSTRAINTS, LAYERS
-from sklinfluence.gradient._dynamic import SGDStep, add_columns
+from sklinfluence.gradient._dynamic import SGDStep, add_columns, batch_total
 from sklinfluence.gradient._scores import inverse_ratio
 
 

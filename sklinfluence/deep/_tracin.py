@@ -1,13 +1,11 @@
 """TracInRanker: influence traced along gradient descent."""
 
-from dataclasses import replace
 from numbers import Integral
 
 import numpy as np
 
 from sklinfluence._sklearn_compat import HasMethods, Interval, StrOptions
 from sklinfluence.curvature._design import block_slices
-from sklinfluence.deep._criterion_weights import batch_total
 from sklinfluence.deep._path_ranker import PathRanker, to_float64
 from sklinfluence.deep._replay import check_checkpoints
 from sklinfluence.deep._training import as_seed
@@ -229,13 +227,7 @@ class TracInRanker(PathRanker):
         weights = to_float64(function.weights(rows))
         if kind == "checkpoint":
             return checkpoint_visits(path, weights)
-        reduction = function.reduction(rows)
-        return (
-            replace(
-                visit, weights=visit.weights / batch_total(visit.weights, reduction)
-            )
-            for visit in replay_visits(path, weights, "sum")
-        )
+        return replay_visits(path, weights, function.reduction(rows))
 
     # -- gradients ----------------------------------------------------------------
 

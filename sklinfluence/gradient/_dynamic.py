@@ -152,8 +152,16 @@ def replay_visits(path, row_weights, reduction):
 
 
 def batch_total(weights, reduction):
-    """N_t: what the sum of the batch's losses is divided by."""
-    return weights.sum() if reduction == "mean" else 1.0
+    """N_t: what the sum of a batch's weighted losses is divided by.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_batch,)
+    reduction : {"mean", "count", "sum"}
+        "mean": by the weights (cross entropy). "count": by the rows, whatever their
+        weights (binary cross entropy).
+    """
+    return {"mean": weights.sum(), "count": float(len(weights)), "sum": 1.0}[reduction]
 
 
 def add_columns(out, rows, values):

@@ -194,8 +194,8 @@ class LiSSA(BaseEstimator):
         return total / (state.depth - burn_in), n_iter
 
     def _draw(self, operator, rng):
-        n_rows = operator.objective.design.n_rows
-        return rng.choice(n_rows, min(self.batch_size, n_rows), replace=False)
+        size = min(self.batch_size, operator.n_rows)
+        return rng.choice(operator.n_rows, size, replace=False)
 
     def _refuse_divergence(self, state, residual):
         if np.all(residual < _DIVERGED):
@@ -229,10 +229,6 @@ class LiSSAState:
 
 def _batch_noise(operator, solver):
     """What batches add to the scale that keeps the steps' second moment bounded."""
-    objective = operator.objective
-    n_rows = objective.design.n_rows
-    batch = min(solver.batch_size, n_rows)
-    curvature = objective.loss.curvature_diagonal(objective.targets, operator.raw)
-    largest = objective.weights * curvature.max(axis=1)
-    largest = 2.0 * np.max(largest * objective.design.squared_norms(), initial=0.0)
-    return (n_rows - batch) / batch * largest
+    batch = min(solver.batch_size, operator.n_rows)
+    largest = 2.0 * np.max(operator.row_bounds(), initial=0.0)
+    return (operator.n_rows - batch) / batch * largest
