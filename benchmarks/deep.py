@@ -3,6 +3,7 @@
     python benchmarks/deep.py
     python benchmarks/deep.py --damping 0.01 --skip-truth
     python benchmarks/deep.py --mislabels digits mnist
+    python benchmarks/deep.py --decay
 
 The work: an MLP 64-128-10 on digits with 5 % of the labels flipped, 1437 training rows,
 100 queries. Truth is the exact damped Gauss-Newton influence of all 9610 parameters, by
@@ -14,7 +15,8 @@ left out; all are given the same damping, with the weight decay added to it (see
 ``deep_peers.py``).
 
 ``--mislabels`` compares scores of flipped labels from pixels with those from what the
-last layer of a small convolutional network receives.
+last layer of a small convolutional network receives. ``--decay`` finds them around an
+MLP trained with and without weight decay.
 """
 
 import argparse
@@ -41,6 +43,7 @@ from torch import nn
 
 from sklinfluence.curvature import Arnoldi, ConjugateGradient, Nystrom
 from sklinfluence.deep import DeepInfluenceRanker, NetworkEKFAC
+from sklinfluence.filtering import MislabelFilter
 from sklinfluence.gradient import InfluenceRanker
 
 DECAY = 1e-4
@@ -280,6 +283,40 @@ def find_mislabels(name, rate=0.1, seed=0):
         print(f"{name:8s} {label:22s} {seconds:6.1f} s  AP: {', '.join(scores)}")
 
 
+def compare_decays(seed, rate=0.1):
+    """Average precision of flipped labels found from a net with and without decay."""
+    X, y = load_digits(return_X_y=True)
+    X = (X / 16).astype(np.float32)
+    given, wrong = flipped(y, rate, seed)
+
+    def found(decay, **kwargs):
+        torch.manual_seed(seed)
+        net = NeuralNetClassifier(
+            nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)),
+            criterion=nn.CrossEntropyLoss,
+            max_epochs=20,
+            optimizer=torch.optim.Adam,
+            optimizer__weight_decay=decay,
+            lr=0.01,
+            train_split=None,
+            verbose=0,
+        ).fit(X, given)
+        try:
+            ranker = InfluenceRanker(FrozenEstimator(net), **kwargs)
+            scores = MislabelFilter(ranker).fit(X, given).scores_
+        except ValueError as error:
+            return type(error).__name__
+        return f"{average_precision_score(wrong, scores):.3f}"
+
+    print(
+        f"seed {seed}: no weight decay {found(0.0)}, with damping=1e-3 "
+        f"{found(0.0, damping=1e-3)}, with refit_head=False and damping=1e-3 "
+        f"{found(0.0, refit_head=False, damping=1e-3)}; weight decay 1e-3 "
+        f"{found(1e-3)}",
+        flush=True,
+    )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--damping", type=float, default=1e-3)
@@ -292,11 +329,15 @@ def main():
         help="scikit-learn's setting, in MiB: bounds the blocks of this package",
     )
     parser.add_argument("--mislabels", nargs="+", choices=["digits", "mnist"])
+    parser.add_argument("--decay", action="store_true")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     if options.mislabels:
         for name in options.mislabels:
             find_mislabels(name)
+    elif options.decay:
+        for seed in range(3):
+            compare_decays(seed)
     else:
         with_truth, budget = not options.skip_truth, options.working_memory
         compare(options.damping, with_truth, budget, options.only)

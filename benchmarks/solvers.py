@@ -254,7 +254,7 @@ def run_wide(args):
 
 
 def run_rows(args):
-    """Leave-one-out losses by approximations of the rows' blocks, a tenth mislabelled."""
+    """Leave-one-out losses by approximate blocks of rows, a tenth mislabelled."""
     for (name, C), kind in product(
         product(args.sets, args.C), ["block", "block_nystrom", "ekfac"]
     ):
@@ -282,7 +282,7 @@ def run_rows(args):
 
 
 def run_few_rows(args):
-    """A ranker's fit on 2000 sparse rows of 5000 columns, over rows and over columns."""
+    """A fit on 2000 sparse rows of 5000 columns, factored over either."""
     rng = np.random.default_rng(0)
     X = sparse.random_array((2000, 5000), density=0.003, rng=rng, format="csr")
     y = np.where(X[:, :50].sum(axis=1) + 0.1 * rng.normal(size=2000) > 0.075, 1, 0)
