@@ -68,7 +68,7 @@ ax.set(
     ylabel="rise in own loss without the row",
     yscale="log",
 )
-ax.legend(frameon=False, loc="lower left")
+ax.legend(loc="upper center", ncols=3)
 fig.tight_layout()
 
 # %%

@@ -16,6 +16,7 @@ groups that belong together.
 # of one class, rows of highest loss, and nearest neighbours of some row.
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
@@ -50,7 +51,9 @@ groups = {
 # "exact" is the refit itself, by damped Newton steps from the fit; the mean rise in the
 # test loss is compared. A slope below one underestimates the effect of a group.
 orders = ("first", "second", "newton")
-fig, axes = plt.subplots(1, 3, figsize=(10, 3.4), sharex=True, sharey=True)
+fig, axes = plt.subplots(
+    1, 3, figsize=(10, 3.6), sharex=True, sharey=True, layout="constrained"
+)
 for kind, members in groups.items():
     effect = {
         order: ranker.group_influence(members, X[test], y[test], order=order).mean(0)
@@ -62,12 +65,11 @@ for kind, members in groups.items():
         print(f"{kind:>12}, {order:>6}: slope {slope:5.2f}, r {r:.3f}")
         ax.plot(effect["exact"], effect[order], "o", ms=4, alpha=0.7, label=kind)
 for ax, order in zip(axes, orders, strict=True):
-    limits = ax.get_xlim()
-    ax.plot(limits, limits, color="0.6", lw=1, zorder=0)
-    ax.set(title=order, xlabel="refit: rise in mean test loss")
+    ax.axline((0, 0), slope=1, color="0.6", lw=1, zorder=0)
+    ax.xaxis.set_major_locator(MaxNLocator(4))
+    ax.set(title=f'order="{order}"', xlabel="refit: rise in mean test loss")
 axes[0].set_ylabel("estimate")
-axes[0].legend(frameon=False)
-fig.tight_layout()
+axes[0].legend(loc="upper left")
 
 # %%
 # The fewest rows that hold a prediction up

@@ -35,18 +35,17 @@ relative.fit(X_train, y_train)
 # --------------------------------------
 # A three and an eight: the rows without which each would be recognised less well.
 asked = [np.flatnonzero(y_test == digit)[0] for digit in (3, 8)]
-fig, axes = plt.subplots(2, 7, figsize=(9, 3.2))
+fig, axes = plt.subplots(2, 7, figsize=(9, 3.2), layout="constrained")
 for row, query in zip(axes, asked, strict=True):
     row[0].imshow(X_test[query].reshape(8, 8), cmap="gray_r")
-    row[0].set_title(f"test: {y_test[query]}", fontsize=9)
+    row[0].set_title(f"test: {y_test[query]}", fontsize=11)
     for first, ranker, name in ((1, plain, "IF"), (4, relative, "RelatIF")):
         _, index = ranker.proponents(X_test[[query]], y_test[[query]], n=3)
         for ax, train in zip(row[first : first + 3], index[0], strict=True):
             ax.imshow(X_train[train].reshape(8, 8), cmap="gray_r")
-            ax.set_title(f"{name}: {y_train[train]}", fontsize=9)
+            ax.set_title(f"{name}: {y_train[train]}", fontsize=11)
 for ax in axes.ravel():
     ax.set_axis_off()
-fig.tight_layout()
 
 # %%
 # Over all test digits

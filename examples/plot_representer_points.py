@@ -1,7 +1,7 @@
 """
-===========================================
+============================================
 Representer points: a prediction taken apart
-===========================================
+============================================
 
 With an l2 penalty, the weights of a linear classifier are a weighted sum of its
 training rows. So is every decision: each training row adds its representer value times
@@ -41,16 +41,15 @@ predicted = ranker.predict(X_test[[wrong]])
 _, raising = ranker.proponents(X_test[[wrong]], predicted, n=4)
 _, lowering = ranker.opponents(X_test[[wrong]], predicted, n=4)
 
-fig, axes = plt.subplots(2, 5, figsize=(7, 3.2))
+fig, axes = plt.subplots(2, 5, figsize=(7.5, 3.6), layout="constrained")
+axes[0, 0].imshow(X_test[wrong].reshape(8, 8), cmap="gray_r")
+axes[0, 0].set_title(f"{y_test[wrong]} taken for {predicted[0]}")
 for row, index, name in ((0, raising, "raises"), (1, lowering, "lowers")):
-    axes[row, 0].imshow(X_test[wrong].reshape(8, 8), cmap="gray_r")
-    axes[row, 0].set_title(f"{y_test[wrong]} taken for {predicted[0]}", fontsize=9)
     for ax, train in zip(axes[row, 1:], index[0], strict=True):
         ax.imshow(X_train[train].reshape(8, 8), cmap="gray_r")
-        ax.set_title(f"{name}: {y_train[train]}", fontsize=9)
+        ax.set_title(f"a {y_train[train]} {name}")
 for ax in axes.ravel():
     ax.set_axis_off()
-fig.tight_layout()
 
 # %%
 # Terms of a sum are not effects of removal

@@ -96,15 +96,30 @@ for name, ranker in {"pixels": on_pixels, "network": on_network}.items():
 # %%
 # How many rows must be looked at
 # -------------------------------
-figure, axes = plt.subplots(figsize=(6, 4))
+# All four begin with rows that are wrong indeed. What tells them apart is how long the
+# last wrong labels stay hidden.
+figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
 for (name, score), count in found.items():
-    style = "-" if name == "network" else "--"
-    axes.plot(count / wrong.sum(), style, label=f"{name}, {score}")
+    axes.step(
+        np.arange(1, len(count) + 1),
+        wrong.sum() - count,
+        where="post",
+        color="C0" if name == "network" else "C1",
+        linestyle="-" if score == "loo_loss" else ":",
+        label=f"{name}, {score}",
+    )
+axes.axvline(wrong.sum(), color="0.7", lw=1, zorder=0)
+axes.annotate(" as many rows as errors", (wrong.sum(), 50), color="0.4")
 axes.set(
-    xlim=(0, 500),
+    xlim=(120, 360),
+    ylim=(0.8, 70),
+    yscale="log",
+    yticks=[1, 2, 5, 10, 20, 50],
+    yticklabels=[1, 2, 5, 10, 20, 50],
     xlabel="rows inspected, the most suspicious first",
-    ylabel="share of the wrong labels found",
+    ylabel="wrong labels still hidden",
 )
+axes.minorticks_off()
 axes.legend()
 
 # %%
@@ -112,9 +127,9 @@ axes.legend()
 # ---------------------------------------
 worst = np.argsort(-on_network.label_scores("loo_loss"))[:10]
 predicted = on_network.loo_proba_[worst].argmax(axis=1)
-figure, many = plt.subplots(2, 5, figsize=(8, 4))
+figure, many = plt.subplots(2, 5, figsize=(8, 3.6), layout="constrained")
 for axes, row, other in zip(many.flat, worst, predicted, strict=True):
     axes.imshow(digits.images[row], cmap="gray_r")
-    axes.set_title(f"given {labels[row]}, rather {other}", fontsize=9)
+    axes.set_title(f"given {labels[row]}, rather {other}", fontsize=10)
     axes.set_axis_off()
 plt.show()

@@ -1,7 +1,7 @@
 """
-=================================================
+==================================================
 Which sentences taught a network what a word means
-=================================================
+==================================================
 
 A network for text begins with a table of word vectors, and most of what a sentence
 teaches it lands in the rows of that table that belong to its words. Influence through
@@ -114,8 +114,13 @@ shared = np.array([len(said & set(sentence.split())) for sentence in sentences])
 fig, axes = plt.subplots(1, 2, figsize=(8, 3), sharex=True, layout="constrained")
 for ax, (name, values) in zip(axes, influence.items(), strict=True):
     jitter = rng.uniform(-0.15, 0.15, len(shared))
-    ax.scatter(shared + jitter, values, c=y, cmap="coolwarm_r", s=12)
+    for label, verdict, color in ((1, "good", "C0"), (0, "bad", "C3")):
+        said_so = y == label
+        ax.scatter(
+            (shared + jitter)[said_so], values[said_so], 12, color, label=verdict
+        )
     ax.axhline(0, color="0.7", lw=0.8)
     ax.set(title=name, xlabel="words shared with the query")
 axes[0].set_ylabel("influence on the query's loss")
+axes[1].legend(title="sentence is", loc="center right")
 plt.show()
