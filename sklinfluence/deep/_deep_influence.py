@@ -53,12 +53,12 @@ class DeepInfluenceRanker(BaseRanker):
     curvature : {"gauss_newton", "hessian"}, default="gauss_newton"
         What H is made of. The Gauss-Newton matrix is never indefinite; the Hessian of
         a network usually is, and is then refused with the damping that it would take.
-    solver : {"auto", "cholesky", "cg", "lissa", "arnoldi", "nystrom", "ekfac"} or \
-            solver object, default="auto"
-        How H^-1 is applied; the solvers of :mod:`sklinfluence.curvature`. "auto":
-        Cholesky up to 2000 parameters, else conjugate gradients, preconditioned by
-        EK-FAC. "ekfac": an approximation, :class:`NetworkEKFAC`; it costs the same
-        however many rows are asked about, as self-influence of all of them does.
+    solver : str or solver object, default="auto"
+        How H^-1 is applied; the solvers of :mod:`sklinfluence.curvature`: "cholesky",
+        "cg", "lissa", "arnoldi", "nystrom" or "ekfac". "auto": Cholesky up to 2000
+        parameters, else conjugate gradients, preconditioned by EK-FAC. "ekfac": an
+        approximation, :class:`NetworkEKFAC`; it costs the same however many rows are
+        asked about, as self-influence of all of them does.
     damping : float, default=0.001
         Added to the diagonal of the *mean* curvature. Networks have flat directions,
         where 0 is refused or meaningless.

@@ -58,8 +58,9 @@ def select_diverse(
         Rows that the kernel compares. None: the ranker's embedding of the training
         rows.
     bandwidth : float, default=None
-        phi(u, v) = exp(-|u - v|^2 / (2 bandwidth^2)). None: such that 2 bandwidth^2 is
-        the number of columns times the variance of X, scikit-learn's "scale".
+        phi(u, v) is exp(-d^2 / (2 bandwidth^2)), d being the distance of u and v. None:
+        such that 2 bandwidth^2 is the number of columns times the variance of X,
+        scikit-learn's "scale".
 
     Returns
     -------
