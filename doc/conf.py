@@ -22,9 +22,11 @@ autosummary_generate = True
 # The class template lists the members; numpydoc would list them once more.
 numpydoc_show_class_members = False
 intersphinx_mapping = {
-    "python": ("https://docs.python.org/3", None),
+    "joblib": ("https://joblib.readthedocs.io/en/stable", None),
     "numpy": ("https://numpy.org/doc/stable", None),
+    "python": ("https://docs.python.org/3", None),
     "sklearn": ("https://scikit-learn.org/stable", None),
+    "skorch": ("https://skorch.readthedocs.io/en/stable", None),
 }
 
 sphinx_gallery_conf = {
@@ -36,8 +38,14 @@ sphinx_gallery_conf = {
     "backreferences_dir": "generated/backreferences",
     "reference_url": {"sklinfluence": None},
     "remove_config_comments": True,
+    # Tables are shown; what plotting calls return is not.
+    "capture_repr": ("_repr_html_",),
+    # Sharp on screens of twice the density too.
+    "image_srcset": ["2x"],
 }
 
 html_theme = "pydata_sphinx_theme"
+html_static_path = ["_static"]
+html_css_files = ["style.css"]
 html_title = f"sklinfluence {release}"
 html_theme_options = {"show_prev_next": False}

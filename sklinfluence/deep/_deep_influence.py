@@ -54,7 +54,7 @@ class DeepInfluenceRanker(BaseRanker):
         What H is made of. The Gauss-Newton matrix is never indefinite; the Hessian of
         a network usually is, and is then refused with the damping that it would take.
     solver : str or solver object, default="auto"
-        How H^-1 is applied; the solvers of :mod:`sklinfluence.curvature`: "cholesky",
+        How H^-1 is applied; the solvers of ``sklinfluence.curvature``: "cholesky",
         "cg", "lissa", "arnoldi", "nystrom" or "ekfac". "auto": Cholesky up to 2000
         parameters, else conjugate gradients, preconditioned by EK-FAC. "ekfac": an
         approximation, :class:`NetworkEKFAC`; it costs the same however many rows are
