@@ -11,8 +11,8 @@ a decision tree, which learns wrong labels by heart.
 # %%
 # Accuracy against the share of wrong labels
 # ------------------------------------------
-# With three labels in ten wrong the filter warns that it drops a lot: it cannot know that
-# they are. What it drops is looked at below.
+# With three labels in ten wrong the filter warns that it drops a lot: it cannot know
+# that they are. What it drops is looked at below.
 
 import matplotlib.pyplot as plt
 from sklearn.datasets import load_digits
