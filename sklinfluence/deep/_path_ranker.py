@@ -28,8 +28,9 @@ from sklinfluence.gradient._dynamic import (
     forgetting_events,
 )
 from sklinfluence.gradient._scores import inverse_ratio
-from sklinfluence.heads._skorch._forward import cast, module_dtype, untouched
+from sklinfluence.heads._skorch._forward import cast, module_dtype
 from sklinfluence.heads._skorch._refusals import refuse_frame, refuse_non_finite
+from sklinfluence.heads._skorch._stand_in import stand_in
 
 LABEL_SCORES = ("self_influence", "area_under_margin", "forgetting", "loss", "margin")
 
@@ -307,10 +308,10 @@ class PathRanker(BaseRanker):
     # -- the wrapped model --------------------------------------------------------
 
     def _ask(self, method, X, *args, **kwargs):
-        """What a method of the net says; the net and torch's generators as before."""
+        """What a method of the net says, asked of a double."""
         net = self.estimator_
-        with untouched(net):
-            return getattr(net, method)(cast(X, module_dtype(net)), *args, **kwargs)
+        with stand_in(net) as own:
+            return getattr(own, method)(cast(X, module_dtype(net)), *args, **kwargs)
 
     @available_if(_estimator_has("predict", delegates=("estimator_", "net")))
     def predict(self, X):
