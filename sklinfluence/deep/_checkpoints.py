@@ -9,6 +9,7 @@ import numpy as np
 from skorch.callbacks import Callback
 from torch.utils.data import DataLoader, IterableDataset, Subset
 
+from sklinfluence.deep._fingerprint import fingerprint
 from sklinfluence.deep._net_state import (
     generator_arrays,
     module_arrays,
@@ -133,7 +134,12 @@ class CheckpointRecorder(Callback):
         self._ends_ = {}
         self._drawn_ = _listen(loader)
         self._generator_ = loader.generator
-        meta = {**_describe(net), "n_rows": n_rows, "every": self.every}
+        meta = {
+            **_describe(net),
+            "n_rows": n_rows,
+            "every": self.every,
+            "data": fingerprint(dataset),
+        }
         if self.path is not None:
             self.store_ = FolderStore(self.path, meta)
             self._continue(net)
@@ -142,10 +148,7 @@ class CheckpointRecorder(Callback):
 
     def _stands_at_end(self, net, meta=None):
         store = self.store_
-        if (
-            meta is not None
-            and {**meta, "version": store.meta["version"]} != store.meta
-        ):
+        if meta is not None and meta != store.meta:
             return False
         last, now = store.last("module"), module_arrays(net)
         return store.n_steps == 0 or all(np.array_equal(last[k], now[k]) for k in now)

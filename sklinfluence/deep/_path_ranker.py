@@ -21,7 +21,7 @@ from sklinfluence.deep._path_inputs import (
     unwrap,
 )
 from sklinfluence.deep._replay import check_end, check_steps
-from sklinfluence.deep._training import read, real_dtype, train
+from sklinfluence.deep._training import check_data, read, real_dtype, train
 from sklinfluence.gradient._dynamic import (
     area_under_margin,
     check_unrollable,
@@ -100,6 +100,8 @@ class PathRanker(BaseRanker):
         function = self._functional()
         rows = function.rows(X, y)
         check_rows(function, rows)
+        if is_frozen(self.net):
+            check_data(net, path, X, y)
         self._prepare(function, rows)
         return self
 
