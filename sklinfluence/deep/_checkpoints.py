@@ -22,6 +22,7 @@ from sklinfluence.deep._net_state import (
 )
 from sklinfluence.deep._store import FolderStore, MemoryStore
 from sklinfluence.gradient._dynamic import SETTINGS
+from sklinfluence.heads._skorch._interrupts import was_interrupted
 
 
 class CheckpointRecorder(Callback):
@@ -268,7 +269,8 @@ class CheckpointRecorder(Callback):
         X, y : object
         **kwargs : dict
         """
-        if not hasattr(self, "store_"):
+        # An epoch that was broken off is no part of what is resumed.
+        if not hasattr(self, "store_") or was_interrupted(net):
             return
         restored = self._restored(net)
         if restored is not None:

@@ -8,6 +8,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklinfluence._sklearn_compat import _estimator_has
+from sklinfluence._whole_fit import whole
 from sklinfluence.base import BaseRanker
 from sklinfluence.deep._functional import FunctionalNet
 from sklinfluence.deep._margins import margins
@@ -52,6 +53,7 @@ class PathRanker(BaseRanker):
     def _every(self):
         return "step"
 
+    @whole
     def fit(self, X, y=None, **fit_params):
         """Train a clone of the net, or read a trained one, and prepare for queries.
 

@@ -12,6 +12,7 @@ from sklinfluence.deep._fingerprint import differing, fingerprint
 from sklinfluence.deep._path_inputs import Watch
 from sklinfluence.deep._store import read_training_path
 from sklinfluence.heads._skorch._generators import preserved, seed
+from sklinfluence.heads._skorch._interrupts import interruptible
 
 _LARGEST_SEED = 2**31 - 1
 
@@ -76,10 +77,11 @@ def train(net, X, y, *, every, random_state=None, order_state=None):
     added.append(("sklinfluence_watch", Watch()))
     _add_callbacks(net, added)
     with _seeded(first if first is not None else order, net.device):
-        if y is None:
-            net.fit(X)
-        else:
-            net.fit(X, y)
+        with interruptible(net):
+            if y is None:
+                net.fit(X)
+            else:
+                net.fit(X, y)
     return net, find_recorder(net).training_path_
 
 
