@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 torch = pytest.importorskip("torch")
 pytest.importorskip("skorch")
 
-from skorch import NeuralNetClassifier  # noqa: E402
+from skorch import NeuralNetClassifier, NeuralNetRegressor  # noqa: E402
 from skorch.callbacks import Callback, EarlyStopping  # noqa: E402
 from torch import nn  # noqa: E402
 
@@ -227,8 +227,10 @@ def test_ctrl_c_in_a_callback_is_no_early_stop(data, make, handler):
 
 
 def test_refits_of_fidelity_measures_break_off(data):
-    X, y = data
-    ranker = last_layer().fit(X, y)
+    X, y = data[0], data[0][:, :1]
+    settings = {"batch_size": 10, "max_epochs": 2, "train_split": None, "verbose": 0}
+    net = NeuralNetRegressor(Trap(3, 1), **settings)
+    ranker = last_layer(net).fit(X, y)
     Trap.countdown = 9
     with pytest.raises(KeyboardInterrupt):
         loo_correlation(ranker, X, y, X[:3], y[:3], n_rows=4)
