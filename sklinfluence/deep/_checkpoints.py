@@ -71,6 +71,11 @@ class CheckpointRecorder(Callback):
     are not. Learning-rate schedules are callbacks of their own and resume in their own
     way.
 
+    A folder's ``manifest.json`` lists its files with their SHA-256, the number of steps
+    and a fingerprint of X and y. Readers raise a ValueError that names what is missing,
+    damaged, of another run, or of other data. A run that Ctrl-C breaks off inside a
+    ranker's ``fit`` stands, in its folder, at the end of the last epoch.
+
     Where a callback takes the net back to an earlier epoch at the end of training
     (``EarlyStopping(load_best=True)``), the run is cut there: what came later is no
     part of how the net came to be.
