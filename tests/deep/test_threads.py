@@ -34,6 +34,7 @@ from sklinfluence.gradient import (  # noqa: E402
     InfluenceRanker,
     RepresenterRanker,
 )
+from sklinfluence.heads._skorch._stand_in import double, stand_in  # noqa: E402
 
 N_THREADS, N_ROUNDS = 2, 2
 # Nothing here is about how well the net was trained.
@@ -279,3 +280,43 @@ def test_whoever_uses_the_net_meanwhile_sees_nothing(fitted, eager_switching):
     for got in theirs:
         np.testing.assert_array_equal(got, expected)
     assert look(net) == before
+
+
+class Drawing(nn.Linear):
+    """A module that draws random numbers in evaluation mode too."""
+
+    def forward(self, X):
+        return super().forward(X + torch.rand_like(X))
+
+
+@pytest.mark.parametrize("module", [nn.Linear, Drawing])
+def test_generators_are_given_back_by_nets_that_draw_and_by_no_others(module):
+    X, _ = make_data()
+    net = make_net(module, module__in_features=6, module__out_features=3)
+    with stand_in(net.initialize()) as own:
+        before = torch.get_rng_state()
+        own.predict_proba(X)
+        drew = not torch.equal(torch.get_rng_state(), before)
+        assert drew == (module is Drawing)
+        torch.rand(1)  # somebody else, in another thread
+        after = torch.get_rng_state()
+    left = before if drew else after
+    assert torch.equal(torch.get_rng_state(), left)
+
+
+def test_doubles_share_parameters_and_nothing_else():
+    net = make_net().initialize()
+    net.module_.register_buffer("ring", torch.zeros(2))
+    own = double(net)
+    pairs = zip(net.module_.parameters(), own.module_.parameters(), strict=True)
+    assert all(one is other for one, other in pairs)
+    assert not any(part.training for part in own.module_.modules())
+    assert all(part.training for part in net.module_.modules())
+    own.module_.ring += 1
+    own.module_.norm.running_mean += 1
+    own.module_.first.register_forward_hook(lambda *args: None)
+    assert not net.module_.ring.any()
+    assert not net.module_.norm.running_mean.any()
+    assert len(net.module_.first._forward_hooks) == 1
+    # What cannot be copied is shared, rather than the net refused.
+    assert own.module_.uncopied is net.module_.uncopied
