@@ -162,7 +162,7 @@ class FolderStore(MemoryStore):
         self._n_flushed = (self.n_steps, len(self.epoch_ends))
 
     def _read(self, manifest):
-        self._files = dict(manifest["files"])
+        self._files, n_steps = dict(manifest["files"]), manifest["n_steps"]
         self._listed = set(self._files)
         for name in sorted(self._files):
             file = self.folder / name
@@ -171,12 +171,12 @@ class FolderStore(MemoryStore):
             elif name.startswith("resume-"):
                 self.resume = load_arrays(file)
             else:
-                steps = self._files[name]["steps"]
+                steps = [s for s in self._files[name]["steps"] if s <= n_steps]
                 self._where.update(dict.fromkeys(steps, file))
-        if self.n_steps != manifest["n_steps"]:
+        if self.n_steps != n_steps:
             raise ValueError(
-                f"{self.folder / NAME} says that the run has {manifest['n_steps']} "
-                f"steps, and its files have {self.n_steps}. Record the run again."
+                f"{self.folder / NAME} says that the run has {n_steps} steps, "
+                f"and its files have {self.n_steps}. Record the run again."
             )
 
     def _take_steps(self, saved):
