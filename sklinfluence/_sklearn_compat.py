@@ -1,6 +1,6 @@
 """Every private import from scikit-learn, in one place, so a rename breaks one file."""
 
-from sklearn.base import _fit_context
+from sklearn.base import _fit_context as _validated
 from sklearn.ensemble._base import _set_random_states
 from sklearn.metrics._scorer import _BaseScorer
 from sklearn.model_selection._search import BaseSearchCV
@@ -20,12 +20,20 @@ from sklearn.utils.validation import (
     _estimator_has,
 )
 
+from sklinfluence._whole_fit import whole
+
 try:
     from sklearn.callback import CallbackSupportMixin
 except ImportError:  # callbacks came in scikit-learn 1.9, marked experimental
 
     class CallbackSupportMixin:
         """Estimators of an older scikit-learn have no callbacks."""
+
+
+def _fit_context(*, prefer_skip_nested_validation):
+    """scikit-learn's own, and a fit that breaks off leaves the earlier one."""
+    validated = _validated(prefer_skip_nested_validation=prefer_skip_nested_validation)
+    return lambda fit: whole(validated(fit))
 
 
 __all__ = [

@@ -9,6 +9,7 @@ import numpy as np
 from skorch.callbacks import Callback
 from torch.utils.data import DataLoader, IterableDataset, Subset
 
+from sklinfluence.deep._fingerprint import fingerprint
 from sklinfluence.deep._net_state import (
     generator_arrays,
     module_arrays,
@@ -21,6 +22,7 @@ from sklinfluence.deep._net_state import (
 )
 from sklinfluence.deep._store import FolderStore, MemoryStore
 from sklinfluence.gradient._dynamic import SETTINGS
+from sklinfluence.heads._skorch._interrupts import was_interrupted
 
 
 class CheckpointRecorder(Callback):
@@ -68,6 +70,11 @@ class CheckpointRecorder(Callback):
     shuffled and units dropped as they would have been; those of NumPy and of Python
     are not. Learning-rate schedules are callbacks of their own and resume in their own
     way.
+
+    A folder's ``manifest.json`` lists its files with their SHA-256, the number of steps
+    and a fingerprint of X and y. Readers raise a ValueError that names what is missing,
+    damaged, of another run, or of other data. A run that Ctrl-C breaks off inside a
+    ranker's ``fit`` stands, in its folder, at the end of the last epoch.
 
     Where a callback takes the net back to an earlier epoch at the end of training
     (``EarlyStopping(load_best=True)``), the run is cut there: what came later is no
@@ -133,7 +140,12 @@ class CheckpointRecorder(Callback):
         self._ends_ = {}
         self._drawn_ = _listen(loader)
         self._generator_ = loader.generator
-        meta = {**_describe(net), "n_rows": n_rows, "every": self.every}
+        meta = {
+            **_describe(net),
+            "n_rows": n_rows,
+            "every": self.every,
+            "data": fingerprint(dataset),
+        }
         if self.path is not None:
             self.store_ = FolderStore(self.path, meta)
             self._continue(net)
@@ -142,10 +154,7 @@ class CheckpointRecorder(Callback):
 
     def _stands_at_end(self, net, meta=None):
         store = self.store_
-        if (
-            meta is not None
-            and {**meta, "version": store.meta["version"]} != store.meta
-        ):
+        if meta is not None and meta != store.meta:
             return False
         last, now = store.last("module"), module_arrays(net)
         return store.n_steps == 0 or all(np.array_equal(last[k], now[k]) for k in now)
@@ -265,7 +274,8 @@ class CheckpointRecorder(Callback):
         X, y : object
         **kwargs : dict
         """
-        if not hasattr(self, "store_"):
+        # An epoch that was broken off is no part of what is resumed.
+        if not hasattr(self, "store_") or was_interrupted(net):
             return
         restored = self._restored(net)
         if restored is not None:

@@ -3,7 +3,7 @@
 Everything in this folder that differentiates a net goes through `FunctionalNet`: it
 evaluates the net's own ``infer`` and ``get_loss`` at any parameters (through
 :func:`torch.func.functional_call`), one row at a time (by :func:`torch.func.vmap`),
-in evaluation mode, and leaves the net as it was. Conventions:
+in evaluation mode, on a double of the net. Conventions:
 
 * a *state* is a dict from names to tensors, all parameters and buffers of the module;
 * *rows* are tensors on the net's device, cut from whatever skorch takes (`Rows`);
@@ -27,7 +27,8 @@ from sklinfluence.deep._differentiation import (
     map_tensors,
 )
 from sklinfluence.gradient._dynamic import batch_total
-from sklinfluence.heads._skorch._forward import iterate, untouched
+from sklinfluence.heads._skorch._forward import iterate
+from sklinfluence.heads._skorch._stand_in import EVALUATING, double
 
 
 @dataclass
@@ -104,7 +105,7 @@ def select_parameters(module, layers="all"):
     return tuple(name for name in trainable if name in chosen)
 
 
-class _Task(nn.Module):
+class Task(nn.Module):
     """The net's own forward pass and loss, its parameters open to replacement.
 
     `functional_call` swaps the parameters of ``module``; ``infer`` and ``get_loss`` of
@@ -144,6 +145,11 @@ class FunctionalNet:
 
     Attributes
     ----------
+    source : skorch.NeuralNet
+        The net.
+    net : skorch.NeuralNet
+        Its double, of the same parameters, in evaluation mode; only within
+        `evaluating` is it asked anything.
     names : tuple of str
         Selected parameters.
     shapes : tuple of torch.Size
@@ -159,10 +165,9 @@ class FunctionalNet:
     """
 
     def __init__(self, net, layers="all", dtype=None):
-        self.net = net
+        self.source = net
         self.dtype = dtype
-        self._task = _Task(net)
-        self.derivatives = Differentiation(net.module_)
+        self._attach()
         parameters = dict(net.module_.named_parameters())
         # (skorch leaves a module where it is if the net's device is None.)
         somewhere = next(iter(parameters.values()), torch.empty(0))
@@ -172,15 +177,20 @@ class FunctionalNet:
         self._sizes = [shape.numel() for shape in self.shapes]
         self.n_parameters = sum(self._sizes)
 
+    def _attach(self):
+        # Parameters are swapped in the double's module, never in the net's own.
+        self.net = double(self.source)
+        self._task = Task(self.net)
+        self.derivatives = Differentiation(self.net.module_)
+
     def __getstate__(self):
-        # The task holds the net's very module, which a net pickles apart from itself.
-        left_out = ("_task", "derivatives")
+        # A double would be pickled with parameters of its own.
+        left_out = ("net", "_task", "derivatives")
         return {name: part for name, part in vars(self).items() if name not in left_out}
 
     def __setstate__(self, state):
         vars(self).update(state)
-        self._task = _Task(self.net)
-        self.derivatives = Differentiation(self.net.module_)
+        self._attach()
 
     def _cast(self, tensor):
         if self.dtype is not None and tensor.is_floating_point():
@@ -189,9 +199,7 @@ class FunctionalNet:
 
     def rows(self, X, y=None):
         """Anything that the net takes as `Rows`, in row order, on its device."""
-        net = self.net
-        with untouched(net):
-            parts = list(iterate(net, X, y, batch_size=1024, dtype=self.dtype))
+        parts = list(iterate(self.net, X, y, batch_size=1024, dtype=self.dtype))
         parts = [
             # The type first: it may be one that the device does not have.
             map_tensors(lambda t: self._cast(t).to(self.device), list(part))
@@ -275,19 +283,9 @@ class FunctionalNet:
 
     @contextmanager
     def evaluating(self):
-        """Evaluation mode for a while; every part returns to the mode it was in."""
-        modules = list(self.net.module_.modules())
-        if isinstance(self.net.criterion_, nn.Module):
-            modules += list(self.net.criterion_.modules())
-        modes = [module.training for module in modules]
-        try:
-            for module in modules:
-                module.training = False
-            with differentiable_attention():
-                yield
-        finally:
-            for module, mode in zip(modules, modes, strict=True):
-                module.training = mode
+        """The double for this thread alone, and operations that have derivatives."""
+        with EVALUATING, differentiable_attention():
+            yield
 
     def raw(self, state, rows):
         """Raw outputs of the module, as one batch."""

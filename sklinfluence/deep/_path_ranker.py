@@ -8,6 +8,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklinfluence._sklearn_compat import _estimator_has
+from sklinfluence._whole_fit import whole
 from sklinfluence.base import BaseRanker
 from sklinfluence.deep._functional import FunctionalNet
 from sklinfluence.deep._margins import margins
@@ -21,15 +22,16 @@ from sklinfluence.deep._path_inputs import (
     unwrap,
 )
 from sklinfluence.deep._replay import check_end, check_steps
-from sklinfluence.deep._training import read, real_dtype, train
+from sklinfluence.deep._training import check_data, read, real_dtype, train
 from sklinfluence.gradient._dynamic import (
     area_under_margin,
     check_unrollable,
     forgetting_events,
 )
 from sklinfluence.gradient._scores import inverse_ratio
-from sklinfluence.heads._skorch._forward import cast, module_dtype, untouched
+from sklinfluence.heads._skorch._forward import cast, module_dtype
 from sklinfluence.heads._skorch._refusals import refuse_frame, refuse_non_finite
+from sklinfluence.heads._skorch._stand_in import stand_in
 
 LABEL_SCORES = ("self_influence", "area_under_margin", "forgetting", "loss", "margin")
 
@@ -51,6 +53,7 @@ class PathRanker(BaseRanker):
     def _every(self):
         return "step"
 
+    @whole
     def fit(self, X, y=None, **fit_params):
         """Train a clone of the net, or read a trained one, and prepare for queries.
 
@@ -99,6 +102,8 @@ class PathRanker(BaseRanker):
         function = self._functional()
         rows = function.rows(X, y)
         check_rows(function, rows)
+        if is_frozen(self.net):
+            check_data(net, path, X, y)
         self._prepare(function, rows)
         return self
 
@@ -307,10 +312,10 @@ class PathRanker(BaseRanker):
     # -- the wrapped model --------------------------------------------------------
 
     def _ask(self, method, X, *args, **kwargs):
-        """What a method of the net says; the net and torch's generators as before."""
+        """What a method of the net says, asked of a double."""
         net = self.estimator_
-        with untouched(net):
-            return getattr(net, method)(cast(X, module_dtype(net)), *args, **kwargs)
+        with stand_in(net) as own:
+            return getattr(own, method)(cast(X, module_dtype(net)), *args, **kwargs)
 
     @available_if(_estimator_has("predict", delegates=("estimator_", "net")))
     def predict(self, X):

@@ -6,8 +6,10 @@ import numpy as np
 import torch
 from torch.func import functional_call
 
+from sklinfluence.deep._functional import Task
 from sklinfluence.gradient._dynamic import SGDStep, batch_total
-from sklinfluence.heads._skorch._forward import untouched
+from sklinfluence.heads._skorch._generators import preserved
+from sklinfluence.heads._skorch._stand_in import double
 
 # Steps that are replayed: at the start, at ends of epochs and in between.
 _N_STEPS = 24
@@ -200,9 +202,9 @@ def _differs_in_training(function, state, rows, path, step):
     some = rows.take(path.batches[step])
     plain = function.raw(state, some)
     swapped = {f"module.{name}": value.clone() for name, value in state.items()}
-    net = function.net
-    with untouched(net), torch.no_grad():
-        net.module_.train()
-        trained = functional_call(function._task, swapped, ("raw", some.X, some.y))
+    own = double(function.net)
+    own.module_.train()
+    with preserved(own.device), torch.no_grad():
+        trained = functional_call(Task(own), swapped, ("raw", some.X, some.y))
     pair = [part[0] if isinstance(part, tuple) else part for part in (plain, trained)]
     return not torch.allclose(*pair, rtol=1e-3, atol=1e-5)

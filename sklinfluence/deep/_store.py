@@ -2,25 +2,32 @@
 
 A folder holds
 
-* ``meta.json``: what must agree for a run to be continued;
+* ``manifest.json``: what must agree for a run to be continued, the fingerprint of its
+  data, the number of its steps, and every other file with its digest;
 * ``steps-*.npz``: rows, optimiser settings and epoch ends, a file for each flush;
 * ``checkpoints-*.npz``: parameters and buffers, keys "step/name";
-* ``resume.npz``: where the run stands: the state of the module, of the optimiser and of
-  the random generators.
+* ``resume-*.npz``: where the run stands: the state of the module, of the optimiser and
+  of the random generators.
 
-Files are written under another name and moved into place, and are read with
-``allow_pickle=False``.
+Files are written under another name and moved into place, the manifest last, and are
+read with ``allow_pickle=False``.
 """
 
-import json
-import os
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
+from sklinfluence.deep._fingerprint import differing
+from sklinfluence.deep._manifest import (
+    NAME,
+    fault_of,
+    load_arrays,
+    read_manifest,
+    save_arrays,
+    write_manifest,
+)
 from sklinfluence.gradient._dynamic import SETTINGS, TrainingPath
-
-_VERSION = 1
 
 
 class MemoryStore:
@@ -34,7 +41,7 @@ class MemoryStore:
     """
 
     def __init__(self, meta):
-        self.meta = {**meta, "version": _VERSION}
+        self.meta = meta
         self.batches, self.fresh, self.epoch_ends = [], [], []
         self.settings = {name: [] for name in SETTINGS}
         self.checkpoints = {}
@@ -112,6 +119,7 @@ class MemoryStore:
             groups=tuple(meta["groups"]),
             optimizer=meta["optimizer"],
             every=meta["every"],
+            data=meta["data"],
             batches=list(self.batches),
             settings=settings,
             fresh=np.asarray(self.fresh, dtype=bool),
@@ -129,46 +137,47 @@ class FolderStore(MemoryStore):
     folder : path-like
     meta : dict, default=None
         None: only to read.
+
+    Raises
+    ------
+    ValueError
+        If the folder's files are not those of one recorded run, or not of this one.
     """
 
     def __init__(self, folder, meta=None):
         self.folder = Path(folder)
-        found = self._read_meta()
+        found = read_manifest(self.folder)
         if meta is None and found is None:
             raise FileNotFoundError(f"No recorded training run in {self.folder}.")
-        if meta is None:
-            meta = {key: found[key] for key in found if key != "version"}
-        super().__init__(meta)
+        super().__init__(found["run"] if meta is None else meta)
+        # The files of the run by name, and those that the manifest lists.
+        self._files, self._listed = {}, set()
         self._where = {}
         if found is not None:
-            _check_same(found, self.meta, self.folder)
-            self._read()
+            _check_same(found["run"], self.meta, self.folder)
+            self._read(found)
         else:
             self.folder.mkdir(parents=True, exist_ok=True)
-            text = json.dumps(self.meta, indent=1)
-            _replace(self.folder / "meta.json", lambda file: file.write(text.encode()))
+            write_manifest(self.folder, self.meta, 0, {})
         self._n_flushed = (self.n_steps, len(self.epoch_ends))
 
-    def _read_meta(self):
-        file = self.folder / "meta.json"
-        return json.loads(file.read_text()) if file.exists() else None
-
-    def _read(self):
-        resume = self.folder / "resume.npz"
-        if not resume.exists():
-            return
-        self.resume = _load(resume)
-        n_steps = int(self.resume.pop("n_steps"))
-        for file in sorted(self.folder.glob("steps-*.npz")):
-            # What a run that broke off wrote after its last flush is not part of it,
-            # and the next flush will write over it.
-            if self.n_steps < n_steps:
-                self._take_steps(_load(file))
-        for file in sorted(self.folder.glob("checkpoints-*.npz")):
-            with np.load(file, allow_pickle=False) as archive:
-                for step in archive["steps"]:
-                    if step <= n_steps:
-                        self._where[int(step)] = file
+    def _read(self, manifest):
+        self._files, n_steps = dict(manifest["files"]), manifest["n_steps"]
+        self._listed = set(self._files)
+        for name in sorted(self._files):
+            file = self.folder / name
+            if name.startswith("steps-"):
+                self._take_steps(load_arrays(file))
+            elif name.startswith("resume-"):
+                self.resume = load_arrays(file)
+            else:
+                steps = [s for s in self._files[name]["steps"] if s <= n_steps]
+                self._where.update(dict.fromkeys(steps, file))
+        if self.n_steps != n_steps:
+            raise ValueError(
+                f"{self.folder / NAME} says that the run has {n_steps} steps, "
+                f"and its files have {self.n_steps}. Record the run again."
+            )
 
     def _take_steps(self, saved):
         ends = np.cumsum(saved["lengths"])
@@ -185,75 +194,126 @@ class FolderStore(MemoryStore):
         return bool(self._where) or super().has_any()
 
     def cut(self, n_steps):
-        """Forget what came after so many steps, the end of an epoch; delete its files.
+        """Forget what came after so many steps, the end of an epoch.
 
-        Left behind, they would be taken for part of a run that goes on from here.
+        Its files are no part of the run from the next `flush` on.
         """
         super().cut(n_steps)
         self._where = {s: file for s, file in self._where.items() if s <= n_steps}
-        kept = set(self._where.values())
-        for file in self.folder.glob("steps-*.npz"):
-            if int(file.stem.partition("-")[2]) >= n_steps:
-                file.unlink()
-        for file in self.folder.glob("checkpoints-*.npz"):
-            if file not in kept:
-                file.unlink()
+        self._files = {
+            name: entry
+            for name, entry in self._files.items()
+            if min(entry.get("steps", [0])) <= n_steps
+            and entry.get("start", -1) < n_steps
+        }
         self._n_flushed = (self.n_steps, len(self.epoch_ends))
 
     def flush(self, **parts):
-        """Write all that is new, then the state that a run is continued from."""
+        """Write all that is new, then make it the run.
+
+        A writer that is broken off leaves the run as the last flush left it.
+        """
         super().flush(**parts)
-        start, start_epoch = self._n_flushed
+        # No name is used twice: files that the manifest lists are never written over.
+        number = 1 + max([int(name[-12:-4]) for name in self._listed], default=-1)
+        files = {n: e for n, e in self._files.items() if not n.startswith("resume-")}
         if self.checkpoints:
-            self._write_checkpoints()
-        if self.n_steps > start:
-            batches = self.batches[start:]
-            steps = {
-                "lengths": np.array([len(batch) for batch in batches], dtype=int),
-                "rows": np.concatenate([*batches, np.empty(0, dtype=np.int64)]),
-                "fresh": np.asarray(self.fresh[start:], dtype=bool),
-                "epoch_ends": np.array(self.epoch_ends[start_epoch:], dtype=int),
-            }
-            for name in SETTINGS:
-                steps[name] = np.asarray(self.settings[name][start:], dtype=float)
-            _save(self.folder / f"steps-{start:08d}.npz", steps)
-        resume = {**self.resume, "n_steps": np.array(self.n_steps)}
-        _save(self.folder / "resume.npz", resume)
+            name = f"checkpoints-{number:08d}.npz"
+            files[name] = self._write_checkpoints(self.folder / name)
+        if self.n_steps > self._n_flushed[0]:
+            name = f"steps-{number:08d}.npz"
+            files[name] = self._write_steps(self.folder / name)
+        name = f"resume-{number:08d}.npz"
+        files[name] = save_arrays(self.folder / name, self.resume)
+        write_manifest(self.folder, self.meta, self.n_steps, files)
+        for name in self._listed - set(files):
+            (self.folder / name).unlink(missing_ok=True)
+        self._files, self._listed = files, set(files)
         self._n_flushed = (self.n_steps, len(self.epoch_ends))
 
-    def _write_checkpoints(self):
-        file = self.folder / f"checkpoints-{min(self.checkpoints):08d}.npz"
-        arrays = {"steps": np.array(sorted(self.checkpoints), dtype=int)}
-        for step, named in self.checkpoints.items():
-            arrays.update({f"{step}/{name}": array for name, array in named.items()})
-        _save(file, arrays)
+    def _write_steps(self, file):
+        start, start_epoch = self._n_flushed
+        batches = self.batches[start:]
+        steps = {
+            "lengths": np.array([len(batch) for batch in batches], dtype=int),
+            "rows": np.concatenate([*batches, np.empty(0, dtype=np.int64)]),
+            "fresh": np.asarray(self.fresh[start:], dtype=bool),
+            "epoch_ends": np.array(self.epoch_ends[start_epoch:], dtype=int),
+        }
+        for name in SETTINGS:
+            steps[name] = np.asarray(self.settings[name][start:], dtype=float)
+        return {**save_arrays(file, steps), "start": start}
+
+    def _write_checkpoints(self, file):
+        arrays = {
+            f"{step}/{part}": array
+            for step, named in self.checkpoints.items()
+            for part, array in named.items()
+        }
+        entry = save_arrays(file, arrays)
         self._where.update(dict.fromkeys(self.checkpoints, file))
-        self.checkpoints = {}
+        steps, self.checkpoints = sorted(self.checkpoints), {}
+        return {**entry, "steps": steps}
 
     def path(self):
         """The run as a `TrainingPath` that reads each checkpoint when asked for it."""
         assert not self.checkpoints, "flush first"
         steps = np.array(sorted(self._where), dtype=int)
-        return self._path(steps, _Reader([(s, self._where[s]) for s in steps.tolist()]))
+        where = [
+            (step, self._where[step], self._files[self._where[step].name]["sha256"])
+            for step in steps.tolist()
+        ]
+        return self._path(steps, _Reader(where))
 
 
 class _Reader:
-    """Checkpoints by number, from files; the last file stays open."""
+    """Checkpoints by number, from files; the last file stays open.
+
+    Parameters
+    ----------
+    where : list of (step, file, digest)
+    """
 
     def __init__(self, where):
         self.where = where
-        self._file, self._archive = None, None
+        self._file, self._archive, self._lock = None, None, Lock()
+        # Files by how they looked when their digest was right.
+        self._seen = {}
 
     def __call__(self, c):
-        step, file = self.where[c]
-        if file != self._file:
-            self._file, self._archive = file, np.load(file, allow_pickle=False)
+        step, file, digest = self.where[c]
         head = f"{step}/"
-        names = [name for name in self._archive.files if name.startswith(head)]
-        return {name[len(head) :]: self._archive[name] for name in names}
+        with self._lock:
+            if file != self._file:
+                self._open(file, digest)
+            names = [name for name in self._archive.files if name.startswith(head)]
+            return {name[len(head) :]: self._archive[name] for name in names}
+
+    def _open(self, file, digest):
+        # Queries may come long after the folder was looked at.
+        looks = _looks(file)
+        if looks is None or self._seen.get(file) != looks:
+            fault = fault_of(file, digest)
+            if fault:
+                raise ValueError(
+                    f"{file.parent} no longer holds the run that was read: {fault}."
+                )
+        self._seen[file] = looks
+        self._archive, self._file = np.load(file, allow_pickle=False), file
 
     def __getstate__(self):
-        return {"where": self.where, "_file": None, "_archive": None}
+        return {"where": self.where}
+
+    def __setstate__(self, state):
+        self.__init__(**state)
+
+
+def _looks(file):
+    """Size, time and number of a file, which change when it does; None if gone."""
+    if not file.exists():
+        return None
+    found = file.stat()
+    return found.st_size, found.st_mtime_ns, found.st_ino
 
 
 def read_training_path(folder):
@@ -262,31 +322,17 @@ def read_training_path(folder):
 
 
 def _check_same(found, wanted, folder):
-    differing = [key for key in wanted if found.get(key) != wanted[key]]
-    if differing:
-        lines = [
-            f"{key}: {found.get(key)!r} there, {wanted[key]!r} here"
-            for key in differing
-        ]
+    lines = [
+        f"{key}: {found.get(key)!r} there, {wanted[key]!r} here"
+        for key in wanted
+        if key != "data" and found.get(key) != wanted[key]
+    ]
+    if not lines:
+        others = differing(found["data"], wanted["data"])
+        lines = [f"{name}: other values there than here" for name in others]
+    if lines:
         raise ValueError(
             f"{folder} holds a training run that this one cannot continue:\n  "
             + "\n  ".join(lines)
             + "\nGive CheckpointRecorder another path."
         )
-
-
-def _load(file):
-    with np.load(file, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
-
-
-def _save(file, arrays):
-    _replace(file, lambda handle: np.savez(handle, **arrays))
-
-
-def _replace(file, write):
-    """Write under another name first, so that a file is whole or not there."""
-    partial = file.with_name(f"{file.name}.partial")
-    with open(partial, "wb") as handle:
-        write(handle)
-    os.replace(partial, file)

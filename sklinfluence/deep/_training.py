@@ -8,9 +8,11 @@ from sklearn.utils import check_random_state
 from skorch.callbacks import Callback
 
 from sklinfluence.deep._checkpoints import CheckpointRecorder
+from sklinfluence.deep._fingerprint import differing, fingerprint
 from sklinfluence.deep._path_inputs import Watch
 from sklinfluence.deep._store import read_training_path
 from sklinfluence.heads._skorch._generators import preserved, seed
+from sklinfluence.heads._skorch._interrupts import interruptible
 
 _LARGEST_SEED = 2**31 - 1
 
@@ -75,10 +77,11 @@ def train(net, X, y, *, every, random_state=None, order_state=None):
     added.append(("sklinfluence_watch", Watch()))
     _add_callbacks(net, added)
     with _seeded(first if first is not None else order, net.device):
-        if y is None:
-            net.fit(X)
-        else:
-            net.fit(X, y)
+        with interruptible(net):
+            if y is None:
+                net.fit(X)
+            else:
+                net.fit(X, y)
     return net, find_recorder(net).training_path_
 
 
@@ -140,6 +143,19 @@ def read(frozen, checkpoints, n_rows):
             "X and y that it was trained on, in the same order."
         )
     return net, path
+
+
+def check_data(net, path, X, y):
+    """Refuse rows and targets that are not those of the run."""
+    if type(net).fit.__module__.partition(".")[0] != "skorch":
+        return  # what such a net trains on is its own affair
+    others = differing(path.data, fingerprint(net.get_dataset(X, y)))
+    if others:
+        raise ValueError(
+            f"The net was trained on another {' and '.join(others)}: the values do not "
+            "have the fingerprint of the recorded run. Pass the X and y that it was "
+            "trained on, in the same order."
+        )
 
 
 def real_dtype(net):

@@ -7,6 +7,7 @@ from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from sklinfluence._sklearn_compat import _safe_indexing
+from sklinfluence._whole_fit import whole
 from sklinfluence.filtering._base import _LabelNoiseDetector
 from sklinfluence.filtering._donors import assign_donors
 from sklinfluence.filtering._evidence import is_classification
@@ -154,6 +155,7 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
     True
     """
 
+    @whole
     def fit(self, X, y, sample_weight=None, groups=None):
         """Score every row and decide which ones to flag.
 

@@ -30,6 +30,7 @@ from sklinfluence.filtering._base import _LabelNoiseDetector
 from sklinfluence.filtering._evidence import is_classification
 from sklinfluence.filtering._filter import MislabelFilter
 from sklinfluence.filtering._net_targets import keeps_column
+from sklinfluence.heads._ask import interruptible
 
 _DELEGATED = ("predict", "predict_proba", "predict_log_proba", "decision_function")
 
@@ -106,7 +107,9 @@ class _FilteredEstimator(MetaEstimatorMixin, BaseEstimator):
             )
         if is_column:
             y_kept = np.reshape(y_kept, (-1, 1))
-        self.estimator_ = clone(self.estimator).fit(X_kept, y_kept, **estimator_params)
+        estimator = clone(self.estimator)
+        with interruptible(estimator):
+            self.estimator_ = estimator.fit(X_kept, y_kept, **estimator_params)
         if hasattr(self.estimator_, "classes_"):
             self.classes_ = self.estimator_.classes_
         return self

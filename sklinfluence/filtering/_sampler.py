@@ -3,6 +3,7 @@
 import numpy as np
 
 from sklinfluence._sklearn_compat import StrOptions, _safe_indexing
+from sklinfluence._whole_fit import whole
 from sklinfluence.filtering._base import _LabelNoiseDetector
 from sklinfluence.filtering._evidence import is_classification
 
@@ -156,6 +157,7 @@ class MislabelSampler(_LabelNoiseDetector):
         )
         self.action = action
 
+    @whole
     def fit(self, X, y, sample_weight=None, groups=None):
         """Score every row and decide which ones to flag.
 

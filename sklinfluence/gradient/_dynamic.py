@@ -40,6 +40,9 @@ class TrainingPath:
     every : "step" or int
         Whether there is a checkpoint before every step (and one after the last), or
         one after every so many epochs.
+    data : dict
+        Digests of the rows, "X", and targets, "y", of all the data; None where they are
+        not known.
     batches : list of ndarray of int
         Rows of every step, in the order of the batch.
     settings : dict of str to ndarray of shape (n_steps, n_groups)
@@ -59,6 +62,7 @@ class TrainingPath:
     groups: tuple
     optimizer: str
     every: object
+    data: dict
     batches: list
     settings: dict
     fresh: np.ndarray

@@ -1,6 +1,5 @@
 """Few rows whose removal changes one prediction, by greedy Newton steps."""
 
-import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -54,10 +53,9 @@ def _most_eroding(at, head, query, gone, n_jobs):
     candidates = _removable(head, gone)
     if not candidates.any():
         return None
-    with warnings.catch_warnings():
-        # Rows of leverage 1 are passed over here; the ranker's fit has named them.
-        warnings.simplefilter("ignore")
-        removal = remove_each(at, n_jobs)
+    # Rows of leverage 1 are passed over here; the ranker's fit has named them. (Not by
+    # a filter of warnings, which is the whole process's.)
+    removal = remove_each(at, n_jobs, quiet=True)
     objective = at.objective
     coefficients = objective.weights[:, None] * removal.residual
     shifts = query_shifts(at, query)

@@ -310,7 +310,9 @@ class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
     def _leave_each_out(self):
         """The pass over all rows; done in fit if one factor serves it, else here."""
         if self._removal is None:
-            self._removal, self._refined = self._leave_each_out_of(self._fitted)
+            removal, self._refined = self._leave_each_out_of(self._fitted)
+            # Last: it tells other threads that both are there.
+            self._removal = removal
         return self._removal
 
     @property

@@ -69,7 +69,7 @@ class Removal:
         return ~np.isnan(self.residual).any(axis=1)
 
 
-def remove_each(fitted, n_jobs=None, each=untracked):
+def remove_each(fitted, n_jobs=None, each=untracked, *, quiet=False):
     """Leave each training row out.
 
     Parameters
@@ -79,6 +79,8 @@ def remove_each(fitted, n_jobs=None, each=untracked):
         Threads that share the blocks of rows.
     each : callable, default=untracked
         Reports progress: `FitTracker.each`.
+    quiet : bool, default=False
+        Whether rows of leverage 1 go unmentioned.
 
     Returns
     -------
@@ -89,6 +91,8 @@ def remove_each(fitted, n_jobs=None, each=untracked):
         return [fitted.row_blocks(rows)]
 
     (removal,) = _remove_from([fitted], row_blocks, n_jobs, each)
+    if not quiet:
+        _warn_about_leverage_one(removal)
     return removal
 
 
@@ -111,7 +115,10 @@ def remove_each_along(path, n_jobs=None):
     def row_blocks(rows):
         return path[0].state.row_blocks_at(rows, shifts)
 
-    return _remove_from(path, row_blocks, n_jobs, untracked)
+    removals = _remove_from(path, row_blocks, n_jobs, untracked)
+    for removal in removals:
+        _warn_about_leverage_one(removal)
+    return removals
 
 
 def _remove_from(heads, row_blocks, n_jobs, each):
@@ -128,13 +135,10 @@ def _remove_from(heads, row_blocks, n_jobs, each):
         delayed(_remove_block)(heads, row_blocks, block)
         for block in each("leave each row out", blocks)
     )
-    removals = [
+    return [
         Removal(*map(np.concatenate, zip(*of_head, strict=True)))
         for of_head in zip(*parts, strict=True)
     ]
-    for removal in removals:
-        _warn_about_leverage_one(removal)
-    return removals
 
 
 def _remove_block(heads, row_blocks, block):

@@ -113,6 +113,30 @@ def reordered(dataset, order):
 
 
 @contextmanager
+def interruptible(estimator):
+    """While it lasts, Ctrl-C is heard in the training of an estimator's nets.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Unfitted.
+    """
+    if not _holds_net(estimator):
+        yield
+        return
+    interrupts = import_module("sklinfluence.heads._skorch._interrupts")
+    with interrupts.interruptible(estimator):
+        yield
+
+
+def _holds_net(estimator):
+    parts = [estimator]
+    if hasattr(estimator, "get_params"):
+        parts += estimator.get_params(deep=True).values()
+    return any(register_if_net(part) for part in parts)
+
+
+@contextmanager
 def seeded_nets(estimator, init, order, *, reinitialize):
     """While it lasts, skorch nets in an estimator train from two seeds.
 
@@ -125,8 +149,7 @@ def seeded_nets(estimator, init, order, *, reinitialize):
     reinitialize : bool
         Whether modules that are instances draw their parameters anew.
     """
-    parts = [estimator, *estimator.get_params(deep=True).values()]
-    if not any(register_if_net(part) for part in parts):
+    if not _holds_net(estimator):
         yield
         return
     states = import_module("sklinfluence.heads._skorch._states")

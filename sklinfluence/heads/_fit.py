@@ -6,7 +6,7 @@ from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
-from sklinfluence.heads._ask import ends_in_net, fit_inputs
+from sklinfluence.heads._ask import ends_in_net, fit_inputs, interruptible
 
 
 def fit_weighted(estimator, X, y, sample_weight=None):
@@ -55,6 +55,11 @@ def fit_weighted(estimator, X, y, sample_weight=None):
 
 def _fit(estimator, X, y, **keywords):
     """Fit; a net gets rows and targets of the types that it reads, wherever it is."""
+    with interruptible(estimator):
+        return _fit_last(estimator, X, y, **keywords)
+
+
+def _fit_last(estimator, X, y, **keywords):
     if not isinstance(estimator, Pipeline) or not ends_in_net(estimator):
         X, y = fit_inputs(estimator, X, y)
         return estimator.fit(X, y, **keywords)
@@ -75,7 +80,7 @@ class _Reader:
         self._estimator = estimator
 
     def fit(self, X, y=None, **keywords):
-        _fit(self._estimator, X, y, **keywords)
+        _fit_last(self._estimator, X, y, **keywords)
         return self
 
     def __getattr__(self, name):

@@ -15,6 +15,7 @@ from sklinfluence._sklearn_compat import (
     _safe_indexing,
     validate_params,
 )
+from sklinfluence.heads._ask import interruptible
 
 _SHARED = {
     "ranker": [HasMethods("influence")],
@@ -202,7 +203,9 @@ def _refit_losses(ranker, X, y, kept, X_test, y_test, n_jobs):
 
 
 def _loss_after(estimator, X, y, rows, X_test, y_test):
-    model = clone(estimator).fit(_safe_indexing(X, rows), _safe_indexing(y, rows))
+    model = clone(estimator)
+    with interruptible(model):
+        model = model.fit(_safe_indexing(X, rows), _safe_indexing(y, rows))
     return query_losses(model, X_test, np.asarray(y_test))
 
 

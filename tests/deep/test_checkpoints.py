@@ -131,7 +131,9 @@ def test_folder_holds_no_pickle_and_reads_back(data, tmp_path):
     for file in folder.glob("*.npz"):
         with np.load(file, allow_pickle=False) as archive:
             assert all(archive[name].dtype != object for name in archive.files)
-    assert json.loads((folder / "meta.json").read_text())["n_rows"] == 30
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["run"]["n_rows"] == 30
+    assert manifest["n_steps"] == 10
     kept, read = memory.training_path_, read_training_path(folder)
     np.testing.assert_array_equal(kept.steps, read.steps)
     for c in (0, 4, 10):
@@ -293,16 +295,3 @@ def test_resumed_run_draws_what_the_uninterrupted_one_does(
     for step in range(path.n_steps + 1):
         for name, array in expected.load(step).items():
             np.testing.assert_array_equal(path.load(step)[name], array)
-
-
-def test_folders_from_before_generators_were_kept_resume(data, tmp_path):
-    X, y = data
-    make_net(CheckpointRecorder(tmp_path / "run")).fit(X, y)
-    file = tmp_path / "run" / "resume.npz"
-    with np.load(file) as archive:
-        kept = {k: archive[k] for k in archive.files if "generators/" not in k}
-        assert len(kept) < len(archive.files)
-    np.savez(file, **kept)
-    resumed = CheckpointRecorder(tmp_path / "run", resume=True)
-    make_net(resumed).fit(X, y)
-    assert resumed.training_path_.n_steps == 20

@@ -61,19 +61,22 @@ class RowProducts:
 
     def __init__(self, design):
         self.design = design
-        self._terms, self._products = None, None
+        # In one attribute, so that no thread meets terms and products of two calls.
+        self._held = (None, None)
 
     def __call__(self, terms):
         """The products where the columns' diagonal terms are ``terms``."""
-        if self._terms is None or not np.array_equal(terms, self._terms):
+        held_terms, products = self._held
+        if held_terms is None or not np.array_equal(terms, held_terms):
             X = self.design.X
             if sparse.issparse(X):
                 products = (X @ sparse.diags_array(1.0 / terms) @ X.T).toarray()
             else:
                 scaled = np.asarray(X, dtype=float) / np.sqrt(terms)
                 products = scaled @ scaled.T
-            self._terms, self._products = terms, np.asarray(products, dtype=float)
-        return self._products
+            products = np.asarray(products, dtype=float)
+            self._held = (terms, products)
+        return products
 
 
 class RowSpaceFactor:

@@ -26,7 +26,6 @@ from sklinfluence.heads._skorch._forward import (
     layer_inputs,
     module_dtype,
     to_array,
-    untouched,
 )
 from sklinfluence.heads._skorch._layer import (
     check_last,
@@ -39,6 +38,7 @@ from sklinfluence.heads._skorch._penalty import (
     weight_decay,
 )
 from sklinfluence.heads._skorch._refusals import refuse_frame, refuse_non_finite
+from sklinfluence.heads._skorch._stand_in import stand_in
 from sklinfluence.heads._targets import row_weights
 
 _TRAINING_ADVICE = (
@@ -169,8 +169,8 @@ def _ask(net, method, X, *args, **kwargs):
         is_regression = isinstance(net, NeuralNetRegressor)
         return np.empty(0, dtype=float if is_regression else np.int64)
     refuse_frame(net, X)
-    with untouched(net):
-        return getattr(net, method)(cast(X, module_dtype(net)), *args, **kwargs)
+    with stand_in(net) as own:
+        return getattr(own, method)(cast(X, module_dtype(net)), *args, **kwargs)
 
 
 for _kind in _NETS:

@@ -1,7 +1,7 @@
 """Running a fitted net on rows, in their order, and leaving no trace in it."""
 
 from collections.abc import Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import torch
@@ -9,33 +9,8 @@ from scipy import sparse
 from skorch.dataset import get_len
 from skorch.helper import SliceDict
 
-from sklinfluence.heads._skorch._generators import preserved
 from sklinfluence.heads._skorch._refusals import refuse_frame
-
-
-@contextmanager
-def untouched(net):
-    """Give back a net's training modes and torch's random state as they were.
-
-    skorch switches to eval mode and does not switch back, and a data loader draws a
-    seed for its workers from the global generator.
-    """
-    modes = [(module, module.training) for module in _all_modules(net)]
-    with preserved(net.device):
-        try:
-            yield net
-        finally:
-            # Child by child: .train() would set a whole tree to one mode, and parts
-            # of it, frozen batch normalisation say, may be in the other.
-            for module, training in modes:
-                module.training = training
-
-
-def _all_modules(net):
-    for name in net._modules + net._criteria:
-        module = getattr(net, name + "_", None)
-        if isinstance(module, torch.nn.Module):
-            yield from module.modules()
+from sklinfluence.heads._skorch._stand_in import stand_in
 
 
 def module_dtype(net):
@@ -95,16 +70,25 @@ def iterate(net, X, y=None, *, batch_size=None, dtype=None):
 
 
 def outputs(net, X):
-    """The net's first output for each batch of rows, in eval mode."""
-    with untouched(net):
-        for batch in iterate(net, X):
-            output = net.evaluation_step(batch, training=False)
-            yield output[0] if isinstance(output, tuple) else output
+    """The net's first output for each batch of rows, in eval mode.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        A `stand_in`, or a net in training, whose modes change.
+    X : rows, in any form that the net takes
+    """
+    for batch in iterate(net, X):
+        output = net.evaluation_step(batch, training=False)
+        yield output[0] if isinstance(output, tuple) else output
 
 
 @contextmanager
 def listening(layers):
-    """Collect (input, output) of each call of layers, a dict of names to modules."""
+    """Collect (input, output) of each call of layers, a dict of names to modules.
+
+    The layers are those of a net's double, lest another thread hear, or be heard.
+    """
     heard = {name: [] for name in layers}
 
     def listener(name):
@@ -146,8 +130,12 @@ def layer_inputs(net, X, layer, *, take="input"):
     taken, output : Tensor
         One batch of each.
     """
-    with listening({layer: net.module_.get_submodule(layer)}) as heard:
-        for output in outputs(net, X):
+    with ExitStack() as stack:
+        own = stack.enter_context(stand_in(net))
+        heard = stack.enter_context(
+            listening({layer: own.module_.get_submodule(layer)})
+        )
+        for output in outputs(own, X):
             calls = heard[layer]
             if len(calls) != 1:
                 raise ValueError(

@@ -6,8 +6,12 @@ that a net on the CPU has nothing to do with, the other visits (and wakes) them 
 """
 
 from contextlib import contextmanager
+from threading import RLock
 
 import torch
+
+# Threads share the generators: what two of them seeded, or put back, would mix.
+_ONE_AT_A_TIME = RLock()
 
 
 def _own(device):
@@ -58,9 +62,10 @@ def seed(number, device):
 
 @contextmanager
 def preserved(device):
-    """Generators are afterwards as they were before."""
-    states = random_states(device)
-    try:
-        yield
-    finally:
-        set_random_states(states, device)
+    """Generators are afterwards as they were before; for one thread at a time."""
+    with _ONE_AT_A_TIME:
+        states = random_states(device)
+        try:
+            yield
+        finally:
+            set_random_states(states, device)

@@ -6,6 +6,7 @@ from torch import nn
 
 from sklinfluence.heads._skorch._forward import listening, outputs
 from sklinfluence.heads._skorch._refusals import refuse_non_finite
+from sklinfluence.heads._skorch._stand_in import stand_in
 
 # Outputs are compared in the net's own type, where sums over a wide layer round.
 _TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-4}
@@ -90,13 +91,14 @@ def find_last_linear(net, X):
     layer : str or None
         The last one called, if several agree; None if none does.
     """
-    layers = {
-        name: layer
-        for name, layer in net.module_.named_modules()
-        if isinstance(layer, nn.Linear)
-    }
-    with listening(layers) as heard:
-        output = next(iter(outputs(net, X)))
+    with stand_in(net) as own:
+        layers = {
+            name: layer
+            for name, layer in own.module_.named_modules()
+            if isinstance(layer, nn.Linear)
+        }
+        with listening(layers) as heard:
+            output = next(iter(outputs(own, X)))
     refuse_non_finite(net, X, output)
     found = None
     for name, calls in heard.items():

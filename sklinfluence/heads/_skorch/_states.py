@@ -6,7 +6,6 @@ again before the first batch is drawn.
 """
 
 from contextlib import ExitStack, contextmanager
-from threading import RLock
 
 import torch
 from sklearn.frozen import FrozenEstimator
@@ -15,9 +14,6 @@ from skorch.callbacks import Callback
 
 from sklinfluence.heads._skorch._forward import outputs
 from sklinfluence.heads._skorch._generators import preserved, seed
-
-# Threads share torch's generators: two seeded trainings at a time would mix.
-_ONE_AT_A_TIME = RLock()
 
 
 class Reseed(Callback):
@@ -60,7 +56,6 @@ def seeded_nets(estimator, init, order, *, reinitialize):
     for net in nets:
         _refuse_one_folder(net)
     with ExitStack() as stack:
-        stack.enter_context(_ONE_AT_A_TIME)
         for device in {str(net.device or "cpu") for net in nets}:
             stack.enter_context(preserved(device))
             seed(init, device)

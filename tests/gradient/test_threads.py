@@ -1,0 +1,74 @@
+"""Fitted rankers and filters asked from two threads, what they compute lazily included.
+
+The oracle is one thread alone, on a copy whose caches are as empty.
+"""
+
+import pickle
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import numpy as np
+import pytest
+from sklearn.datasets import make_classification
+from sklearn.linear_model import LogisticRegression
+
+from sklinfluence.filtering import MislabelFilter
+from sklinfluence.gradient import InfluenceRanker, RepresenterRanker
+
+MAKE = {
+    "cholesky": lambda: InfluenceRanker(),
+    "few rows": lambda: InfluenceRanker(solver="cholesky"),
+    "newton": lambda: InfluenceRanker(method="newton", normalize="theta"),
+    "cg": lambda: InfluenceRanker(LogisticRegression(C=0.1), solver="cg"),
+    "refined": lambda: InfluenceRanker(solver="cg", refine=1e-6, normalize="cosine"),
+    "l2": lambda: RepresenterRanker(LogisticRegression()),
+    "lje": lambda: RepresenterRanker(LogisticRegression(), kind="lje"),
+    "filter": lambda: MislabelFilter(random_state=0),
+    "filter of a ranker": lambda: MislabelFilter(InfluenceRanker(), score="loss"),
+}
+ASKED = {
+    "self_influence_": lambda ranker, X, y: ranker.self_influence_,
+    "influence": lambda ranker, X, y: ranker.influence(X, y),
+    "mean_influence": lambda ranker, X, y: ranker.mean_influence(X, y),
+    "score_samples": lambda ranker, X, y: ranker.score_samples(X, y),
+    "group_influence": lambda ranker, X, y: ranker.group_influence([[0, 1]], X, y),
+    "most_damaging": lambda ranker, X, y: ranker.most_damaging(X[:1]),
+    "loo_score_": lambda ranker, X, y: ranker.loo_score_,
+    "leverage_": lambda ranker, X, y: ranker.leverage_,
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", MAKE)
+def test_two_threads_get_what_one_gets(name):
+    # Outputs that do not interact are factored over the rows, where these are fewer.
+    n_features, n_classes = (90, 2) if name == "few rows" else (6, 3)
+    X, y = make_classification(
+        n_samples=60,
+        n_features=n_features,
+        n_classes=n_classes,
+        n_informative=4,
+        random_state=0,
+    )
+    fitted = pickle.dumps(MAKE[name]().fit(X, y))
+    alone, shared = pickle.loads(fitted), pickle.loads(fitted)
+    names = [name for name in ASKED if hasattr(alone, name)]
+    expected = {name: ASKED[name](alone, X[:9], y[:9]) for name in names}
+    together = Barrier(2)
+
+    def ask(names):
+        together.wait()
+        return {name: ASKED[name](shared, X[:9], y[:9]) for name in names}
+
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            answers = list(pool.map(ask, [names, names]))
+    finally:
+        sys.setswitchinterval(usual)
+    for answer in answers:
+        for name in names:
+            # Bit by bit: it is the same arithmetic.
+            np.testing.assert_array_equal(answer[name], expected[name], err_msg=name)
