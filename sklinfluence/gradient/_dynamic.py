@@ -251,14 +251,15 @@ class SGDStep:
     Attributes
     ----------
     rate, momentum, dampening, decay : float or ndarray of shape (n_parameters,)
-    nesterov, fresh : bool
+    nesterov : bool or ndarray of bool of shape (n_parameters,)
+    fresh : bool
     """
 
     rate: object
     momentum: object
     dampening: object
     decay: object
-    nesterov: bool
+    nesterov: object
     fresh: bool
 
     @classmethod
@@ -271,7 +272,8 @@ class SGDStep:
             momentum=get("momentum"),
             dampening=get("dampening"),
             decay=get("weight_decay"),
-            nesterov=bool(np.any(get("nesterov"))),
+            # Of each parameter: one group may have Nesterov's form and others not.
+            nesterov=np.not_equal(get("nesterov"), 0.0),
             fresh=bool(path.fresh[step]),
         )
 
@@ -297,11 +299,13 @@ class SGDStep:
         gradient += self.decay * change
         buffer *= self._kept
         buffer += self._entering * gradient
-        if self.nesterov:
+        moved = buffer
+        if np.any(self.nesterov):
             gradient += self.momentum * buffer
-            change -= self.rate * gradient
-        else:
-            change -= self.rate * buffer
+            moved = gradient
+            if not np.all(self.nesterov):
+                moved = np.where(self.nesterov, gradient, buffer)
+        change -= self.rate * moved
 
     def backward(self, adjoint, buffer):
         """Pull a query's gradient back through the step.
@@ -319,12 +323,11 @@ class SGDStep:
         buffer : ndarray of shape (n_queries, n_parameters)
             Its derivative with respect to v.
         """
-        if self.nesterov:
-            buffer = buffer - self.rate * self.momentum * adjoint
-            through = self._entering * buffer - self.rate * adjoint
-        else:
-            buffer = buffer - self.rate * adjoint
-            through = self._entering * buffer
+        reach = np.where(self.nesterov, self.momentum, 1.0)
+        buffer = buffer - self.rate * reach * adjoint
+        through = self._entering * buffer
+        if np.any(self.nesterov):
+            through -= np.where(self.nesterov, self.rate, 0.0) * adjoint
         return through, self._kept * buffer
 
 
