@@ -83,6 +83,13 @@ class TrainingPath:
             mask[batch] = True
         return mask
 
+    @property
+    def moved(self):
+        """Names of the parameters whose learning rate was not 0 throughout."""
+        rates = self.settings["lr"]
+        pairs = zip(self.names, self.groups, strict=True)
+        return {n for n, group in pairs if not self.n_steps or np.any(rates[:, group])}
+
     def has(self, setting):
         """Whether a setting was ever other than 0."""
         return bool(np.any(self.settings[setting]))

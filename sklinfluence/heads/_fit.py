@@ -56,7 +56,7 @@ def fit_weighted(estimator, X, y, sample_weight=None):
 def _fit(estimator, X, y, **keywords):
     """Fit; a net gets rows and targets of the types that it reads, wherever it is."""
     if not isinstance(estimator, Pipeline) or not ends_in_net(estimator):
-        X, y = fit_inputs(estimator, X, y)
+        X, y = fit_inputs(estimator, X, y, to_train=True)
         return estimator.fit(X, y, **keywords)
     name, last = estimator.steps[-1]
     # The steps before may change the type: only the last one's fit can tell.

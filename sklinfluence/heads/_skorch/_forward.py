@@ -10,7 +10,7 @@ from skorch.dataset import get_len
 from skorch.helper import SliceDict
 
 from sklinfluence.heads._skorch._generators import preserved
-from sklinfluence.heads._skorch._refusals import refuse_frame
+from sklinfluence.heads._skorch._refusals import named_misfit, refuse_frame
 
 
 @contextmanager
@@ -65,9 +65,16 @@ def cast(data, dtype):
         data = np.asarray(data)
     if isinstance(data, np.ndarray) or sparse.issparse(data):
         if data.dtype.kind == "f":
-            # torch names its types as numpy does.
-            return data.astype(str(dtype).removeprefix("torch."), copy=False)
+            return _cast_array(data, dtype)
     return data
+
+
+def _cast_array(array, dtype):
+    if dtype == torch.bfloat16:  # which numpy does not have
+        array = array.astype(np.float32, copy=False)
+        return array if sparse.issparse(array) else torch.as_tensor(array).to(dtype)
+    # torch names its other types as numpy does.
+    return array.astype(str(dtype).removeprefix("torch."), copy=False)
 
 
 def iterate(net, X, y=None, *, batch_size=None, dtype=None):
@@ -98,8 +105,22 @@ def outputs(net, X):
     """The net's first output for each batch of rows, in eval mode."""
     with untouched(net):
         for batch in iterate(net, X):
-            output = net.evaluation_step(batch, training=False)
+            with named_misfit(net, X):
+                output = net.evaluation_step(batch, training=False)
             yield output[0] if isinstance(output, tuple) else output
+
+
+@contextmanager
+def explained(net, X):
+    """Name X as what the module cannot take, where that is why something failed."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, IndexError, TypeError):
+        for _ in outputs(net, X):
+            pass
+        raise
 
 
 @contextmanager
