@@ -383,8 +383,8 @@ class FunctionalNet:
         order = self.weights(rows).argsort(stable=True).cpu().numpy()
         spread = np.linspace(0, len(order) - 1, min(8, len(order))).astype(int)
         some, state = rows.take(order[spread]), self.state()
-        whole = self._whole(state, some)
-        losses, weights = self.losses(state, some), self.weights(some)
+        whole = self._whole(state, some).double()
+        losses, weights = self.losses(state, some).double(), self.weights(some).double()
         total, largest = (weights * losses).sum(), float(losses.abs().max())
         divisors = {
             name: batch_total(weights, name) for name in ("mean", "count", "sum")
@@ -393,7 +393,7 @@ class FunctionalNet:
             # Relative to the losses: those of a net that fits its rows are small.
             if torch.allclose(whole, total / divisor, rtol=1e-3, atol=1e-5 * largest):
                 return name
-        if random and not torch.equal(whole, self._whole(state, some)):
+        if random and not torch.equal(whole, self._whole(state, some).double()):
             off = {
                 name: float((whole - total / divisor).abs())
                 for name, divisor in divisors.items()

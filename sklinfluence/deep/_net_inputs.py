@@ -12,6 +12,7 @@ from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegr
 from sklinfluence._sklearn_compat import _check_sample_weight
 from sklinfluence.deep._functional import FunctionalNet
 from sklinfluence.deep._net_objective import NetObjective
+from sklinfluence.deep._training import real_dtype
 from sklinfluence.heads._ask import fit_inputs
 from sklinfluence.heads._skorch import warn_about_held_out
 from sklinfluence.heads._skorch._criterion import (
@@ -88,7 +89,7 @@ def net_objective(estimator, X, y, sample_weight, *, layers, dtype, damping):
     objective : NetObjective
     """
     net = the_net(estimator)
-    dtype = None if dtype is None else getattr(torch, dtype)
+    dtype = real_dtype(net) if dtype is None else getattr(torch, dtype)
     functional = FunctionalNet(net, layers, dtype, untrained(net))
     if not functional.names:
         raise ValueError(

@@ -29,6 +29,7 @@ from sklinfluence.gradient._dynamic import (
     forgetting_events,
 )
 from sklinfluence.gradient._scores import inverse_ratio
+from sklinfluence.heads._ask import ask
 from sklinfluence.heads._skorch._before_training import (
     check_before_training,
     check_loss,
@@ -37,7 +38,6 @@ from sklinfluence.heads._skorch._forward import (
     cast,
     explained,
     module_dtype,
-    untouched,
 )
 from sklinfluence.heads._skorch._refusals import refuse_frame, refuse_non_finite
 
@@ -187,8 +187,9 @@ class PathRanker(BaseRanker):
                 y = self._as_given(np.asarray(y))
                 self._check_labels(y)
         with explained(net, X):
-            rows = function.rows(X, y)
-            losses = function.losses(function.state(), rows)
+            rows, state = function.rows(X, y), function.state()
+            function.raw(state, rows.take(slice(0, 1)))
+        losses = function.losses(state, rows)
         refuse_non_finite(net, X, losses)
         return rows, "loss"
 
@@ -349,10 +350,7 @@ class PathRanker(BaseRanker):
 
     def _ask(self, method, X, *args, **kwargs):
         """What a method of the net says; the net and torch's generators as before."""
-        net = self.estimator_
-        refuse_frame(net, X)
-        with untouched(net), explained(net, X):
-            return getattr(net, method)(cast(X, module_dtype(net)), *args, **kwargs)
+        return ask(self.estimator_, method, X, *args, **kwargs)
 
     @available_if(_estimator_has("predict", delegates=("estimator_", "net")))
     def predict(self, X):

@@ -10,6 +10,7 @@ from skorch.callbacks import Callback
 from sklinfluence.deep._checkpoints import CheckpointRecorder
 from sklinfluence.deep._path_inputs import Watch
 from sklinfluence.deep._store import read_training_path
+from sklinfluence.heads._skorch._forward import module_dtype
 from sklinfluence.heads._skorch._generators import preserved, seed
 
 _LARGEST_SEED = 2**31 - 1
@@ -143,8 +144,7 @@ def read(frozen, checkpoints, n_rows):
 
 
 def real_dtype(net):
-    """The dtype of an initialized net's parameters."""
-    for parameter in net.module_.parameters():
-        if parameter.is_floating_point():
-            return parameter.dtype
-    return torch.get_default_dtype()
+    """What gradients of an initialized net are computed in: its parameters' dtype."""
+    own = module_dtype(net)
+    # Eight bits are too few for sums of gradients, and NumPy has no such type.
+    return torch.float32 if own == torch.bfloat16 else own

@@ -21,7 +21,10 @@ from skorch.helper import SliceDataset, SliceDict
 
 from sklinfluence.heads._ask import ask, fit_inputs
 from sklinfluence.heads._linear_head import LinearHead, linear_head
-from sklinfluence.heads._skorch._before_training import check_before_training
+from sklinfluence.heads._skorch._before_training import (
+    check_before_training,
+    check_loss,
+)
 from sklinfluence.heads._skorch._criterion import (
     net_loss,
     refuse_broadcasting,
@@ -32,6 +35,7 @@ from sklinfluence.heads._skorch._forward import (
     explained,
     layer_inputs,
     module_dtype,
+    speaking,
     to_array,
     untouched,
 )
@@ -108,6 +112,7 @@ def _settle(net, loss, y, class_weights, head, X):
     """The head with what a net's own ``get_loss`` makes of its training rows."""
     warn_about_own_steps(net)
     X, y = _fit_inputs(net, sliceable(X), y)
+    check_loss(net, X, y)
     rows = (X, y, head.targets)
     own = own_loss(net, loss, rows, head.weights, class_weights)
     head = replace(head, settle=None)
@@ -169,7 +174,8 @@ def _ask(net, method, X, *args, **kwargs):
         return np.empty(0, dtype=float if is_regression else np.int64)
     refuse_frame(net, X)
     with untouched(net), explained(net, X):
-        return getattr(net, method)(cast(X, module_dtype(net)), *args, **kwargs)
+        asked = getattr(speaking(net), method)
+        return asked(cast(X, module_dtype(net)), *args, **kwargs)
 
 
 for _kind in NETS:

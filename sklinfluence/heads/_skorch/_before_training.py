@@ -44,7 +44,7 @@ def check_before_training(net, X, y):
         If the module does not take the rows, or the criterion not the targets.
     """
     if overridden(net, _OWN_START):
-        return
+        return  # nothing is known before its own start
     copy = clone(net)
     # Callbacks may write files or hold a connection, and compiling takes long.
     copy.callbacks, copy.verbose, copy.compile = "disable", 0, False
@@ -63,6 +63,8 @@ def check_loss(net, X, y):
     X, y : rows and targets, as its ``fit`` is given them
     """
     refuse_unreduced(net)
+    if overridden(net, _OWN_START):
+        return
     with untouched(net), torch.no_grad():
         with named_misfit(net, X):
             batch = next(iter(iterate(net, X, y, batch_size=_N_ROWS)), None)

@@ -10,6 +10,7 @@ from skorch.dataset import get_len
 from skorch.helper import SliceDict
 
 from sklinfluence.heads._skorch._generators import preserved
+from sklinfluence.heads._skorch._nested import map_tensors
 from sklinfluence.heads._skorch._refusals import named_misfit, refuse_frame
 
 
@@ -104,10 +105,34 @@ def iterate(net, X, y=None, *, batch_size=None, dtype=None):
 def outputs(net, X):
     """The net's first output for each batch of rows, in eval mode."""
     with untouched(net):
-        for batch in iterate(net, X):
+        batches = iter(iterate(net, X))
+        while True:
             with named_misfit(net, X):
+                batch = next(batches, None)
+                if batch is None:
+                    return
                 output = net.evaluation_step(batch, training=False)
             yield output[0] if isinstance(output, tuple) else output
+
+
+class _Single:
+    """A net whose outputs in bfloat16, which NumPy has not, are float32."""
+
+    def evaluation_step(self, batch, training=False):
+        output = super().evaluation_step(batch, training)
+        return map_tensors(
+            lambda part: part.float() if part.dtype == torch.bfloat16 else part, output
+        )
+
+
+def speaking(net):
+    """The net, or a stand-in with all that it has, whose predictions become arrays."""
+    if module_dtype(net) != torch.bfloat16:
+        return net
+    kind = type(net)
+    stand_in = object.__new__(type(kind.__name__, (_Single, kind), {}))
+    vars(stand_in).update(vars(net))
+    return stand_in
 
 
 @contextmanager
