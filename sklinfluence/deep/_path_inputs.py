@@ -13,6 +13,7 @@ from skorch import (
     NeuralNetRegressor,
 )
 from skorch.callbacks import Callback
+from skorch.dataset import Dataset
 from skorch.helper import SliceDataset, SliceDict
 from skorch.utils import data_from_dataset, is_dataset, to_numpy
 from torch import nn
@@ -93,10 +94,9 @@ def sliceable(X, y):
 
 def _parts(dataset):
     """Rows and targets of a Dataset, whole where they are at hand."""
-    try:
+    if _is_plain(dataset):
         return data_from_dataset(dataset)
-    except AttributeError:
-        pass  # a Dataset of the user's own has rows, one by one
+    # A Dataset of the user's own has rows, one by one.
     if not hasattr(dataset, "__len__"):
         raise TypeError(
             f"X is a {type(dataset).__name__} whose rows are not numbered. Pass a "
@@ -110,6 +110,13 @@ def _parts(dataset):
         )
     targets = torch.utils.data.default_collate([y for _, y in rows])
     return SliceDataset(dataset), targets
+
+
+def _is_plain(dataset):
+    """Whether a Dataset hands out its X and y as they are: skorch's own does."""
+    while isinstance(dataset, torch.utils.data.Subset):
+        dataset = dataset.dataset
+    return type(dataset) is Dataset
 
 
 def check_initialized(net):

@@ -125,7 +125,7 @@ REFUSED = {
         r"label 2, and the module of NeuralNetClassifier has 1 output\(s\)",
     ),
     "label below": (classes, same, lambda y: y - 1, "numbers of classes.*got -1"),
-    "float labels": (classes, same, lambda y: y + 0.5, "numbers of classes.*got 0.5"),
+    "float labels": (classes, same, lambda y: y + 0.5, "numbers of classes.*got .*0.5"),
     "strings": (classes, same, lambda y: np.array([*"abc"])[y], "'a'.*LabelEncoder"),
     "two labels": (classes, same, two_columns, "one label a row.* y\\[:, k\\]"),
     "integer X": (classes, lambda X: X.astype(np.int64), same, "cannot take X .*int64"),
@@ -156,7 +156,7 @@ REFUSED = {
         binary,
         same,
         lambda y: np.array(["no", "yes", "yes"])[y],
-        "takes 0 and 1 as labels, got 'no'",
+        "takes 0 and 1 as labels, got .*'no'",
     ),
     "binary, two labels": (
         binary,
@@ -174,7 +174,7 @@ REFUSED = {
         values,
         same,
         lambda y: np.array([["a"], ["b"], ["c"]])[y],
-        "takes numbers as targets, got 'a'",
+        "takes numbers as targets, got .*'a'",
     ),
     "a column too many": (
         values,
@@ -258,6 +258,19 @@ def test_refused_around_a_trained_net(data, case, name):
 # -- containers -----------------------------------------------------------------------
 
 
+class Halved(torch.utils.data.Dataset):
+    """Keeps other rows than it hands out."""
+
+    def __init__(self, X, y):
+        self.X, self.y = 2 * X, y + 7
+
+    def __len__(self):
+        return len(self.X)
+
+    def __getitem__(self, i):
+        return self.X[i] / 2, int(self.y[i] - 7)
+
+
 class Pairs(torch.utils.data.Dataset):
     """Nothing but rows and their number."""
 
@@ -283,6 +296,7 @@ CONTAINERS = {
     "dict of tensors": lambda X, y: {"X": torch.as_tensor(X)},
     "TensorDataset": tensors,
     "Dataset": Pairs,
+    "Dataset with an X": Halved,
 }
 
 
