@@ -34,6 +34,8 @@ def net_targets(net, y):
         y = _one_column(net, y)
     if isinstance(net, NeuralNetClassifier):
         return _class_numbers(net, y)
+    if y.dtype.kind == "c":
+        raise ValueError(f"Complex data not supported: y of {type(net).__name__}.")
     if y.dtype.kind not in "iufb":
         wanted = "0 and 1 as labels" if is_binary else "numbers as targets"
         advice = " Encode y with LabelEncoder first." if is_binary else ""
