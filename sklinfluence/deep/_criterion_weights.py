@@ -9,8 +9,11 @@ import torch
 from skorch import NeuralNetBinaryClassifier
 from torch import nn
 
+from sklinfluence.heads._skorch._nested import first_of
 
-def _weights_classes(net):
+
+def weighs_classes(net):
+    """Whether the criterion weighs rows by their class, and means by those weights."""
     criterion = net.criterion_
     return (
         isinstance(criterion, nn.NLLLoss | nn.CrossEntropyLoss)
@@ -45,7 +48,7 @@ def unweighted(net):
     ones : dict of str to Tensor
     """
     found = _binary_weights(net)
-    if _weights_classes(net):
+    if weighs_classes(net):
         found = {"weight": net.criterion_.weight}
     return {name: torch.ones_like(weight) for name, weight in found.items()}
 
@@ -56,9 +59,14 @@ def criterion_weights(net, y):
     Parameters
     ----------
     net : skorch.NeuralNet
-    y : Tensor of shape (n_rows, ...)
+    y : Tensor of shape (n_rows, ...), or nested Tensors
+        Of several targets a loss of the user's own is told: which of them the
+        criterion weighs is not known here.
     """
-    if _weights_classes(net):
+    if not torch.is_tensor(y):
+        _refuse_weights(net)
+        return torch.ones(len(first_of(y)), device=first_of(y).device)
+    if weighs_classes(net):
         return net.criterion_.weight.detach()[y]
     weights = torch.ones(len(y), device=y.device)
     for name, weight in _binary_weights(net).items():
@@ -67,3 +75,12 @@ def criterion_weights(net, y):
             weight = torch.where(y.reshape(len(y)) > 0.5, weight, 1.0)
         weights = weights * weight
     return weights
+
+
+def _refuse_weights(net):
+    if unweighted(net):
+        raise ValueError(
+            f"{type(net.criterion_).__name__} of {type(net).__name__} weighs classes, "
+            "and its targets are several a row: which of them has the weights is not "
+            "known. Take the criterion's weight away."
+        )

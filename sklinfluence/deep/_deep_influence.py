@@ -69,7 +69,8 @@ class DeepInfluenceRanker(BaseRanker):
         `transform` keeps this many influences of each query, the largest in
         magnitude, in a CSR matrix. None: all, dense.
     dtype : {"float32", "float64"}, default=None
-        What parameters and rows are cast to for derivatives. None: the net's own.
+        What parameters and rows are cast to for derivatives. None: the net's own
+        (of bfloat16: float32).
 
     Attributes
     ----------

@@ -13,17 +13,10 @@ from torch.backends import cudnn, mha, mkldnn
 from torch.func import grad, jvp, vjp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from sklinfluence.heads._skorch._nested import first_of, map_tensors
+
 # Directions that one call multiplies with a Hessian at a time.
 _PRODUCTS_AT_ONCE = 128
-
-
-def map_tensors(function, data):
-    """Apply a function to every tensor of nested dicts, lists and tuples."""
-    if isinstance(data, dict):
-        return {key: map_tensors(function, value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return type(data)([map_tensors(function, value) for value in data])
-    return function(data)
 
 
 def stack(parts):
@@ -117,7 +110,7 @@ class Differentiation:
             return stack(
                 [
                     function(selected, *map_tensors(lambda t, i=i: t[i], rows))
-                    for i in range(len(rows[-1]))
+                    for i in range(len(first_of(rows[-1])))
                 ]
             )
 

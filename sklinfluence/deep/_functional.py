@@ -24,10 +24,10 @@ from sklinfluence.deep._criterion_weights import criterion_weights, unweighted
 from sklinfluence.deep._differentiation import (
     Differentiation,
     differentiable_attention,
-    map_tensors,
 )
 from sklinfluence.gradient._dynamic import batch_total
 from sklinfluence.heads._skorch._forward import iterate
+from sklinfluence.heads._skorch._nested import concatenate, first_of, map_tensors
 from sklinfluence.heads._skorch._stand_in import EVALUATING, double
 
 
@@ -38,21 +38,23 @@ class Rows:
     Attributes
     ----------
     X : tensor or dict, list or tuple of tensors
-    y : tensor
+    y : tensor or dict, list or tuple of tensors
         What skorch fills in where there are no targets.
     """
 
     X: object
-    y: torch.Tensor
+    y: object
 
     def __len__(self):
-        return len(self.y)
+        return len(first_of(self.y))
 
     def take(self, index):
         """Some of the rows, in the order of ``index`` (or a slice)."""
         if not isinstance(index, slice):
-            index = torch.as_tensor(np.asarray(index), device=self.y.device)
-        return Rows(map_tensors(lambda tensor: tensor[index], self.X), self.y[index])
+            index = torch.as_tensor(np.asarray(index), device=first_of(self.y).device)
+        return Rows(
+            *(map_tensors(lambda tensor: tensor[index], p) for p in (self.X, self.y))
+        )
 
 
 def last_linear(module):
@@ -66,7 +68,7 @@ def last_linear(module):
     return names[-1]
 
 
-def select_parameters(module, layers="all"):
+def select_parameters(module, layers="all", untrained=()):
     """Names of the trainable parameters of some layers, in the module's order.
 
     Parameters
@@ -75,12 +77,19 @@ def select_parameters(module, layers="all"):
     layers : "all", "last", str or list of str
         All; those of the last `nn.Linear`; or names of parameters or of submodules,
         whose parameters are then all taken.
+    untrained : collection of str
+        Names of parameters that training leaves as they are, beside those without
+        ``requires_grad``.
 
     Returns
     -------
     names : tuple of str
     """
-    trainable = [name for name, p in module.named_parameters() if p.requires_grad]
+    trainable = [
+        name
+        for name, parameter in module.named_parameters()
+        if parameter.requires_grad and name not in untrained
+    ]
     if isinstance(layers, str) and layers == "all":
         return tuple(trainable)
     if isinstance(layers, str):
@@ -99,7 +108,8 @@ def select_parameters(module, layers="all"):
             known = sorted({name.rpartition(".")[0] or name for name in trainable})
             raise ValueError(
                 f"layers={layer!r} names no trainable parameter of "
-                f"{type(module).__name__}. Its layers are {', '.join(known)}."
+                f"{type(module).__name__}, or none that its training moves. Its "
+                f"layers are {', '.join(known)}."
             )
         chosen.update(found)
     return tuple(name for name in trainable if name in chosen)
@@ -142,6 +152,8 @@ class FunctionalNet:
         Which parameters gradients are of; the others are held fixed.
     dtype : torch.dtype, default=None
         What parameters and real inputs are cast to; None keeps their own.
+    untrained : collection of str, default=()
+        Parameters that are held fixed whatever ``layers`` says.
 
     Attributes
     ----------
@@ -164,7 +176,7 @@ class FunctionalNet:
     training row's loss is multiplied with.
     """
 
-    def __init__(self, net, layers="all", dtype=None):
+    def __init__(self, net, layers="all", dtype=None, untrained=()):
         self.source = net
         self.dtype = dtype
         self._attach()
@@ -172,7 +184,7 @@ class FunctionalNet:
         # (skorch leaves a module where it is if the net's device is None.)
         somewhere = next(iter(parameters.values()), torch.empty(0))
         self.device = somewhere.device
-        self.names = select_parameters(net.module_, layers)
+        self.names = select_parameters(net.module_, layers, untrained)
         self.shapes = tuple(parameters[name].shape for name in self.names)
         self._sizes = [shape.numel() for shape in self.shapes]
         self.n_parameters = sum(self._sizes)
@@ -205,9 +217,7 @@ class FunctionalNet:
             map_tensors(lambda t: self._cast(t).to(self.device), list(part))
             for part in parts
         ]
-        return Rows(
-            _concatenate([x for x, _ in parts]), torch.cat([t for _, t in parts])
-        )
+        return Rows(*concatenate(parts))
 
     def state(self, values=None):
         """The whole module's state, where the net stands or with other values.
@@ -253,7 +263,7 @@ class FunctionalNet:
         rest.update({f"criterion.{k}": v for k, v in unweighted(self.net).items()})
 
         def of_row(selected, X, y):
-            X, y = map_tensors(lambda tensor: tensor.unsqueeze(0), X), y.unsqueeze(0)
+            X, y = (map_tensors(lambda tensor: tensor.unsqueeze(0), p) for p in (X, y))
             swapped = {f"module.{name}": value for name, value in selected.items()}
             return functional_call(self._task, {**swapped, **rest}, (what, X, y))
 
@@ -355,38 +365,48 @@ class FunctionalNet:
         """What the criterion multiplies each training row's loss with: (n_rows,)."""
         return criterion_weights(self.net, rows.y)
 
-    def reduction(self, rows):
+    def reduction(self, rows, *, random=False):
         """What a batch's sum of losses is divided by, as `batch_total` names it.
 
         Found by evaluation, because users write losses of their own.
+
+        Parameters
+        ----------
+        rows : Rows
+        random : bool, default=False
+            Whether a loss that is drawn anew each time it is asked for (as that of a
+            variational autoencoder is) is settled by what it is nearest to.
         """
         # Rows of different weights, where there are such: they tell the means apart.
         order = self.weights(rows).argsort(stable=True).cpu().numpy()
         spread = np.linspace(0, len(order) - 1, min(8, len(order))).astype(int)
         some, state = rows.take(order[spread]), self.state()
-        swapped = {f"module.{name}": value for name, value in state.items()}
-        with self.evaluating(), torch.no_grad():
-            whole = functional_call(self._task, swapped, ("loss", some.X, some.y))
-        losses, weights = self.losses(state, some), self.weights(some)
-        total = (weights * losses).sum()
-        tolerance = {"rtol": 1e-3, "atol": 1e-6}
-        for reduction in ("mean", "count", "sum"):
-            divisor = batch_total(weights, reduction)
-            if torch.allclose(whole, total / divisor, **tolerance):
-                return reduction
+        whole = self._whole(state, some).double()
+        losses, weights = self.losses(state, some).double(), self.weights(some).double()
+        total, largest = (weights * losses).sum(), float(losses.abs().max())
+        divisors = {
+            name: batch_total(weights, name) for name in ("mean", "count", "sum")
+        }
+        for name, divisor in divisors.items():
+            # Relative to the losses: those of a net that fits its rows are small.
+            if torch.allclose(whole, total / divisor, rtol=1e-3, atol=1e-5 * largest):
+                return name
+        if random and not torch.equal(whole, self._whole(state, some).double()):
+            off = {
+                name: float((whole - total / divisor).abs())
+                for name, divisor in divisors.items()
+            }
+            return min(off, key=off.get)
         raise ValueError(
             f"The loss of {type(self.net).__name__} on a batch is neither the mean nor "
             "the sum of the losses of its rows, so its gradient does not fall apart "
-            "into rows. Use a criterion with reduction='mean' or 'sum', and no random "
-            "numbers in evaluation mode."
+            "into rows. Use a criterion with reduction='mean' or 'sum' (weights of "
+            "rows times their losses, and then the mean), and no random numbers in "
+            "evaluation mode."
         )
 
-
-def _concatenate(parts):
-    first = parts[0]
-    if isinstance(first, dict):
-        return {key: _concatenate([part[key] for part in parts]) for key in first}
-    if isinstance(first, list | tuple):
-        columns = zip(*parts, strict=True)
-        return type(first)([_concatenate(list(column)) for column in columns])
-    return torch.cat(parts)
+    def _whole(self, state, rows):
+        """The net's loss on rows as one batch."""
+        swapped = {f"module.{name}": value for name, value in state.items()}
+        with self.evaluating(), torch.no_grad():
+            return functional_call(self._task, swapped, ("loss", rows.X, rows.y))

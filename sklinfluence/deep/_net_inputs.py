@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from sklearn.base import is_regressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_consistent_length
 from sklearn.utils.multiclass import type_of_target
@@ -11,19 +12,24 @@ from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegr
 from sklinfluence._sklearn_compat import _check_sample_weight
 from sklinfluence.deep._functional import FunctionalNet
 from sklinfluence.deep._net_objective import NetObjective
+from sklinfluence.deep._training import real_dtype
+from sklinfluence.heads._ask import fit_inputs
 from sklinfluence.heads._skorch import warn_about_held_out
 from sklinfluence.heads._skorch._criterion import (
     net_loss,
     refuse_broadcasting,
     refuse_improbable,
 )
+from sklinfluence.heads._skorch._forward import explained
+from sklinfluence.heads._skorch._own_loss import own_loss, warn_about_own_steps
 from sklinfluence.heads._skorch._penalty import (
     decay_factor,
     rows_in_training,
     weight_decay,
 )
 from sklinfluence.heads._skorch._refusals import refuse_non_finite
-from sklinfluence.heads._targets import row_weights
+from sklinfluence.heads._skorch._trained import untrained
+from sklinfluence.heads._targets import refuse_named_targets, row_weights
 
 
 def check_training(ranker, X, y, sample_weight):
@@ -33,12 +39,15 @@ def check_training(ranker, X, y, sample_weight):
         raise ValueError(
             f"This {name} estimator requires y to be passed, but the target y is None."
         )
+    refuse_named_targets(name, y)
+    kind = type_of_target(y, input_name="y")
     y = np.asarray(y)
     check_consistent_length(X, y, sample_weight)
-    if type_of_target(y, input_name="y") == "multilabel-indicator":
+    refused = ("multilabel-indicator", "multiclass-multioutput")
+    if kind in refused and not is_regressor(ranker.estimator):
         raise ValueError(
-            f"y is multilabel-indicator: {name} takes one label a row. Fit one ranker "
-            "for each output, y[:, k]."
+            f"y is {kind}: {name} takes one label a row. Fit one ranker for each "
+            "output, y[:, k]."
         )
     if sample_weight is not None:
         sample_weight = _check_sample_weight(
@@ -80,15 +89,16 @@ def net_objective(estimator, X, y, sample_weight, *, layers, dtype, damping):
     objective : NetObjective
     """
     net = the_net(estimator)
-    dtype = None if dtype is None else getattr(torch, dtype)
-    functional = FunctionalNet(net, layers, dtype)
+    dtype = real_dtype(net) if dtype is None else getattr(torch, dtype)
+    functional = FunctionalNet(net, layers, dtype, untrained(net))
     if not functional.names:
         raise ValueError(
-            f"{type(net.module_).__name__} has no trainable parameter "
-            "(requires_grad=True), so rows have no influence on it."
+            f"Training moves no parameter of {type(net.module_).__name__} (none has "
+            "requires_grad=True, a learning rate above 0 and a place in the "
+            "optimiser), so rows have no influence on it."
         )
-    state, rows = functional.state(), functional.rows(X)
-    with torch.no_grad():
+    with torch.no_grad(), explained(net, X):
+        state, rows = functional.state(), functional.rows(X)
         some = functional.raw(state, rows.take(slice(0, 1)))
     some = some[0] if isinstance(some, tuple) else some
     refuse_broadcasting(net, some, y.ndim)
@@ -98,9 +108,14 @@ def net_objective(estimator, X, y, sample_weight, *, layers, dtype, damping):
     targets = loss.encode(y)
     trained = rows_in_training(net, y)
     warn_about_held_out(net, trained)
-    own = loss.row_weights(targets)
-    weights = np.where(trained, row_weights(sample_weight, targets) * own, 0.0)
-    factor = decay_factor(net, loss, int(trained.sum()), own[trained].sum())
+    class_weights = np.where(trained, loss.row_weights(targets), 0.0)
+    weights = row_weights(sample_weight, targets) * class_weights
+    factor = decay_factor(net, loss, int(trained.sum()), class_weights.sum())
+    warn_about_own_steps(net)
+    taken = (*fit_inputs(net, X, y), targets)
+    own = own_loss(net, loss, taken, weights, class_weights)
+    if own is not None:
+        weights, factor = own.weights, own.factor
     tensors = {"dtype": some.dtype, "device": some.device}
     return NetObjective(
         net=functional,
@@ -144,8 +159,9 @@ def query_rows(objective, asked):
         # There is nothing to make tensors of: those of training, none of them.
         return objective.rows.take(slice(0, 0)), objective.targets[:0]
     targets = None if y is None else objective.loss.encode(y)
-    rows = objective.net.rows(X)
-    raw = objective.raw(rows)
+    with explained(objective.net.net, X):
+        rows = objective.net.rows(X)
+        raw = objective.raw(rows)
     refuse_non_finite(objective.net.net, X, raw)
     if targets is not None:
         targets = torch.as_tensor(targets).to(raw)

@@ -9,17 +9,18 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from skorch import (
     NeuralNet,
-    NeuralNetBinaryClassifier,
     NeuralNetClassifier,
     NeuralNetRegressor,
 )
 from skorch.callbacks import Callback
+from skorch.dataset import Dataset
 from skorch.helper import SliceDataset, SliceDict
 from skorch.utils import data_from_dataset, is_dataset, to_numpy
 from torch import nn
 from torch.nn.parameter import is_lazy
 
 from sklinfluence.heads._ask import fit_inputs
+from sklinfluence.heads._skorch._criterion import overridden, refuse_improbable
 from sklinfluence.heads._skorch._forward import cast, module_dtype
 
 # Rows whose loss is looked at together.
@@ -66,44 +67,36 @@ def check_net(ranker):
 def net_inputs(net, X, y):
     """X and y in the types that a net reads, as the other rankers have them."""
     if isinstance(y, dict):  # several targets: a loss of the user's own takes them
-        return cast(X, module_dtype(net)), y
-    if isinstance(net, NeuralNetBinaryClassifier) and y is not None:
-        _refuse_strings(net, np.asarray(y))
+        return cast(X, module_dtype(net)), SliceDict(**y)
     X, y = fit_inputs(net, X, y)
     return cast(X, module_dtype(net)), y
-
-
-def _refuse_strings(net, y):
-    if y.dtype.kind in "OSU" and any(isinstance(label, str) for label in y.ravel()):
-        shown = ", ".join(map(repr, list(dict.fromkeys(y.ravel().tolist()))[:5]))
-        raise ValueError(
-            f"{type(net).__name__} takes 0 and 1 as labels, got {shown}. Encode y with "
-            "LabelEncoder first."
-        )
 
 
 def sliceable(X, y):
     """Inputs of any kind that skorch takes as something with numbered rows."""
     if is_dataset(X):
         data, targets = _parts(X)
-        if y is None and targets is not None:
-            y = to_numpy(targets)
+        # (Several targets are for a loss of the user's own, which skorch hands them
+        # whatever y is given beside the Dataset.)
+        if targets is not None and (y is None or isinstance(targets, dict)):
+            y = targets
         return sliceable(data, y)
     # (scipy's dictionary of keys is a dict too.)
     if isinstance(X, dict) and not isinstance(X, SliceDict) and not sparse.issparse(X):
         return SliceDict(**{key: to_numpy(value) for key, value in X.items()}), y
     X = to_numpy(X) if torch.is_tensor(X) else X
+    if isinstance(y, dict):
+        return X, SliceDict(**{key: to_numpy(value) for key, value in y.items()})
     if torch.is_tensor(y):
         y = to_numpy(y)
-    return X, y if y is None or isinstance(y, dict) else np.asarray(y)
+    return X, None if y is None else np.asarray(y)
 
 
 def _parts(dataset):
     """Rows and targets of a Dataset, whole where they are at hand."""
-    try:
+    if _is_plain(dataset):
         return data_from_dataset(dataset)
-    except AttributeError:
-        pass  # a Dataset of the user's own has rows, one by one
+    # A Dataset of the user's own has rows, one by one.
     if not hasattr(dataset, "__len__"):
         raise TypeError(
             f"X is a {type(dataset).__name__} whose rows are not numbered. Pass a "
@@ -117,6 +110,13 @@ def _parts(dataset):
         )
     targets = torch.utils.data.default_collate([y for _, y in rows])
     return SliceDataset(dataset), targets
+
+
+def _is_plain(dataset):
+    """Whether a Dataset hands out its X and y as they are: skorch's own does."""
+    while isinstance(dataset, torch.utils.data.Subset):
+        dataset = dataset.dataset
+    return type(dataset) is Dataset
 
 
 def check_initialized(net):
@@ -146,6 +146,8 @@ def check_shapes(net, output, y):
     output = output[0] if isinstance(output, tuple) else output
     if not isinstance(net, NeuralNetRegressor) or not torch.is_tensor(output):
         return
+    if not torch.is_tensor(y):
+        return
     if {output.ndim, y.ndim} == {1, 2}:
         given = "y.reshape(-1, 1)" if y.ndim == 1 else "y.ravel()"
         raise ValueError(
@@ -172,14 +174,10 @@ def _takes_probabilities(net):
 def check_probabilities(net, output):
     """Refuse outputs that skorch would take the logarithm of, and cannot."""
     output = output[0] if isinstance(output, tuple) else output
-    if not _takes_probabilities(net) or not bool(torch.isfinite(output).all()):
-        return
-    low, high = (float(end) for end in torch.aminmax(output.detach()))
-    if low < 0.0 or high > 1.001:
-        raise ValueError(
-            f"The module of {type(net).__name__} returns values from {low:.3g} to "
-            f"{high:.3g}: {_OF_PROBABILITIES}"
-        )
+    if overridden(net, ["get_loss"]) or not torch.is_tensor(output):
+        return  # a loss of the user's own takes what it likes
+    if bool(torch.isfinite(output).all()):
+        refuse_improbable(net, output)
 
 
 def not_finite(net, X, when):

@@ -21,6 +21,7 @@ from sklinfluence.deep._path_inputs import (
     sliceable,
     unwrap,
 )
+from sklinfluence.deep._path_loss import check_own_loss
 from sklinfluence.deep._replay import check_end, check_steps
 from sklinfluence.deep._training import check_data, read, real_dtype, train
 from sklinfluence.gradient._dynamic import (
@@ -29,9 +30,17 @@ from sklinfluence.gradient._dynamic import (
     forgetting_events,
 )
 from sklinfluence.gradient._scores import inverse_ratio
-from sklinfluence.heads._skorch._forward import cast, module_dtype
+from sklinfluence.heads._ask import ask
+from sklinfluence.heads._skorch._before_training import (
+    check_before_training,
+    check_loss,
+)
+from sklinfluence.heads._skorch._forward import (
+    cast,
+    explained,
+    module_dtype,
+)
 from sklinfluence.heads._skorch._refusals import refuse_frame, refuse_non_finite
-from sklinfluence.heads._skorch._stand_in import stand_in
 
 LABEL_SCORES = ("self_influence", "area_under_margin", "forgetting", "loss", "margin")
 
@@ -87,8 +96,10 @@ class PathRanker(BaseRanker):
         X, y = net_inputs(net, *sliceable(X, y))
         if is_frozen(self.net):
             check_initialized(net)
+            check_loss(net, X, y)
             self.estimator_, path = read(self.net, self.checkpoints, _num_samples(X))
         else:
+            check_before_training(net, X, y)
             self.estimator_, path = train(
                 self.net,
                 X,
@@ -100,47 +111,51 @@ class PathRanker(BaseRanker):
         self._take_names(y)
         self.training_path_ = path
         function = self._functional()
+        if not function.names:
+            raise ValueError(
+                f"Training moved no parameter of the module of {type(net).__name__} "
+                "(none has requires_grad=True, a learning rate above 0 and a place in "
+                "the optimiser), so rows have no influence on it."
+            )
         rows = function.rows(X, y)
         check_rows(function, rows)
         if is_frozen(self.net):
             check_data(net, path, X, y)
+        check_own_loss(function, rows)
         self._prepare(function, rows)
         return self
 
     def _take_names(self, y):
         net = self.estimator_
+        for name in ("n_features_in_", "feature_names_in_", "classes_"):
+            self.__dict__.pop(name, None)
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(net, name):
                 setattr(self, name, getattr(net, name))
-        if is_classifier(net):
+        # Names of a dict of targets, which a loss of the user's own reads.
+        self._targets = tuple(y) if isinstance(y, dict) else None
+        if is_classifier(net) and self._targets is None:
             # (A net that was trained on a Dataset was shown no y apart from it.)
             found = getattr(net, "classes_", None)
             self.classes_ = np.unique(y) if found is None else np.asarray(found)
-        self._y_dtype = None if y is None else np.asarray(y).dtype
+        is_array = y is not None and self._targets is None
+        self._y_dtype = np.asarray(y).dtype if is_array else None
 
     def _functional(self):
         dtype = None if self.dtype is None else getattr(torch, self.dtype)
         net = self.estimator_
         layers = getattr(self, "layers", "all")
-        return FunctionalNet(net, layers, dtype or real_dtype(net))
+        moved = self.training_path_.moved
+        still = {n for n, _ in net.module_.named_parameters() if n not in moved}
+        return FunctionalNet(net, layers, dtype or real_dtype(net), still)
 
     def _sizes(self, function):
         return [shape.numel() for shape in function.shapes]
-
-    def _check_layers(self, function, path):
-        moved = set(path.names)
-        if not moved.issuperset(function.names):
-            still = [name for name in function.names if name not in moved]
-            raise ValueError(
-                f"The optimiser did not train {', '.join(still)}. Choose layers= among "
-                f"what it trained: {', '.join(path.names)}."
-            )
 
     def _prepare_unrolling(self, function, rows):
         """Check that the run can be unrolled; weights of the training rows."""
         path, name = self.training_path_, type(self).__name__
         check_unrollable(path, name)
-        self._check_layers(function, path)
         check_end(self.estimator_, path, name)
         self._rows = rows
         self._reduction = function.reduction(rows)
@@ -161,20 +176,46 @@ class PathRanker(BaseRanker):
         """Queries as rows, and what is measured on them."""
         net = self.estimator_
         refuse_frame(net, X)
+        if self._targets is not None:
+            self._check_named_targets(y)
         if y is None and hasattr(self, "classes_"):
             X, y = net_inputs(net, X, self._as_given(self._ask("predict", X)))
         elif y is None and is_regressor(net):
-            rows = function.rows(cast(X, module_dtype(net)))
-            self._check_one_output(function, rows)
+            with explained(net, X):
+                rows = function.rows(cast(X, module_dtype(net)))
+                self._check_one_output(function, rows)
             return rows, "prediction"
         else:
             X, y = net_inputs(net, X, y)
-            if y is not None:
+            if y is not None and self._targets is None:
                 y = self._as_given(np.asarray(y))
                 self._check_labels(y)
-        rows = function.rows(X, y)
-        refuse_non_finite(net, X, function.losses(function.state(), rows))
+        with explained(net, X):
+            rows, state = function.rows(X, y), function.state()
+            function.raw(state, rows.take(slice(0, 1)))
+        losses = function.losses(state, rows)
+        refuse_non_finite(net, X, losses)
         return rows, "loss"
+
+    def _check_named_targets(self, y):
+        if not isinstance(y, dict) or set(self._targets) - set(y):
+            got = (
+                f"a dict of {', '.join(y)}" if isinstance(y, dict) else type(y).__name__
+            )
+            raise ValueError(
+                f"{type(self.estimator_).__name__} was trained on a dict of targets, "
+                f"{', '.join(map(repr, self._targets))}, and its loss needs them of "
+                f"queries too: got y={got}. Pass y as a dict, or X as a Dataset with "
+                "such targets."
+            )
+
+    def _check_query_targets(self, X, y):
+        if not isinstance(y, dict):
+            return super()._check_query_targets(X, y)
+        n_queries, lengths = _num_samples(X), {k: len(v) for k, v in y.items()}
+        if set(lengths.values()) != {n_queries}:
+            raise ValueError(f"X has {n_queries} rows, and the targets {lengths}.")
+        return y
 
     def _as_given(self, y):
         """Targets in the numerical type that the net was trained on."""
@@ -312,10 +353,8 @@ class PathRanker(BaseRanker):
     # -- the wrapped model --------------------------------------------------------
 
     def _ask(self, method, X, *args, **kwargs):
-        """What a method of the net says, asked of a double."""
-        net = self.estimator_
-        with stand_in(net) as own:
-            return getattr(own, method)(cast(X, module_dtype(net)), *args, **kwargs)
+        """What a method of the net says; the net and torch's generators as before."""
+        return ask(self.estimator_, method, X, *args, **kwargs)
 
     @available_if(_estimator_has("predict", delegates=("estimator_", "net")))
     def predict(self, X):

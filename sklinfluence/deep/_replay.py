@@ -189,12 +189,13 @@ class _Replay:
         before = self._step(t - 1)
         rate = np.where(before.rate == 0, np.nan, before.rate)
         moved = np.nan_to_num((self._theta(t - 1) - theta) / rate)
-        if not before.nesterov:
+        if not np.any(before.nesterov):
             return moved
         gradient, _ = self._gradient(t - 1)
         gradient = gradient + before.decay * self._theta(t - 1)
         momentum = np.where(before.momentum == 0, np.nan, before.momentum)
-        return np.nan_to_num((moved - gradient) / momentum)
+        ahead = np.nan_to_num((moved - gradient) / momentum)
+        return np.where(before.nesterov, ahead, moved)
 
 
 def _differs_in_training(function, state, rows, path, step):

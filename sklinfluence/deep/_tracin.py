@@ -6,12 +6,14 @@ import numpy as np
 
 from sklinfluence._sklearn_compat import HasMethods, Interval, StrOptions
 from sklinfluence.curvature._design import block_slices
+from sklinfluence.deep._criterion_weights import weighs_classes
 from sklinfluence.deep._path_ranker import PathRanker, to_float64
 from sklinfluence.deep._replay import check_checkpoints
 from sklinfluence.deep._training import as_seed
 from sklinfluence.gradient._dynamic import (
     GaussianSketch,
     add_columns,
+    batch_total,
     check_every_step,
     check_ideal,
     checkpoint_visits,
@@ -21,6 +23,7 @@ from sklinfluence.gradient._dynamic import (
 )
 from sklinfluence.gradient._normalize import NORMALIZATIONS
 from sklinfluence.gradient._scores import inverse_ratio
+from sklinfluence.heads._skorch._own_loss import warn_about_own_steps
 
 _NET_CONSTRAINTS = {
     "net": [HasMethods("fit")],
@@ -102,7 +105,12 @@ class TracInRanker(PathRanker):
     Notes
     -----
     "checkpoint" has the papers' scale: no division by the size of a batch or the number
-    of rows. Gradients are of each row's own loss in evaluation mode. Optimisers other
+    of rows, and the learning rate is that of a batch's mean loss. A run written with
+    ``reduction="sum"`` has that rate times the mean number of rows in a batch, so the
+    same path has the same influence however it is written, as it has for "replay".
+    Gradients are of each row's own loss, as the net's ``get_loss`` has it, in
+    evaluation mode; a ``get_loss`` that is no sum over rows, or has a penalty, is
+    refused, and parameters whose learning rate was 0 are left out. Optimisers other
     than plain SGD are allowed for "checkpoint" and "replay", as in the papers, with the
     learning rate alone taken for the length of a step.
 
@@ -181,8 +189,9 @@ class TracInRanker(PathRanker):
 
     def _prepare(self, function, rows):
         path = self.training_path_
-        self._check_layers(function, path)
         check_checkpoints(self.estimator_, path)
+        # (Rankers that unroll the steps take some of them again instead.)
+        warn_about_own_steps(self.estimator_)
         self._rows = rows
         if self.kind == "ideal":
             self._check_ideal_options()
@@ -222,12 +231,19 @@ class TracInRanker(PathRanker):
 
     def _plan(self, function, rows):
         path, kind = self.training_path_, self.kind
+        weights = to_float64(function.weights(rows))
+        reduction = function.reduction(rows, random=kind != "replay")
+        self._totals = [
+            batch_total(weights[batch], reduction) for batch in path.batches
+        ]
         if kind == "ideal":
             return []
-        weights = to_float64(function.weights(rows))
         if kind == "checkpoint":
-            return checkpoint_visits(path, weights)
-        return replay_visits(path, weights, function.reduction(rows))
+            self._per_mean = 1.0
+            if reduction == "sum":
+                self._per_mean = _mean_total(path, weights, self.estimator_)
+            return checkpoint_visits(path, weights * self._per_mean)
+        return replay_visits(path, weights, reduction)
 
     # -- gradients ----------------------------------------------------------------
 
@@ -362,10 +378,17 @@ class TracInRanker(PathRanker):
     def _new_rows(self, function, rows, what):
         path = self.training_path_
         if self.kind == "checkpoint":
-            visits = [(visit.checkpoint, visit.step, 1.0) for visit in self._visits]
+            share = self._per_mean
+            visits = [(visit.checkpoint, visit.step, share) for visit in self._visits]
         else:
-            share = 1.0 / np.count_nonzero(path.trained)
-            visits = [(step, step, share) for step in range(path.n_steps)]
+            # In each batch with the mean share of a row, as for the other rankers.
+            n_trained = np.count_nonzero(path.trained)
+            visits = [
+                (step, step, len(batch) / n_trained / total)
+                for step, (batch, total) in enumerate(
+                    zip(path.batches, self._totals, strict=True)
+                )
+            ]
         total, change = np.zeros(len(rows)), 0.0
         for checkpoint, step, share in visits:
             state, rate = self._state(function, checkpoint), self._rate(function, step)
@@ -379,3 +402,9 @@ class TracInRanker(PathRanker):
         if self.normalize == "theta":
             return inverse_ratio(total, np.linalg.norm(change, axis=1))
         return total
+
+
+def _mean_total(path, weights, net):
+    """What the rate at a batch's sum is multiplied with to be that at its mean."""
+    reduction = "mean" if weighs_classes(net) else "count"
+    return np.mean([batch_total(weights[batch], reduction) for batch in path.batches])

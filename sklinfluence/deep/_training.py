@@ -11,6 +11,7 @@ from sklinfluence.deep._checkpoints import CheckpointRecorder
 from sklinfluence.deep._fingerprint import differing, fingerprint
 from sklinfluence.deep._path_inputs import Watch
 from sklinfluence.deep._store import read_training_path
+from sklinfluence.heads._skorch._forward import module_dtype
 from sklinfluence.heads._skorch._generators import preserved, seed
 from sklinfluence.heads._skorch._interrupts import interruptible
 
@@ -159,8 +160,7 @@ def check_data(net, path, X, y):
 
 
 def real_dtype(net):
-    """The dtype of an initialized net's parameters."""
-    for parameter in net.module_.parameters():
-        if parameter.is_floating_point():
-            return parameter.dtype
-    return torch.get_default_dtype()
+    """What gradients of an initialized net are computed in: its parameters' dtype."""
+    own = module_dtype(net)
+    # Eight bits are too few for sums of gradients, and NumPy has no such type.
+    return torch.float32 if own == torch.bfloat16 else own

@@ -87,6 +87,13 @@ class TrainingPath:
             mask[batch] = True
         return mask
 
+    @property
+    def moved(self):
+        """Names of the parameters whose learning rate was not 0 throughout."""
+        rates = self.settings["lr"]
+        pairs = zip(self.names, self.groups, strict=True)
+        return {n for n, group in pairs if not self.n_steps or np.any(rates[:, group])}
+
     def has(self, setting):
         """Whether a setting was ever other than 0."""
         return bool(np.any(self.settings[setting]))
@@ -255,14 +262,15 @@ class SGDStep:
     Attributes
     ----------
     rate, momentum, dampening, decay : float or ndarray of shape (n_parameters,)
-    nesterov, fresh : bool
+    nesterov : bool or ndarray of bool of shape (n_parameters,)
+    fresh : bool
     """
 
     rate: object
     momentum: object
     dampening: object
     decay: object
-    nesterov: bool
+    nesterov: object
     fresh: bool
 
     @classmethod
@@ -275,7 +283,8 @@ class SGDStep:
             momentum=get("momentum"),
             dampening=get("dampening"),
             decay=get("weight_decay"),
-            nesterov=bool(np.any(get("nesterov"))),
+            # Of each parameter: one group may have Nesterov's form and others not.
+            nesterov=np.not_equal(get("nesterov"), 0.0),
             fresh=bool(path.fresh[step]),
         )
 
@@ -301,11 +310,13 @@ class SGDStep:
         gradient += self.decay * change
         buffer *= self._kept
         buffer += self._entering * gradient
-        if self.nesterov:
+        moved = buffer
+        if np.any(self.nesterov):
             gradient += self.momentum * buffer
-            change -= self.rate * gradient
-        else:
-            change -= self.rate * buffer
+            moved = gradient
+            if not np.all(self.nesterov):
+                moved = np.where(self.nesterov, gradient, buffer)
+        change -= self.rate * moved
 
     def backward(self, adjoint, buffer):
         """Pull a query's gradient back through the step.
@@ -323,12 +334,11 @@ class SGDStep:
         buffer : ndarray of shape (n_queries, n_parameters)
             Its derivative with respect to v.
         """
-        if self.nesterov:
-            buffer = buffer - self.rate * self.momentum * adjoint
-            through = self._entering * buffer - self.rate * adjoint
-        else:
-            buffer = buffer - self.rate * adjoint
-            through = self._entering * buffer
+        reach = np.where(self.nesterov, self.momentum, 1.0)
+        buffer = buffer - self.rate * reach * adjoint
+        through = self._entering * buffer
+        if np.any(self.nesterov):
+            through -= np.where(self.nesterov, self.rate, 0.0) * adjoint
         return through, self._kept * buffer
 
 

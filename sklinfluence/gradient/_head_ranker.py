@@ -11,6 +11,7 @@ from sklinfluence.base import BaseRanker
 from sklinfluence.gradient._inputs import check_embedding
 from sklinfluence.gradient._scores import Queries
 from sklinfluence.heads._ask import ask
+from sklinfluence.heads._targets import refuse_named_targets
 
 
 class HeadRanker(BaseRanker):
@@ -32,6 +33,7 @@ class HeadRanker(BaseRanker):
                 f"This {name} estimator requires y to be passed, but the target y is "
                 "None."
             )
+        refuse_named_targets(name, y)
         check_consistent_length(X, y, sample_weight)
         kind = type_of_target(y, input_name="y")
         refused = ("multilabel-indicator", "multiclass-multioutput")

@@ -270,7 +270,7 @@ class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
             _set_random_states(estimator, self.random_state)
         with tracker.task("fit the estimator"):
             estimator = fit_weighted(estimator, X, y, sample_weight)
-        head = linear_head(estimator, y, sample_weight)
+        head = linear_head(estimator, y, sample_weight).trained_on(X)
         embedding = check_embedding(head.embed(X))
         warn_about_offset(embedding, head.fit_intercept)
         with tracker.task("polish the head and factor its Hessian"):

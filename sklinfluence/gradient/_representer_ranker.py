@@ -29,7 +29,7 @@ from sklinfluence.gradient._representers import (
 )
 from sklinfluence.gradient._scores import Queries
 from sklinfluence.heads import linear_head
-from sklinfluence.heads._ask import ask
+from sklinfluence.heads._ask import ask, sliceable
 from sklinfluence.heads._fit import fit_weighted
 
 # A head further than this, relative, from reproducing its own predictions is not at
@@ -190,12 +190,13 @@ class RepresenterRanker(HeadRanker):
             If the head has not the penalty that ``kind`` needs, or is not at its
             optimum and ``refit_head`` is False.
         """
+        X = sliceable(X)
         y, sample_weight = self._check_training(X, y, sample_weight)
         estimator = clone(self.estimator) if self.estimator else default_estimator(y)
         if self.random_state is not None:
             _set_random_states(estimator, self.random_state)
         estimator = fit_weighted(estimator, X, y, sample_weight)
-        head = linear_head(estimator, y, sample_weight)
+        head = linear_head(estimator, y, sample_weight).trained_on(X)
         check_penalty(head, self.kind)
         embedding = check_embedding(head.embed(X))
         fitted = fit_head(
@@ -324,6 +325,7 @@ class RepresenterRanker(HeadRanker):
         scores : ndarray of shape (n_rows,)
         """
         check_is_fitted(self)
+        X = sliceable(X)
         queries, dtype = self._asked(X, self._check_query_targets(X, y))
         output, sign = self._place(queries.targets)
         scores = np.zeros(_num_samples(queries.raw))

@@ -79,11 +79,20 @@ def _ask_pipeline(estimator, method, X, *args, **kwargs):
 
 
 @singledispatch
-def fit_inputs(estimator, X, y):
-    """X and y as the estimator's ``fit`` reads them."""
+def fit_inputs(estimator, X, y, *, to_train=False):
+    """X and y as the estimator's ``fit`` reads them.
+
+    Parameters
+    ----------
+    estimator : estimator
+    X, y : rows and targets
+    to_train : bool, default=False
+        Whether it is about to be trained on them: what it would stumble over then is
+        named.
+    """
     found = dispatch(fit_inputs, estimator)
     if found is not fit_inputs.dispatch(object):
-        return found(estimator, X, y)
+        return found(estimator, X, y, to_train=to_train)
     return X, y
 
 

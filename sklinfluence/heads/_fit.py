@@ -61,7 +61,7 @@ def _fit(estimator, X, y, **keywords):
 
 def _fit_last(estimator, X, y, **keywords):
     if not isinstance(estimator, Pipeline) or not ends_in_net(estimator):
-        X, y = fit_inputs(estimator, X, y)
+        X, y = fit_inputs(estimator, X, y, to_train=True)
         return estimator.fit(X, y, **keywords)
     name, last = estimator.steps[-1]
     # The steps before may change the type: only the last one's fit can tell.

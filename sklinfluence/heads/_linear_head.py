@@ -72,6 +72,11 @@ class LinearHead:
     training_advice : str
         What to do where ``coef`` is far from the optimum, likewise.
 
+    settle : callable, default=None
+        ``settle(head, X)`` gives the head with the weights and the penalty that the
+        model's own loss has on its training rows, where those tell. None: ``weights``
+        and ``penalty`` are known without them.
+
     See Also
     --------
     linear_head : Find the linear head of a fitted estimator.
@@ -111,6 +116,21 @@ class LinearHead:
         "Raise the estimator's max_iter or lower its tol, or pass refit_head=False to "
         "read the head as it is."
     )
+    settle: Callable | None = None
+
+    def trained_on(self, X):
+        """The head, settled on the training rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            The training rows, as the estimator takes them.
+
+        Returns
+        -------
+        head : LinearHead
+        """
+        return self if self.settle is None else self.settle(self, X)
 
     def __post_init__(self):
         if np.ndim(self.coef) != 2:

@@ -24,7 +24,8 @@ def _pipeline_head(estimator, y, sample_weight=None):
     head = linear_head(last, y, sample_weight)
     if not steps:
         return head
-    return replace(head, embed=partial(_embed_after, steps, head.embed))
+    settle = head.settle and partial(_settle_after, steps, head.settle)
+    return replace(head, embed=partial(_embed_after, steps, head.embed), settle=settle)
 
 
 @linear_head.register(FrozenEstimator)
@@ -46,11 +47,19 @@ def _search_head(estimator, y, sample_weight=None):
 
 
 def _embed_after(steps, embed, X):
+    return embed(_transformed(steps, X))
+
+
+def _settle_after(steps, settle, head, X):
+    return settle(head, _transformed(steps, X))
+
+
+def _transformed(steps, X):
     # Step by step and not by slicing the Pipeline: a slice that ends in a stateless
     # transformer counts as unfitted and warns.
     for step in steps:
         X = step.transform(X)
-    return embed(X)
+    return X
 
 
 def _does_nothing(step):

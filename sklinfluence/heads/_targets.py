@@ -83,6 +83,16 @@ def label_index(y, classes):
     return index
 
 
+def refuse_named_targets(name, y):
+    """Name a dict of targets, of which a ranker takes one."""
+    if isinstance(y, dict):
+        raise TypeError(
+            f"y of {name} is a dict of targets, {', '.join(map(repr, y))}, and the "
+            "criterion's loss is of one array. Pass one of them, or use TracInRanker, "
+            "HydraRanker or SGDInfluenceRanker, which take what get_loss makes of all."
+        )
+
+
 def row_weights(sample_weight, targets):
     """Sample weights as a float64 array of shape (n_rows,), ones when None."""
     return _check_sample_weight(sample_weight, targets, dtype=np.float64, copy=True)

@@ -178,6 +178,7 @@ class ChainFitter:
         model = _with_params(self.estimator, candidate.params)
         self.model = fit_weighted(model, self.X, self.y, self.sample_weight)
         head = linear_head(self.model, self.y, self.sample_weight)
+        head = head.trained_on(self.X)
         self.classes = head.classes
         return fit_head(head, check_embedding(head.embed(self.X)))
 

@@ -140,18 +140,45 @@ def test_with_hessians_it_follows_retraining_without_the_row(data, settings):
     assert error < np.linalg.norm(fast - truth)
 
 
-@pytest.mark.parametrize("settings", SETTINGS)
-def test_derivative_by_a_small_change_of_weight(data, settings, device):
+# Of the hidden layer; the head has the first dictionary.
+GROUPS = [
+    ({"momentum": 0.8}, {"nesterov": True}),
+    ({}, {"momentum": 0.8, "nesterov": True, "weight_decay": 0.01}),
+    ({"momentum": 0.8, "nesterov": True}, {"nesterov": False, "dampening": 0.3}),
+    ({"momentum": 0.5}, {"momentum": 0.0, "lr": 0.05}),
+]
+
+
+def grouped(settings, hidden):
+    """What skorch is told, and torch's optimiser for the same groups."""
+    options = {f"optimizer__{key}": value for key, value in settings.items()}
+    if hidden:
+        options["optimizer__param_groups"] = [("hidden*", hidden)]
+
+    def optimizer(module):
+        groups = [
+            {"params": module.head.parameters()},
+            {"params": module.hidden.parameters(), **hidden},
+        ]
+        return torch.optim.SGD(groups, **{"lr": 0.1, **settings})
+
+    return options, optimizer
+
+
+@pytest.mark.parametrize(
+    ("settings", "hidden"), [(settings, {}) for settings in SETTINGS] + GROUPS
+)
+def test_derivative_by_a_small_change_of_weight(data, settings, hidden, device):
     """The hypergradient is a derivative: finite differences find the same."""
     X, y, _, _ = data
-    options = {f"optimizer__{key}": value for key, value in settings.items()}
+    options, make_optimizer = grouped(settings, hidden)
     net = make_net(lr=0.1, device=device, **options)
     ranker = HydraRanker(net, hessian=True, random_state=0).fit(X, y)
     path, epsilon = ranker.training_path_, 1e-5
     ends = []
     for sign in (1, -1):
         module = load(Smooth(), path, 0)
-        optimizer = torch.optim.SGD(module.parameters(), lr=0.1, **settings)
+        optimizer = make_optimizer(module)
         for batch in path.batches:
             optimizer.zero_grad()
             losses = torch.nn.functional.cross_entropy(
@@ -173,13 +200,16 @@ def test_derivative_by_a_small_change_of_weight(data, settings, device):
 
 
 @pytest.mark.parametrize(
-    ("settings", "normalize"),
-    [(settings, None) for settings in SETTINGS]
-    + [(SETTINGS[3], normalize) for normalize in ("gradient", "cosine", "loss")],
+    ("settings", "hidden", "normalize"),
+    [(settings, {}, None) for settings in SETTINGS]
+    + [(settings, hidden, None) for settings, hidden in GROUPS]
+    + [(SETTINGS[3], {}, normalize) for normalize in ("gradient", "cosine", "loss")],
 )
-def test_backward_and_forward_unrolling_agree(data, settings, normalize, device):
+def test_backward_and_forward_unrolling_agree(
+    data, settings, hidden, normalize, device
+):
     X, y, queries, labels = data
-    options = {f"optimizer__{key}": value for key, value in settings.items()}
+    options, _ = grouped(settings, hidden)
     shared = {"normalize": normalize, "random_state": 0}
     net = make_net(device=device, **options)
     forward = HydraRanker(net, hessian=True, **shared).fit(X, y)

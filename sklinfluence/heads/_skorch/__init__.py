@@ -5,17 +5,26 @@ Imported when a net is met, never by ``import sklinfluence``: nothing else below
 """
 
 import warnings
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import torch
-from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _num_samples
-from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
+from skorch import (
+    NeuralNet,
+    NeuralNetBinaryClassifier,
+    NeuralNetClassifier,
+    NeuralNetRegressor,
+)
 from skorch.helper import SliceDataset, SliceDict
 
 from sklinfluence.heads._ask import ask, fit_inputs
 from sklinfluence.heads._linear_head import LinearHead, linear_head
+from sklinfluence.heads._skorch._before_training import (
+    check_before_training,
+    check_loss,
+)
 from sklinfluence.heads._skorch._criterion import (
     net_loss,
     refuse_broadcasting,
@@ -23,8 +32,10 @@ from sklinfluence.heads._skorch._criterion import (
 )
 from sklinfluence.heads._skorch._forward import (
     cast,
+    explained,
     layer_inputs,
     module_dtype,
+    speaking,
     to_array,
 )
 from sklinfluence.heads._skorch._layer import (
@@ -32,6 +43,7 @@ from sklinfluence.heads._skorch._layer import (
     guess_last_linear,
     layer_parameters,
 )
+from sklinfluence.heads._skorch._own_loss import own_loss, warn_about_own_steps
 from sklinfluence.heads._skorch._penalty import (
     decay_factor,
     rows_in_training,
@@ -39,6 +51,8 @@ from sklinfluence.heads._skorch._penalty import (
 )
 from sklinfluence.heads._skorch._refusals import refuse_frame, refuse_non_finite
 from sklinfluence.heads._skorch._stand_in import stand_in
+from sklinfluence.heads._skorch._targets import NETS, net_targets
+from sklinfluence.heads._skorch._trained import refuse_untrained
 from sklinfluence.heads._targets import row_weights
 
 _TRAINING_ADVICE = (
@@ -50,7 +64,6 @@ _PENALTY_ADVICE = (
     "default is none), or read its last layer as it stands, refit_head=False with "
     "damping=1e-3. Damping alone does not give the layer an optimum to be polished to."
 )
-_NETS = (NeuralNetClassifier, NeuralNetBinaryClassifier, NeuralNetRegressor)
 
 
 def _net_head(net, y, sample_weight=None):
@@ -62,21 +75,16 @@ def _net_head(net, y, sample_weight=None):
     targets = loss.encode(y)
     trained = rows_in_training(net, np.asarray(y))
     warn_about_held_out(net, trained)
-    weights = row_weights(sample_weight, targets) * loss.row_weights(targets)
-    weights = np.where(trained, weights, 0.0)
-    factor = decay_factor(
-        net, loss, int(trained.sum()), loss.row_weights(targets)[trained].sum()
-    )
-    fit_intercept = linear.bias is not None
-    penalty = np.empty((len(coef), coef.shape[1] + fit_intercept))
-    penalty[:] = factor * weight_decay(net, linear.weight)
-    if fit_intercept:
-        penalty[:, -1] = factor * weight_decay(net, linear.bias)
+    refuse_untrained(net, name)
+    own = np.where(trained, loss.row_weights(targets), 0.0)
+    weights = row_weights(sample_weight, targets) * own
+    factor = decay_factor(net, loss, int(trained.sum()), own.sum())
+    penalty = factor * _decays(net, linear, coef)
     return LinearHead(
         loss=loss.loss,
         coef=coef,
         intercept=intercept,
-        fit_intercept=fit_intercept,
+        fit_intercept=linear.bias is not None,
         penalty=penalty,
         targets=targets,
         weights=weights,
@@ -86,7 +94,33 @@ def _net_head(net, y, sample_weight=None):
         penalty_advice=_PENALTY_ADVICE,
         # Far from an optimum that may not exist, longer training alone is no help.
         training_advice=_TRAINING_ADVICE if np.any(penalty) else _PENALTY_ADVICE,
+        settle=partial(_settle, net, loss, y, own),
     )
+
+
+def _decays(net, linear, coef):
+    """Weight decay on every parameter of a layer, intercepts last."""
+    has_bias = linear.bias is not None
+    decays = np.full((len(coef), coef.shape[1] + has_bias), 0.0)
+    decays[:] = weight_decay(net, linear.weight)
+    if has_bias:
+        decays[:, -1] = weight_decay(net, linear.bias)
+    return decays
+
+
+def _settle(net, loss, y, class_weights, head, X):
+    """The head with what a net's own ``get_loss`` makes of its training rows."""
+    warn_about_own_steps(net)
+    X, y = _fit_inputs(net, sliceable(X), y)
+    check_loss(net, X, y)
+    rows = (X, y, head.targets)
+    own = own_loss(net, loss, rows, head.weights, class_weights)
+    head = replace(head, settle=None)
+    if own is None:
+        return head
+    linear = net.module_.get_submodule(guess_last_linear(net, len(head.coef)))
+    penalty = own.factor * _decays(net, linear, head.coef)
+    return replace(head, weights=own.weights, penalty=penalty)
 
 
 def _n_outputs(net, y):
@@ -125,43 +159,13 @@ def warn_about_held_out(net, trained):
     )
 
 
-def _fit_inputs(net, X, y):
+def _fit_inputs(net, X, y, *, to_train=False):
     """X and y in the types that a net reads: integers or floats as torch has them."""
     refuse_frame(net, X)
-    if isinstance(net, NeuralNetClassifier) and y is not None:
-        y = _as_class_numbers(net, y)
-    elif y is not None:
-        if isinstance(net, NeuralNetBinaryClassifier):
-            _refuse_codes(net, y)
-        y = cast(np.asarray(y).astype(float), module_dtype(net))
-    return cast(X, module_dtype(net)), y
-
-
-def _refuse_codes(net, y):
-    labels = np.asarray(y)
-    if labels.dtype.kind in "iufb" and np.any((labels < 0) | (labels > 1)):
-        shown = ", ".join(f"{label:g}" for label in np.unique(labels)[:5])
-        raise ValueError(
-            f"{type(net).__name__} takes 0 and 1 as labels, got y of {shown}. Encode "
-            "y with LabelEncoder first."
-        )
-
-
-def _as_class_numbers(net, y):
-    labels = np.asarray(y)
-    type_of_target(labels, input_name="y", raise_unknown=True)
-    if labels.dtype.kind not in "iufb" or np.any(labels != np.floor(labels)):
-        shown = ", ".join(map(repr, list(dict.fromkeys(labels.tolist()))[:5]))
-        raise ValueError(
-            f"{type(net).__name__} takes the numbers of classes, 0, 1, ..., as labels, "
-            f"got {shown}. Encode y with LabelEncoder first."
-        )
-    if labels.size and labels.min() < 0:
-        raise ValueError(
-            f"{type(net).__name__} takes the numbers of classes, 0, 1, ..., as labels, "
-            f"got {labels.min():g}. Encode y with LabelEncoder first."
-        )
-    return labels.astype(np.int64)
+    X, y = cast(X, module_dtype(net)), net_targets(net, y)
+    if to_train:
+        check_before_training(net, X, y)
+    return X, y
 
 
 def _ask(net, method, X, *args, **kwargs):
@@ -169,14 +173,15 @@ def _ask(net, method, X, *args, **kwargs):
         is_regression = isinstance(net, NeuralNetRegressor)
         return np.empty(0, dtype=float if is_regression else np.int64)
     refuse_frame(net, X)
-    with stand_in(net) as own:
-        return getattr(own, method)(cast(X, module_dtype(net)), *args, **kwargs)
+    with stand_in(net) as own, explained(own, X):
+        asked = getattr(speaking(own), method)
+        return asked(cast(X, module_dtype(net)), *args, **kwargs)
 
 
-for _kind in _NETS:
+for _kind in NETS:
     linear_head.register(_kind, _net_head)
-    ask.register(_kind, _ask)
-    fit_inputs.register(_kind, _fit_inputs)
+ask.register(NeuralNet, _ask)
+fit_inputs.register(NeuralNet, _fit_inputs)
 
 
 def sliceable(X):

@@ -89,7 +89,7 @@ def net_loss(net, n_outputs):
         # A subclass with a forward of its own is another loss.
         same = isinstance(criterion, kind) and type(criterion).forward is kind.forward
         if same and isinstance(net, net_kind):
-            _refuse_unreduced(net)
+            refuse_unreduced(net)
             return read(net, n_outputs)
     raise ValueError(
         f"The criterion {type(criterion).__name__} of a {type(net).__name__} is not "
@@ -160,14 +160,21 @@ def is_weighted_by_hand(net):
     This is how nets of skorch take sample weights: the criterion is not reduced, and
     an own ``get_loss`` takes the weighted mean.
     """
+    return bool(overridden(net, _METHODS_OF_THE_LOSS))
+
+
+def overridden(net, names):
+    """Those of the methods that the net's class does not have from skorch."""
     own = [
         base for base in type(net).__mro__ if not base.__module__.startswith("skorch")
     ]
-    return any(name in vars(base) for base in own for name in _METHODS_OF_THE_LOSS)
+    return [name for name in names if any(name in vars(base) for base in own)]
 
 
-def _refuse_unreduced(net):
-    if net.criterion_.reduction == "none" and not is_weighted_by_hand(net):
+def refuse_unreduced(net):
+    """Raise where the criterion gives a loss a row, and nothing reduces them."""
+    reduction = getattr(net.criterion_, "reduction", None)
+    if reduction == "none" and not is_weighted_by_hand(net):
         raise ValueError(
             f"The criterion {type(net.criterion_).__name__} has reduction='none' and "
             f"{type(net).__name__} does not reduce it in a get_loss of its own: there "

@@ -9,7 +9,8 @@ from scipy import sparse
 from skorch.dataset import get_len
 from skorch.helper import SliceDict
 
-from sklinfluence.heads._skorch._refusals import refuse_frame
+from sklinfluence.heads._skorch._nested import map_tensors
+from sklinfluence.heads._skorch._refusals import named_misfit, refuse_frame
 from sklinfluence.heads._skorch._stand_in import stand_in
 
 
@@ -40,9 +41,16 @@ def cast(data, dtype):
         data = np.asarray(data)
     if isinstance(data, np.ndarray) or sparse.issparse(data):
         if data.dtype.kind == "f":
-            # torch names its types as numpy does.
-            return data.astype(str(dtype).removeprefix("torch."), copy=False)
+            return _cast_array(data, dtype)
     return data
+
+
+def _cast_array(array, dtype):
+    if dtype == torch.bfloat16:  # which numpy does not have
+        array = array.astype(np.float32, copy=False)
+        return array if sparse.issparse(array) else torch.as_tensor(array).to(dtype)
+    # torch names its other types as numpy does.
+    return array.astype(str(dtype).removeprefix("torch."), copy=False)
 
 
 def iterate(net, X, y=None, *, batch_size=None, dtype=None):
@@ -78,9 +86,47 @@ def outputs(net, X):
         A `stand_in`, or a net in training, whose modes change.
     X : rows, in any form that the net takes
     """
-    for batch in iterate(net, X):
-        output = net.evaluation_step(batch, training=False)
+    batches = iter(iterate(net, X))
+    while True:
+        with named_misfit(net, X):
+            batch = next(batches, None)
+            if batch is None:
+                return
+            output = net.evaluation_step(batch, training=False)
         yield output[0] if isinstance(output, tuple) else output
+
+
+class _Single:
+    """A net whose outputs in bfloat16, which NumPy has not, are float32."""
+
+    def evaluation_step(self, batch, training=False):
+        output = super().evaluation_step(batch, training)
+        return map_tensors(
+            lambda part: part.float() if part.dtype == torch.bfloat16 else part, output
+        )
+
+
+def speaking(net):
+    """The net, or a stand-in with all that it has, whose predictions become arrays."""
+    if module_dtype(net) != torch.bfloat16:
+        return net
+    kind = type(net)
+    stand_in = object.__new__(type(kind.__name__, (_Single, kind), {}))
+    vars(stand_in).update(vars(net))
+    return stand_in
+
+
+@contextmanager
+def explained(net, X):
+    """Name X as what the module cannot take, where that is why something failed."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, IndexError, TypeError):
+        for _ in outputs(net, X):
+            pass
+        raise
 
 
 @contextmanager

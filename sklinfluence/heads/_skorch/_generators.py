@@ -61,11 +61,17 @@ def seed(number, device):
 
 
 @contextmanager
+def given_back(device):
+    """Generators are afterwards as they were before."""
+    states = random_states(device)
+    try:
+        yield
+    finally:
+        set_random_states(states, device)
+
+
+@contextmanager
 def preserved(device):
-    """Generators are afterwards as they were before; for one thread at a time."""
-    with _ONE_AT_A_TIME:
-        states = random_states(device)
-        try:
-            yield
-        finally:
-            set_random_states(states, device)
+    """The same, for one thread at a time: for a training, which may last for hours."""
+    with _ONE_AT_A_TIME, given_back(device):
+        yield

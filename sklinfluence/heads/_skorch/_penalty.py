@@ -36,11 +36,12 @@ def decay_factor(net, loss, n_rows, total_weight):
     """
     if net.criterion_.reduction == "sum" and not is_weighted_by_hand(net):
         # Each step takes a batch's sum and one decay.
-        return _n_batches(net, n_rows) / loss.scale
+        return count_batches(net, n_rows) / loss.scale
     return (total_weight if loss.normalized else n_rows) / loss.scale
 
 
-def _n_batches(net, n_rows):
+def count_batches(net, n_rows):
+    """Steps of an epoch over so many rows."""
     options = net.get_params_for("iterator_train")
     size = options.get("batch_size", net.batch_size)
     if size == -1:

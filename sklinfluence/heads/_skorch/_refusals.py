@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Mapping
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -35,6 +36,32 @@ def _is_finite(X):
     if isinstance(values, np.ndarray) and values.dtype.kind == "f":
         return bool(np.isfinite(values).all())
     return True
+
+
+@contextmanager
+def named_misfit(net, X):
+    """What torch says where rows do not fit a module, with the names of both."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, IndexError, TypeError) as error:
+        said = (str(error).splitlines() or [""])[0]
+        raise ValueError(
+            f"The module of {type(net).__name__} cannot take X ({_described(X)}): "
+            f"{said} Pass rows of the width and type that its forward takes: "
+            "X.astype('float32') for real numbers."
+        ) from error
+
+
+def _described(X):
+    if isinstance(X, Mapping) and not hasattr(X, "tocsr"):
+        parts = [f"{key!r}: {_described(value)}" for key, value in X.items()]
+        return f"{type(X).__name__} of {', '.join(parts)}"
+    shape, dtype = getattr(X, "shape", None), getattr(X, "dtype", None)
+    if shape is None or dtype is None:
+        return type(X).__name__
+    return f"shape {tuple(shape)}, {str(dtype).removeprefix('torch.')}"
 
 
 def refuse_frame(net, X):
