@@ -22,6 +22,7 @@ from sklearn.linear_model import (
     SGDRegressor,
 )
 
+from sklinfluence.filtering import MislabelFilter
 from sklinfluence.gradient import InfluenceRanker, RepresenterRanker
 from sklinfluence.inspection import diagnostics
 from sklinfluence.model_selection import LeaveOneOutSearch
@@ -229,6 +230,14 @@ def test_what_is_out_of_range_is_named(ranker, what):
         warnings.simplefilter("ignore")  # scikit-learn's own fit overflows
         with pytest.raises(ValueError, match=message):
             ranker.fit(X, y, sample_weight=sample_weight)
+
+
+@pytest.mark.parametrize("size", [1e200, 1e-300, 0.0])
+def test_so_are_the_weights_of_filters(size):
+    rng = np.random.default_rng(0)
+    X, weight = rng.normal(size=(20, 3)), size * rng.random(20)
+    with pytest.raises(ValueError, match=r"[Ss]ample.weight"):
+        MislabelFilter(random_state=0).fit(X, np.arange(20) % 2, weight)
 
 
 def test_queries_out_of_range_are_named():
