@@ -24,7 +24,8 @@ class Stationary:
     raw : ndarray of shape (n_rows, n_outputs)
     operator, state : the Hessian at ``raw`` and the solver's state for it
     gap : float
-        Largest change of a training raw prediction between start and end.
+        Largest change of a raw prediction between start and end, of training rows
+        that have a weight.
     converged : bool
     n_iter : int
     """
@@ -61,12 +62,13 @@ def minimize(objective, theta, solver, *, tol=1e-11, max_iter=100):
     """
     raw = start = objective.raw(theta)
     factored_at, factor = raw, _factor(objective, raw, solver)
+    seen = objective.in_force
     last_move, converged, n_iter = np.inf, False, 0
     while n_iter < max_iter:
         n_iter += 1
         step, is_solved = _step(objective, theta, raw, solver, factor)
         shift = objective.raw(step)
-        size = _relative_size(shift, raw)
+        size = _relative_size(seen(shift), seen(raw))
         if not is_solved and size <= STALE:
             break  # the step is short because the solver found none
         if size <= tol:
@@ -87,10 +89,10 @@ def minimize(objective, theta, solver, *, tol=1e-11, max_iter=100):
         if objective.loss.is_quadratic or length == 0.0:
             converged = length > 0 or size <= STALE
             break
-    is_stale = _relative_size(raw - factored_at, raw) > STALE
+    is_stale = _relative_size(seen(raw - factored_at), seen(raw)) > STALE
     if is_stale and not objective.loss.is_quadratic:
         factor = _factor(objective, raw, solver)
-    gap = float(np.max(np.abs(raw - start), initial=0.0))
+    gap = float(np.max(np.abs(seen(raw - start)), initial=0.0))
     return Stationary(theta, raw, *factor, gap, converged, n_iter)
 
 
@@ -99,7 +101,7 @@ def read_as_is(objective, theta, solver):
     raw = objective.raw(theta)
     factor = _factor(objective, raw, solver)
     shift = objective.raw(_step(objective, theta, raw, solver, factor)[0])
-    gap = float(np.max(np.abs(shift), initial=0.0))
+    gap = float(np.max(np.abs(objective.in_force(shift)), initial=0.0))
     return Stationary(theta, raw, *factor, gap, converged=True, n_iter=0)
 
 

@@ -49,6 +49,11 @@ class Objective:
         """Raw predictions of the training rows, (n_rows, n_outputs)."""
         return self.design.dot(theta.T)
 
+    def in_force(self, values):
+        """What belongs to the rows that have a weight; the others are not there."""
+        there = self.weights > 0
+        return values if there.all() else values[there]
+
     def residual(self, raw):
         """Unweighted derivative of each row's loss at ``raw``."""
         return self.loss.gradient(self.targets, raw)
@@ -91,6 +96,21 @@ class Objective:
     def reweighted(self, weights):
         """The objective with other row weights; the proximal term stays as it is."""
         return replace(self, weights=weights)
+
+    def n_seen(self):
+        """How many directions of theta the rows or the penalty see.
+
+        Returns
+        -------
+        n_seen : ndarray of shape (n_outputs,), or (1,) where outputs interact
+            The rank of each block of the Hessian.
+        """
+        n_outputs, n_columns = self.shape
+        basis = self.null_space()
+        if not self.loss.separable:
+            return np.array([n_outputs * n_columns - basis.shape[1]])
+        blocks = basis.reshape(n_outputs, n_columns, -1)
+        return n_columns - np.sum(np.any(blocks != 0, axis=1), axis=1)
 
     def null_space(self):
         """Orthonormal basis of the directions that no row and no penalty sees.

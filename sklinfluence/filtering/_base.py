@@ -36,6 +36,7 @@ from sklinfluence.filtering._thresholds import (
 from sklinfluence.filtering._trimming import fit_trimmed
 from sklinfluence.gradient import InfluenceRanker
 from sklinfluence.heads._ask import sliceable
+from sklinfluence.heads._ranges import check_weight_range
 
 
 class _LabelNoiseDetector(BaseEstimator):
@@ -318,6 +319,7 @@ class _LabelNoiseDetector(BaseEstimator):
             sample_weight = _check_sample_weight(
                 sample_weight, np.empty(len(y)), ensure_non_negative=True
             )
+            check_weight_range(sample_weight)
         self._index = X.index if hasattr(X, "iloc") else None
         self._seen_table = hasattr(X, "columns")
         return self._as_rows(X), y, sample_weight

@@ -12,6 +12,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 from sklinfluence._sklearn_compat import _safe_indexing
 from sklinfluence.curvature._design import block_slices
 from sklinfluence.gradient._fitted_head import outer_rows
+from sklinfluence.gradient._inputs import check_count
 from sklinfluence.gradient._normalize import query_scale
 from sklinfluence.gradient._scores import loss_rise
 from sklinfluence.heads._ask import sliceable
@@ -103,11 +104,7 @@ class CandidatesMixin:
         return self._strongest_candidates(X, y, n, candidates, sign=-1)
 
     def _strongest_candidates(self, X, y, n, candidates, sign):
-        if not 1 <= n <= candidates:
-            raise ValueError(
-                f"n={n} rows were asked for of candidates={candidates}: it must be "
-                "between 1 and candidates."
-            )
+        check_count(n, "n", candidates, "candidates")
         values, index = self._of_candidates(X, y, candidates)
         key = np.nan_to_num(-sign * values, nan=np.inf)
         order = np.argsort(key, axis=1, kind="stable")[:, :n]
@@ -119,13 +116,12 @@ class CandidatesMixin:
     def _of_candidates(self, X, y, candidates):
         """(influence, index) of each query's nearest rows, nearest first."""
         check_is_fitted(self)
-        if not 1 <= candidates <= self._n_train:
-            raise ValueError(
-                f"candidates={candidates} must be between 1 and the number of training "
-                f"rows, {self._n_train}."
-            )
+        weighted = np.flatnonzero(self._fitted.objective.weights > 0)
+        rows = "the number of training rows with a weight"
+        check_count(candidates, "candidates", len(weighted), rows)
         X, y = sliceable(X), self._check_query_targets(X, y)
-        embedding = self._fitted.objective.design.X
+        # Rows of weight 0 are not there: they take no candidate's place.
+        embedding = self._fitted.objective.design.X[weighted]
         search = NearestNeighbors(n_neighbors=candidates, n_jobs=self.n_jobs)
         search.fit(embedding)
         K, q = self._fitted.theta.shape
@@ -134,6 +130,7 @@ class CandidatesMixin:
             targets = None if y is None else _safe_indexing(y, block)
             queries, dtype = self._queries(_safe_indexing(X, block), targets)
             index = search.kneighbors(queries.design.X, return_distance=False)
+            index = weighted[index]
             values = self._pairs(queries, index).astype(dtype, copy=False)
             parts.append((values, index))
         values, indices = zip(*parts, strict=True)

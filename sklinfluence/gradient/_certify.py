@@ -9,6 +9,7 @@ from sklinfluence.curvature._solvers import Cholesky, SingularHessianError
 from sklinfluence.gradient._certificate import certify_removal, loss_interval
 from sklinfluence.gradient._error_bound import newton_error_bound
 from sklinfluence.gradient._groups import group_changes, shifts_of
+from sklinfluence.gradient._inputs import check_rows
 from sklinfluence.gradient._scores import loss_rise
 
 
@@ -19,12 +20,9 @@ class CertifyMixin:
     def loo_error_bound_(self):
         check_is_fitted(self)
         self._check_certifiable("loo_error_bound_")
-        if not (self._fitted.is_exact and self._fitted.has_exact_rows):
-            raise ValueError(
-                f"loo_error_bound_ needs the inverse Hessian itself, and "
-                f"{self._fitted.solver!r} approximates it, for rows at least: use "
-                "solver='cholesky', or certify, which factors its own."
-            )
+        self._fitted.refuse_approximate_rows(
+            "loo_error_bound_ needs", ", or certify, which factors its own"
+        )
         removal = self._leave_each_out()
         if removal.error_bound is None:
             bound = newton_error_bound(self._fitted, removal, self.n_jobs)
@@ -43,8 +41,9 @@ class CertifyMixin:
 
         Parameters
         ----------
-        index : int or array-like of shape (n_chosen,)
-            Training rows. Each costs a factorisation of the Hessian.
+        index : int, array-like of shape (n_chosen,) or mask of shape (n_train,)
+            Training rows, negative ints from the end. Each costs a factorisation of
+            the Hessian.
         X : {array-like, sparse matrix} of shape (n_queries, n_features)
             Queries.
         y : array-like of shape (n_queries,), default=None
@@ -60,8 +59,9 @@ class CertifyMixin:
         Raises
         ------
         ValueError
-            For damping above 0, and for heads with an l1 penalty, whose optimum
-            without a row may have other active coefficients.
+            For damping above 0, for heads with an l1 penalty, whose optimum without a
+            row may have other active coefficients, and for an ``index`` that names no
+            training row.
 
         References
         ----------
@@ -88,8 +88,7 @@ class CertifyMixin:
                 "coefficients may be active. active_set_changes_ and "
                 "group_influence(order='exact') say what one step finds."
             )
-        chosen = np.arange(self._n_train)[index]
-        rows = np.atleast_1d(chosen)
+        rows, is_single = check_rows(index, self._n_train)
         queries, _ = self._queries(X, self._check_query_targets(X, y))
         if self._fitted.objective.loss.is_quadratic:
             changes = np.array([_exact_change(self._fitted, row) for row in rows])
@@ -108,7 +107,7 @@ class CertifyMixin:
             shape = (len(rows), 2, len(before))
             bounds = np.array(intervals).reshape(shape) - before
             lower, upper = bounds[:, 0].T, bounds[:, 1].T
-        if np.ndim(chosen) == 0:
+        if is_single:
             return lower[:, 0], upper[:, 0]
         return lower, upper
 

@@ -2,22 +2,24 @@
 
 At no penalty those of a least squares head are the textbook's. With a penalty, H takes
 the place of X^T X and the trace of the smoother that of the number of columns; with
-weights, residuals are those of rows scaled by the root of their weight. Logistic and
-softmax heads have a known dispersion of 1, and one Newton step for leaving a row out
-(Pregibon 1981; Williams 1987 for the externally studentised residual: its square is
-what leaving the row out takes off twice the objective).
+weights, residuals are those of rows scaled by the root of their weight; a row of weight
+0 has left already, and its residuals are those of a new row. Logistic and softmax heads
+have a known dispersion of 1, and one Newton step for leaving a row out (Pregibon 1981;
+Williams 1987 for the externally studentised residual: its square is what leaving the
+row out takes off twice the objective).
 """
 
 import numpy as np
 
 from sklinfluence.curvature._design import block_slices
 from sklinfluence.gradient._label_scores import (
-    degrees_of_freedom_left,
+    deleted_variance,
     noise_variance,
+    prediction_error,
     studentized,
 )
 from sklinfluence.gradient._leave_one_out import class_probabilities
-from sklinfluence.gradient._removal import apply_block
+from sklinfluence.gradient._removal import apply_block, removed_residual
 from sklinfluence.gradient._scores import inverse_ratio, parameter_change
 
 
@@ -54,36 +56,37 @@ def _blocks_of_rows(fitted):
 
 
 def _n_parameters(fitted):
-    """Parameters of each output: of an l1 head, those in use. (n_outputs,)"""
-    active = getattr(fitted.objective, "active", None)
-    if active is None:
-        return np.full(fitted.theta.shape[0], fitted.theta.shape[1])
-    # An output without any would divide by zero; its distances are 0 all the same.
-    return np.maximum(np.sum(active, axis=1), 1)
+    """Parameters that rows and penalty determine, of each output or of them all.
+
+    Of an l1 head, those in use. An output without any would divide by zero; its
+    distances are 0 all the same.
+    """
+    return np.maximum(fitted.objective.n_seen(), 1)
 
 
 def _of_least_squares(fitted, removal):
-    objective = fitted.objective
-    weights = objective.weights[:, None]
+    weights = fitted.objective.weights[:, None]
     leverage = weights * _blocks_of_rows(fitted)
     variance = noise_variance(fitted, removal)
     # r~ = r / (1 - h), so that s r r~ is s r^2 / (1 - h).
     own = weights * fitted.residual * removal.residual
-    inner = -np.sign(fitted.residual) * np.sqrt(np.maximum(own, 0.0) / variance)
+    squares = inverse_ratio(np.maximum(own, 0.0), variance)
+    outside = np.flatnonzero(fitted.objective.weights == 0)
+    error = prediction_error(fitted, outside, variance)
+    squares[outside] = inverse_ratio(fitted.residual[outside] ** 2, error)
+    inner = -np.sign(fitted.residual) * np.sqrt(squares)
     outer = -studentized(fitted, removal)
-    left = degrees_of_freedom_left(objective, removal)
-    # sigma_-i^2 / sigma^2, without the row.
-    ratio = (left - inner**2) / (left - 1.0)
-    kept = 1.0 - leverage
+    ratio = inverse_ratio(deleted_variance(fitted, removal, variance), variance)
+    spread = inverse_ratio(leverage, 1.0 - leverage)
     q = _n_parameters(fitted)
     return {
         "leverage": leverage,
         "residual": -fitted.residual,
         "internally_studentized": inner,
         "externally_studentized": outer,
-        "cooks_distance": inner**2 * inverse_ratio(leverage, kept) / q,
-        "dffits": outer * np.sqrt(inverse_ratio(leverage, kept)),
-        "covariance_ratio": inverse_ratio(ratio**q, kept),
+        "cooks_distance": squares * spread / q,
+        "dffits": outer * np.sqrt(np.maximum(spread, 0.0)),
+        "covariance_ratio": inverse_ratio(ratio**q, 1.0 - leverage),
         "loo_prediction": removal.raw,
     }
 
@@ -92,22 +95,29 @@ def _of_logistic(fitted, removal):
     objective = fitted.objective
     loss, weights = objective.loss, objective.weights[:, None]
     residual, B = fitted.residual, _blocks_of_rows(fitted)
-    S = loss.curvature(objective.targets, fitted.raw)
-    leverage = weights * S * B
-    # Of a term weighted by class, the plain residual.
-    term = inverse_ratio(residual, fitted.query_residual)
-    plain = -fitted.query_residual
-    pearson = np.sqrt(weights * term) * inverse_ratio(plain, np.sqrt(S / term))
+    leverage = weights * loss.curvature(objective.targets, fitted.raw) * B
+    plain = fitted.query_residual
+    # What a class weighs a row's term with.
+    term = np.divide(residual, plain, out=np.ones_like(plain), where=plain != 0)
+    variance = loss.unweighted().curvature(objective.targets, fitted.raw)
+    pearson = np.sqrt(weights * term) * inverse_ratio(plain, np.sqrt(variance))
     moved = weights * removal.residual * np.sqrt(B)
-    deviance = 2 * weights * term * _loss_by_output(objective, fitted.raw)
-    dropped = deviance + weights**2 * residual * B * removal.residual
-    q = _n_parameters(fitted)
+    losses = 2 * _loss_by_output(objective, fitted.raw)
+    inner = inverse_ratio(pearson, np.sqrt(np.maximum(1.0 - leverage, 0.0)))
+    dropped = weights * term * losses + weights**2 * residual * B * removal.residual
+    # A row of weight 0 is a new one: over the error of its prediction, and what
+    # taking it in would add.
+    outside = objective.weights == 0
+    new = np.sqrt(variance + variance**2 * B)
+    inner[outside] = inverse_ratio(plain, new)[outside]
+    added = losses - plain**2 * B / (1.0 + variance * B)
+    dropped[outside] = np.maximum(added, 0.0)[outside]
     return {
         "leverage": leverage,
-        "residual": plain,
-        "internally_studentized": pearson / np.sqrt(1.0 - leverage),
-        "externally_studentized": np.sign(plain) * np.sqrt(dropped),
-        "cooks_distance": moved**2 / q,
+        "residual": -plain,
+        "internally_studentized": -inner,
+        "externally_studentized": -np.sign(plain) * np.sqrt(dropped),
+        "cooks_distance": moved**2 / _n_parameters(fitted),
         "dffits": -moved,
         "covariance_ratio": inverse_ratio(1.0, 1.0 - leverage),
         "loo_prediction": class_probabilities(loss, removal.raw)[:, -B.shape[1] :],
@@ -127,22 +137,30 @@ def _of_softmax(fitted, removal):
     residual, B = fitted.residual, _blocks_of_rows(fitted)
     S = loss.curvature(objective.targets, fitted.raw)
     C = S * weights[:, None, None]
-    # The residual's covariance under the model, what the fit has taken off it.
-    covariance = S - S @ B @ C
+    # The residual's covariance under the model, what the fit has taken off it; of a
+    # row of weight 0, which is new, with the error of its prediction.
+    outside = (weights == 0)[:, None, None]
+    covariance = S - S @ B @ np.where(outside, -S, C)
     unlikely = np.einsum(
         "ik,ikm,im->i", residual, np.linalg.pinv(covariance, rcond=1e-10), residual
     )
     pulled = np.einsum("ik,ik->i", residual, apply_block(B, removal.residual))
-    deviance = 2 * weights * loss.loss(objective.targets, fitted.raw)
+    deviance = 2 * loss.loss(objective.targets, fitted.raw)
+    dropped = weights * deviance + weights**2 * pulled
+    outside = np.flatnonzero(weights == 0)
+    taken_in = removed_residual(S[outside], B[outside], residual[outside])
+    added = np.einsum("ik,ik->i", residual[outside], apply_block(B[outside], taken_in))
+    dropped[outside] = np.maximum(deviance[outside] - added, 0.0)
+    weighed = np.where(weights == 0, 1.0, weights)
     moved = np.maximum(removal.moved, 0.0)
     # det(I - C_i B_i): how much of the curvature's volume is left without the row.
     kept = np.linalg.det(np.eye(B.shape[1]) - C @ B)
     return {
         "leverage": removal.leverage,
         "residual": -np.sum(objective.targets * residual, axis=1),
-        "internally_studentized": np.sqrt(weights * unlikely),
-        "externally_studentized": np.sqrt(deviance + weights**2 * pulled),
-        "cooks_distance": moved / np.sum(_n_parameters(fitted)),
+        "internally_studentized": np.sqrt(weighed * unlikely),
+        "externally_studentized": np.sqrt(dropped),
+        "cooks_distance": moved / _n_parameters(fitted),
         "dffits": np.sqrt(moved),
         "covariance_ratio": inverse_ratio(1.0, kept),
         "loo_prediction": class_probabilities(loss, removal.raw),
@@ -160,10 +178,8 @@ def scaled_parameter_changes(fitted, removal):
     error = np.sqrt(_inverse_diagonal(fitted))
     noise = np.ones((n_rows, K))
     if objective.loss.is_quadratic:
-        left = degrees_of_freedom_left(objective, removal)
         variance = noise_variance(fitted, removal)
-        own = objective.weights[:, None] * fitted.residual * removal.residual
-        noise = np.sqrt(np.maximum(variance * left - own, 0.0) / (left - 1.0))
+        noise = np.sqrt(deleted_variance(fitted, removal, variance))
     coefficients = objective.weights[:, None] * removal.residual
     out = np.empty((n_rows, *fitted.theta.shape))
     for block in block_slices(n_rows, 4 * fitted.theta.size):

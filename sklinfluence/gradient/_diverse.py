@@ -1,7 +1,6 @@
 """DIVINE: training rows that are influential and unlike one another."""
 
 import heapq
-from numbers import Integral
 
 import numpy as np
 from scipy import sparse
@@ -10,6 +9,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from sklinfluence.curvature._design import block_slices
+from sklinfluence.gradient._inputs import check_count
 
 KINDS = ("sum_redundancy", "facility_location", "mmd")
 
@@ -95,10 +95,7 @@ def select_diverse(
     n_train = len(importance)
     if kind not in KINDS:
         raise ValueError(f"kind={kind!r} is not one of {', '.join(map(repr, KINDS))}.")
-    if not isinstance(n, Integral) or not 1 <= n <= n_train:
-        raise ValueError(
-            f"n={n!r} rows were asked for; it must be an int from 1 to {n_train}."
-        )
+    check_count(n, "n", n_train)
     if not 0 <= gamma < np.inf:
         raise ValueError(f"gamma={gamma} must be finite and at least 0.")
     if gamma == 0:

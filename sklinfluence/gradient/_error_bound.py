@@ -56,8 +56,10 @@ def _is_stationary(fitted):
     """Whether a Newton step moves no training prediction by more than rounding."""
     gradient = fitted.objective.gradient(fitted.theta, fitted.raw).reshape(-1, 1)
     step = fitted.solve(gradient).reshape(fitted.theta.shape)
-    move = np.max(np.abs(fitted.objective.raw(step)), initial=0.0)
-    return move <= 1e-6 * max(1.0, np.max(np.abs(fitted.raw), initial=0.0))
+    objective = fitted.objective
+    move = np.max(np.abs(objective.in_force(objective.raw(step))), initial=0.0)
+    largest = np.max(np.abs(objective.in_force(fitted.raw)), initial=0.0)
+    return move <= 1e-6 * max(1.0, largest)
 
 
 def _bound_block(fitted, removal, block):
@@ -71,13 +73,15 @@ def _bound_block(fitted, removal, block):
     shift = objective.design.dot(change.transpose(1, 2, 0).reshape(q, b * K))
     shift = shift.reshape(-1, b, K)
     shift[index, np.arange(b)] = 0.0  # the row that left is no longer in the objective
-    move = _logit_range(shift, objective.loss)[objective.weights > 0].max(axis=0)
+    move = objective.in_force(_logit_range(shift, objective.loss))
+    move = move.max(axis=0, initial=0.0)
 
     gradient = _gradients_without(objective, fitted, index, change, shift)
     length = _length_without(fitted, block, gradient, rows)
     # Both lengths are stretched by what bounds H_N from below; R's is taken in H^-1.
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        spread = removal.spread.max() / (1.0 - removal.largest_leverage[block])
+        widest = objective.in_force(removal.spread).max(initial=0.0)
+        spread = widest / (1.0 - removal.largest_leverage[block])
         spread = np.where(spread >= 0, spread, np.inf)
         reach = np.exp(move) * np.sqrt(length * spread)
         bound = np.where(reach < 1.0, -np.log1p(-np.minimum(reach, 1.0)), np.inf)

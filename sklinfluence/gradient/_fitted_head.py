@@ -1,7 +1,7 @@
 """A head at its optimum on the training rows, its Hessian factored there."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -10,15 +10,15 @@ from sklinfluence.curvature._active_set import ActiveSetObjective, WholeDesign
 from sklinfluence.curvature._design import Design
 from sklinfluence.curvature._newton import read_as_is
 from sklinfluence.curvature._objective import Objective
-from sklinfluence.curvature._solvers import (
-    Arnoldi,
-    Cholesky,
-    ConjugateGradient,
-    Nystrom,
-    SingularHessianError,
+from sklinfluence.curvature._solvers import SingularHessianError
+from sklinfluence.curvature._solvers._approximate import ApproximateSolver
+from sklinfluence.curvature._solvers._auto import (
+    explain_solver,
+    resolve_solver,
+    solver_name,
 )
-from sklinfluence.curvature._solvers._auto import explain_solver, solver_name
 from sklinfluence.gradient._cached import Cache
+from sklinfluence.gradient._scales import check_scales
 from sklinfluence.heads._l1 import on_active_columns
 
 # Training gradients on which a factor's residual is measured (a factor serves every
@@ -79,7 +79,7 @@ class FittedHead:
     @property
     def is_exact(self):
         """Whether the solver gives H^-1 itself, to rounding or to a tolerance."""
-        return isinstance(self.solver, Cholesky | ConjugateGradient)
+        return getattr(self.solver, "is_exact", False)
 
     @property
     def has_exact_rows(self):
@@ -89,7 +89,30 @@ class FittedHead:
     @property
     def exact_solver(self):
         """The solver, or one that Newton's method ends with if it approximates."""
-        return self.solver if self.is_exact else ConjugateGradient()
+        if self.is_exact:
+            return getattr(self.solver, "polisher", self.solver)
+        return resolve_solver(
+            "auto",
+            self.theta.shape,
+            is_block_diagonal=self.operator.is_block_diagonal,
+            has_equal_blocks=self.operator.has_equal_blocks,
+        )
+
+    def exactly(self):
+        """This head; with `exact_solver` where its own solver approximates."""
+        if self.is_exact:
+            return self
+        solver = self.exact_solver
+        return replace(self, solver=solver, state=solver.init(self.operator))
+
+    def refuse_approximate_rows(self, what, instead=""):
+        """A ValueError that names the solver, unless `row_blocks` are those of H^-1."""
+        if self.is_exact and self.has_exact_rows:
+            return
+        raise ValueError(
+            f"{what} the inverse Hessian itself, and {self.solver!r} approximates it, "
+            f"for rows at least: use solver='cholesky'{instead}."
+        )
 
     def solve(self, B):
         """H^+ B, with a warning for a residual above the solver's tolerance."""
@@ -125,7 +148,8 @@ def gradient_rows(coefficients, rows):
     """Gradients r (x) x of a block of rows, (n_chosen, p)."""
     if coefficients.shape[1] == 1:
         return coefficients * rows
-    return (coefficients[:, :, None] * rows[:, None, :]).reshape(len(rows), -1)
+    size = coefficients.shape[1] * rows.shape[1]
+    return (coefficients[:, :, None] * rows[:, None, :]).reshape(len(rows), size)
 
 
 def outer_rows(rows, n_outputs):
@@ -159,6 +183,7 @@ def fit_head(
     fitted : FittedHead
     """
     objective, theta = training_objective(head, embedding)
+    check_scales(objective.damped(damping, theta), theta)
     solver, reason = explain_solver(
         solver,
         objective.design.n_rows,
@@ -187,7 +212,7 @@ def fit_head(
         state = cache.init(solver, operator)
     objective = operator.objective
     if refit_head:
-        _warn_about_gap(end, head)
+        _warn_about_gap(end, head, objective)
     _warn_about_active_set(objective, end)
     residual = objective.residual(end.raw)
     return FittedHead(
@@ -284,7 +309,7 @@ def describe_solver(fitted, damping):
     if hasattr(fitted.state, "eigenvalue_range"):
         low, high = fitted.state.eigenvalue_range()
         out["smallest_eigenvalue"], out["largest_eigenvalue"] = low, high
-        out["condition_number"] = high / low
+        out["condition_number"] = high / low if low > 0 else np.inf
     return out
 
 
@@ -306,16 +331,17 @@ def warn_about_residual(solver, info):
 
 
 def _warn_about_approximation(solver, info):
-    """Name an approximation of too low a rank: its solutions are worse than none."""
-    if not isinstance(solver, Arnoldi | Nystrom) or np.size(info["residual"]) == 0:
+    """Name an approximation that is too coarse: its solutions are worse than none."""
+    if not isinstance(solver, ApproximateSolver) or np.size(info["residual"]) == 0:
         return
     residual = np.median(info["residual"])
     if residual > 1.0:
+        finer = "Raise its rank, penalise" if hasattr(solver, "rank") else "Penalise"
         warnings.warn(
             f"{solver!r} is no useful inverse of this Hessian: the median relative "
             f"residual of its solutions is {residual:.2g}, and 1 is that of the "
-            "solution 0. Influence on single queries can be far off. Raise its rank, "
-            "penalise the estimator more, set damping above 0 or use solver='cg'.",
+            "solution 0. Influence on single queries can be far off. "
+            f"{finer} the estimator more, set damping above 0 or use solver='cg'.",
             ConvergenceWarning,
             stacklevel=4,
         )
@@ -335,7 +361,11 @@ def _warn_about_active_set(objective, end):
         )
 
 
-def _warn_about_gap(end, head):
+def _spread(values):
+    return np.ptp(values) if values.size else 0.0
+
+
+def _warn_about_gap(end, head, objective):
     """Name a head that was far from the optimum of its own objective."""
     if not end.converged:
         warnings.warn(
@@ -345,9 +375,10 @@ def _warn_about_gap(end, head):
             stacklevel=4,
         )
     # A logit off by less than 0.1 changes no loss by more than 0.1 nats.
-    scale = 0.5 * np.ptp(end.raw)
+    raw, targets = objective.in_force(end.raw), objective.in_force(head.targets)
+    scale = 0.5 * _spread(raw)
     # A constant model has no spread: its targets' says what is rounding.
-    floor = 1e-8 * np.ptp(head.targets) if head.loss.is_quadratic else 1.0
+    floor = 1e-8 * _spread(targets) if head.loss.is_quadratic else 1.0
     scale = max(floor, scale)
     if end.gap > 0.1 * scale:
         # Only a head that damping alone holds is left where it stands.

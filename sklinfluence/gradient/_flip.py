@@ -29,7 +29,7 @@ def smallest_flip(fitted, head, query, n_most, n_jobs=None):
     rows : ndarray or None
         None where no set of at most ``n_most`` rows was found.
     """
-    gone, at = [], fitted
+    gone, at = [], fitted.exactly()
     while not _is_lost(query, fitted, at.theta):
         if len(gone) == n_most:
             return None
@@ -101,11 +101,23 @@ def _settled_without(fitted, at, gone):
 
 
 def _pruned(fitted, query, gone):
-    """The set without the rows that the flip does not need."""
+    """The set without the rows that the flip does not need, until it needs them all.
+
+    What a row is needed for changes with the rows that others are put back: after
+    each, those tried before are tried again.
+    """
     kept = list(gone)
-    for row in gone[:-1]:
-        fewer = [other for other in kept if other != row]
-        at = _settled_without(fitted, fitted, fewer) if fewer else fitted
-        if at is not None and _is_lost(query, fitted, at.theta):
-            kept = fewer
-    return kept
+    while True:
+        spare = next((row for row in kept if _is_spare(fitted, query, kept, row)), None)
+        if spare is None:
+            return kept
+        kept.remove(spare)
+
+
+def _is_spare(fitted, query, gone, row):
+    """Whether the query loses its class without the row's leaving as well."""
+    fewer = [other for other in gone if other != row]
+    if not fewer:
+        return False
+    at = _settled_without(fitted, fitted, fewer)
+    return at is not None and _is_lost(query, fitted, at.theta)

@@ -1,7 +1,6 @@
 """What a ranker with a fitted head says about groups of rows."""
 
 import warnings
-from numbers import Integral
 
 import numpy as np
 from sklearn.utils.validation import _num_samples, check_is_fitted
@@ -17,6 +16,7 @@ from sklinfluence.gradient._groups import (
     refuse_emptied,
     shifts_of,
 )
+from sklinfluence.gradient._inputs import check_count
 from sklinfluence.gradient._scores import Queries, loss_rise
 from sklinfluence.heads._ask import sliceable
 
@@ -207,8 +207,7 @@ class GroupInfluenceMixin:
                 "an l1 penalty other coefficients may become active without a row. "
                 "Use an l2 penalty."
             )
-        if not isinstance(n, Integral) or n < 1:
-            raise ValueError(f"n={n!r} must be an int of at least 1: rows that leave.")
+        check_count(n, "n")
         queries, _ = self._queries(X, self._check_query_targets(X, y))
         return [
             smallest_flip(self._fitted, self.head_, queries.take([j]), n, self.n_jobs)

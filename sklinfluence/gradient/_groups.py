@@ -19,6 +19,7 @@ from sklinfluence.curvature._solvers import (
     SingularHessianError,
 )
 from sklinfluence.gradient._fitted_head import gradient_rows, outer_rows
+from sklinfluence.gradient._inputs import check_rows
 
 ORDERS = ("first", "second", "newton", "exact")
 
@@ -67,19 +68,8 @@ def _is_mask(group, n_train):
 
 
 def _checked_rows(group, number, n_train):
-    group = np.asarray(group)
-    if group.size == 0:
-        return np.zeros(0, dtype=int)
-    if group.dtype.kind not in "iu":
-        raise ValueError(
-            f"Group {number} must hold indices of training rows, got {group.dtype}."
-        )
-    if group.min() < -n_train or group.max() >= n_train:
-        outside = group[(group < -n_train) | (group >= n_train)][0]
-        raise ValueError(
-            f"Group {number} names row {outside}, of {n_train} training rows."
-        )
-    rows, counts = np.unique(group % n_train, return_counts=True)
+    rows, _ = check_rows(group, n_train, name=f"Group {number}")
+    rows, counts = np.unique(rows, return_counts=True)
     if np.any(counts > 1):
         raise ValueError(f"Group {number} names row {rows[counts > 1][0]} twice.")
     return rows
@@ -133,6 +123,9 @@ def group_changes(fitted, indices, order="newton", n_jobs=None):
     if order in ("first", "second"):
         changes = _expanded(fitted, indices, order)
     else:
+        # An approximation holds too much or too little of single rows to take them
+        # out of it: leverages above 1, steps many times too long.
+        fitted = fitted.exactly()
         one = _newton_change if order == "newton" else _exact_change
         changes = Parallel(n_jobs=n_jobs, prefer="threads")(
             delayed(one)(fitted, group) for group in indices

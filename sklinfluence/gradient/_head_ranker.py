@@ -11,6 +11,7 @@ from sklinfluence.base import BaseRanker
 from sklinfluence.gradient._inputs import check_embedding
 from sklinfluence.gradient._scores import Queries
 from sklinfluence.heads._ask import ask
+from sklinfluence.heads._ranges import check_weight_range
 from sklinfluence.heads._targets import refuse_named_targets
 
 
@@ -47,6 +48,7 @@ class HeadRanker(BaseRanker):
             sample_weight = _check_sample_weight(
                 sample_weight, np.empty(len(y)), dtype=float, ensure_non_negative=True
             )
+            check_weight_range(sample_weight)
         return y, sample_weight
 
     def _is_regression(self):

@@ -88,7 +88,9 @@ class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
     refine : float, default=None
         Rows whose one-step leave-one-out error may exceed this many nats are taken
         to their optimum by further Newton steps. It costs a parameter vector for
-        each such row.
+        each such row. Rows without which none is found, or which hold an l1 penalty's
+        active set, keep their one step and are named in a warning. Approximate
+        solvers, which know no bound, are refused.
     refit_head : bool, default=True
         Whether to take the head to its optimum. False reads it as it is.
     n_influences : int, default=None
@@ -125,8 +127,10 @@ class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
     loo_prediction_ : ndarray of shape (n_train,) or (n_train, n_targets)
         The same for regression, where it is exact (PRESS).
     loo_score_ : float
-        Mean log-likelihood of the rows under their leave-one-out predictions; for
-        heads fitted by least squares, minus the mean squared error.
+        Mean log-likelihood of the rows under their leave-one-out predictions, weighted
+        by ``sample_weight``; for heads fitted by least squares, minus the mean squared
+        error. What :class:`~sklinfluence.model_selection.LeaveOneOutSearch` calls
+        ``best_score_``.
     leverage_ : ndarray of shape (n_train,)
         tr(s_i S_i B_i); their sum is the head's degrees of freedom.
     loo_error_bound_ : ndarray of shape (n_train,)
@@ -136,8 +140,8 @@ class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
         Whether a row's leaving changes the active coefficients of an l1 penalty, so
         that the influence on the present ones is not that of a refit.
     stationarity_gap_ : float
-        Largest change of a training raw prediction that polishing made
-        (``refit_head=False``: that one Newton step would make).
+        Largest change that polishing made of a raw prediction of a training row that
+        has a weight (``refit_head=False``: that one Newton step would make).
     solver_info_ : dict
         ``solver``, ``n_parameters``, ``damping``, ``damping_in_force`` (on the sum
         form), ``smallest_eigenvalue`` and ``largest_eigenvalue`` (estimates),
@@ -282,6 +286,8 @@ class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
                 refit_head=self.refit_head,
                 memory=self.memory,
             )
+            if self.refine is not None:
+                fitted.refuse_approximate_rows("refine needs", " or refine=None")
             solver_info = describe_solver(fitted, self.damping)
         removal = refined = None
         if fitted.has_factor or self.method == "newton" or self.normalize == "loss":
@@ -293,7 +299,8 @@ class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
         self._removal, self._refined, self._scale = removal, refined, scale
         self.head_ = polished(head, fitted.theta)
         self.stationarity_gap_ = fitted.gap
-        self._dtype = embedding.dtype
+        self._dtype, self._sample_weight = embedding.dtype, sample_weight
+        self._index = X.index if hasattr(X, "iloc") else None
         self._set_input_attributes(head)
         tracker.done()
         return self

@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import replace
+from numbers import Integral
 
 import numpy as np
 from scipy import sparse
@@ -11,6 +12,7 @@ from sklearn.utils.multiclass import type_of_target
 
 from sklinfluence.curvature._design import block_slices
 from sklinfluence.heads._l1 import on_active_columns
+from sklinfluence.heads._ranges import check_values
 
 # Standard deviations from zero at which a column keeps some six digits of influence.
 _LARGEST_OFFSET = 1e5
@@ -46,14 +48,20 @@ def default_estimator(y):
 
 
 def check_embedding(embedding):
-    """The embedding as a finite, two-dimensional float array or CSR matrix."""
-    return check_array(
+    """The embedding as a finite, two-dimensional float array or CSR matrix.
+
+    Its values are within the range that heads compute with.
+    """
+    embedding = check_array(
         embedding,
         accept_sparse="csr",
         dtype=[np.float64, np.float32],
         input_name="the embedding",
         ensure_min_samples=0,
     )
+    remedy = "Put a StandardScaler or a RobustScaler before the estimator."
+    check_values(embedding, "the embedding", remedy)
+    return embedding
 
 
 def warn_about_offset(embedding, fit_intercept):
@@ -79,6 +87,54 @@ def warn_about_offset(embedding, fit_intercept):
             "there. Put a StandardScaler before the estimator.",
             stacklevel=4,
         )
+
+
+def check_rows(index, n_rows, name="index"):
+    """Training rows that an argument names, as numpy's indexing does.
+
+    Parameters
+    ----------
+    index : int, slice or array-like
+        Ints, negative ones from the end, or a mask of shape (n_rows,).
+    n_rows : int
+    name : str, default="index"
+        What the argument is called in an error.
+
+    Returns
+    -------
+    rows : ndarray of shape (n_chosen,)
+        From 0 to n_rows - 1.
+    is_single : bool
+        Whether one int was given.
+    """
+    if isinstance(index, slice):
+        return np.arange(n_rows)[index], False
+    rows = np.asarray(index)
+    if rows.size == 0 and rows.ndim == 1:
+        return np.zeros(0, dtype=int), False
+    if rows.dtype == bool and rows.shape == (n_rows,):
+        return np.flatnonzero(rows), False
+    if rows.dtype.kind not in "iu" or rows.ndim > 1:
+        got = f"shape {rows.shape} and dtype {rows.dtype}" if rows.ndim else repr(index)
+        raise ValueError(
+            f"{name} must hold training rows: an int, a one-dimensional array of ints "
+            f"or a mask of shape ({n_rows},); got {got}."
+        )
+    outside = (rows < -n_rows) | (rows >= n_rows)
+    if np.any(outside):
+        raise ValueError(
+            f"{name} names row {np.atleast_1d(rows)[np.atleast_1d(outside)][0]}, of "
+            f"{n_rows} training rows."
+        )
+    return np.atleast_1d(rows).astype(int) % n_rows, rows.ndim == 0
+
+
+def check_count(count, name, largest=np.inf, what="the number of training rows"):
+    """A ValueError unless an argument is an int from 1 to ``largest``."""
+    is_int = isinstance(count, Integral) and not isinstance(count, bool | np.bool_)
+    if not is_int or not 1 <= count <= largest:
+        allowed = f"from 1 to {what}, {largest}" if largest < np.inf else "above 0"
+        raise ValueError(f"{name}={count!r} must be an int {allowed}.")
 
 
 def polished(head, theta):

@@ -5,9 +5,14 @@ unweighted loss; leave-one-out scores of rows outside the fit are the plain ones
 the model never saw them.
 """
 
+import warnings
+
 import numpy as np
 
 from sklinfluence.gradient._scores import gradient_lengths, inverse_ratio
+
+# Of the rows: degrees of freedom below this share are the leverages' rounding.
+_NONE_LEFT = 1e-9
 
 CLASSIFICATION_SCORES = (
     "loo_loss",
@@ -50,16 +55,64 @@ def opposition(design, residual, mean_gradient):
 
 
 def degrees_of_freedom_left(objective, removal):
-    """Weighted rows less the trace of the smoother, of each output: (n_outputs,)."""
-    return np.count_nonzero(objective.weights) - removal.output_leverage.sum(axis=0)
+    """Rows with a weight less the trace of the smoother, of each output: (n_outputs,).
+
+    NaN where it is nothing but rounding.
+    """
+    n_rows = np.count_nonzero(objective.weights)
+    left = n_rows - removal.output_leverage.sum(axis=0)
+    return np.where(left > _NONE_LEFT * n_rows, left, np.nan)
 
 
 def noise_variance(fitted, removal):
-    """Residual variance of each output, (n_outputs,); 1 for class targets."""
+    """Residual variance of each output, (n_outputs,); 1 for class targets.
+
+    NaN, with a warning, where the model has as many parameters as there are rows.
+    """
     if not fitted.objective.loss.is_quadratic:
         return np.ones(fitted.raw.shape[1])
-    squares = fitted.objective.weights @ fitted.residual**2
-    return squares / degrees_of_freedom_left(fitted.objective, removal)
+    left = degrees_of_freedom_left(fitted.objective, removal)
+    if np.any(np.isnan(left)):
+        _warn_about_freedom("The model leaves no degrees of freedom")
+    return fitted.objective.weights @ fitted.residual**2 / left
+
+
+def _warn_about_freedom(what):
+    warnings.warn(
+        f"{what} to estimate the noise from: what is measured in units of it is NaN. "
+        "Use fewer columns, more rows or a stronger penalty.",
+        stacklevel=3,
+    )
+
+
+def deleted_variance(fitted, removal, variance):
+    """Noise of each output as estimated without each row, (n_rows, n_outputs).
+
+    A row of weight 0 was left out already: it takes nothing off ``variance``, which
+    is that of all rows.
+    """
+    objective = fitted.objective
+    if not objective.loss.is_quadratic:
+        return np.ones_like(fitted.raw)
+    left = degrees_of_freedom_left(objective, removal)
+    # r~ = r / (1 - h): what is taken from the sum of squares is s r r~.
+    own = objective.weights[:, None] * fitted.residual * removal.residual
+    # No degrees of freedom, no noise estimate: nothing can be said of any row.
+    if np.any(left <= 1.0):
+        _warn_about_freedom("Without a row the model leaves no degrees of freedom")
+    fewer = np.where(left > 1.0, left - 1.0, np.nan)
+    deleted = np.maximum(variance * left - own, 0.0) / fewer
+    outside = objective.weights == 0
+    return np.where(outside[:, None], variance, deleted)
+
+
+def prediction_error(fitted, rows, variance):
+    """Squared standard error of what is predicted for new rows, (n_chosen, K).
+
+    sigma^2 (1 + x^T H^-1 x), the row's own noise in it.
+    """
+    blocks = fitted.row_blocks(fitted.objective.design.rows(rows))
+    return variance * (1.0 + blocks)
 
 
 def studentized(fitted, removal):
@@ -70,16 +123,11 @@ def studentized(fitted, removal):
     of its smoother. A row of weight 0 was left out already: its residual is over the
     standard error of a prediction, sigma sqrt(1 + x^T H^-1 x).
     """
-    weights = fitted.objective.weights[:, None]
-    left = degrees_of_freedom_left(fitted.objective, removal)
-    # r~ = r / (1 - h): what is taken from the sum of squares is s r r~.
-    own = weights * fitted.residual * removal.residual
-    variance = noise_variance(fitted, removal) * left - own
-    # No degrees of freedom, no noise estimate: nothing can be said of any row.
-    left = np.where(left > 1.0, left - 1.0, np.nan)
-    variance = np.maximum(variance, 0.0) / left
-    squares = inverse_ratio(np.maximum(own, 0.0), variance)
-    outside = np.flatnonzero(fitted.objective.weights == 0)
-    error = noise_variance(fitted, removal) * (1.0 + removal.spread[outside, None])
+    weights, variance = fitted.objective.weights, noise_variance(fitted, removal)
+    own = weights[:, None] * fitted.residual * removal.residual
+    deleted = deleted_variance(fitted, removal, variance)
+    squares = inverse_ratio(np.maximum(own, 0.0), deleted)
+    outside = np.flatnonzero(weights == 0)
+    error = prediction_error(fitted, outside, variance)
     squares[outside] = inverse_ratio(fitted.residual[outside] ** 2, error)
     return np.sign(fitted.residual) * np.sqrt(squares)

@@ -55,9 +55,10 @@ class LeaveOneOutMixin:
         check_is_fitted(self)
         objective, raw = self._fitted.objective, self._leave_each_out().raw
         if objective.loss.is_quadratic:
-            return -float(np.nanmean((raw - objective.targets) ** 2))
-        losses = objective.loss.unweighted().loss(objective.targets, raw)
-        return -float(np.nanmean(losses))
+            losses = np.mean((raw - objective.targets) ** 2, axis=1)
+        else:
+            losses = objective.loss.unweighted().loss(objective.targets, raw)
+        return -_weighted_mean(losses, self._sample_weight)
 
     def _check_task(self, name, classification):
         check_is_fitted(self)
@@ -92,7 +93,7 @@ class LeaveOneOutMixin:
             removal = self._leave_each_out()
             raw = removal.raw
         if score == "cook":
-            return removal.moved / (fitted.theta.size * self._mean_variance())
+            return inverse_ratio(removal.moved, self._cook_unit())
         if score == "studentized":
             return np.max(np.abs(label_scores.studentized(fitted, removal)), axis=1)
         return self._plain_score(
@@ -126,15 +127,17 @@ class LeaveOneOutMixin:
         if score == "cook":
             change, residual = added_row(self._fitted, queries)
             moved = -np.einsum("ik,ik->i", residual, change)
-            return moved / (self._fitted.theta.size * self._mean_variance())
+            return inverse_ratio(moved, self._cook_unit())
         B, _ = query_curvature(self._fitted, queries)
         variance = label_scores.noise_variance(self._fitted, self._leave_each_out())
         error = np.sqrt(variance * (1.0 + B))
         return np.max(inverse_ratio(np.abs(queries.residual), error), axis=1)
 
-    def _mean_variance(self):
-        removal = self._leave_each_out()
-        return np.mean(label_scores.noise_variance(self._fitted, removal))
+    def _cook_unit(self):
+        """The number of parameters and the noise, which Cook's distance is over."""
+        fitted, removal = self._fitted, self._leave_each_out()
+        variance = np.mean(label_scores.noise_variance(fitted, removal))
+        return np.sum(fitted.objective.n_seen()) * variance
 
     def _query_blocks(self, queries):
         K = queries.raw.shape[1]
@@ -178,6 +181,17 @@ class LeaveOneOutMixin:
         return own * self_scale(
             fitted, part, self.method, self.normalize, residual, own
         )
+
+
+def _weighted_mean(losses, weights):
+    """Mean over the rows that can be left out; weights None for one a row."""
+    weights = np.ones(len(losses)) if weights is None else weights
+    known = ~np.isnan(losses) & (weights > 0)
+    if not known.any():
+        return np.nan
+    # Of extreme weights the sum may overflow where their mean does not.
+    weights = weights[known] / np.max(weights[known])
+    return float(np.average(losses[known], weights=weights))
 
 
 def class_probabilities(loss, raw):

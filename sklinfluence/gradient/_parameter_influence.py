@@ -1,8 +1,8 @@
 """Cook's vector: how far each row holds the parameters."""
 
-import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from sklinfluence.gradient._inputs import check_rows
 from sklinfluence.gradient._normalize import moving_coefficients
 from sklinfluence.gradient._scores import parameter_change
 
@@ -15,8 +15,8 @@ class ParameterInfluenceMixin:
 
         Parameters
         ----------
-        index : int or array-like of shape (n_chosen,)
-            Training rows.
+        index : int, array-like of shape (n_chosen,) or mask of shape (n_train,)
+            Training rows; negative ints count from the end.
 
         Returns
         -------
@@ -27,7 +27,8 @@ class ParameterInfluenceMixin:
         Raises
         ------
         ValueError
-            For ``method="grad_dot"``, which knows no parameter change.
+            For ``method="grad_dot"``, which knows no parameter change, and for an
+            ``index`` that names no training row.
         """
         check_is_fitted(self)
         if self.method == "grad_dot":
@@ -35,8 +36,7 @@ class ParameterInfluenceMixin:
                 "method='grad_dot' has no parameter change: it uses no curvature. "
                 "Use method='influence' or method='newton'."
             )
-        chosen = np.arange(self._n_train)[index]
-        rows = np.atleast_1d(chosen)
+        rows, is_single = check_rows(index, self._n_train)
         removal = self._leave_each_out() if self.method == "newton" else None
         coefficients = moving_coefficients(self._fitted, removal, self.method)
         change = -parameter_change(self._fitted, coefficients, rows)
@@ -44,4 +44,4 @@ class ParameterInfluenceMixin:
             refined = zip(self._refined.index, self._refined.change, strict=True)
             for at, row in refined:
                 change[rows == at] = -row
-        return change[0] if np.ndim(chosen) == 0 else change
+        return change[0] if is_single else change

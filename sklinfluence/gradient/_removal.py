@@ -252,14 +252,18 @@ def _spread(B):
     return np.max(diagonal[:, :, None] + diagonal[:, None, :] - 2 * B, axis=(1, 2))
 
 
+def named_rows(rows):
+    """ "row(s) 3, 17", the first ten of them."""
+    named = ", ".join(map(str, rows[:10]))
+    return f"row(s) {named}" + (f" and {len(rows) - 10} more" if len(rows) > 10 else "")
+
+
 def _warn_about_leverage_one(removal):
     undefined = np.flatnonzero(~removal.is_defined)
     if undefined.size == 0:
         return
-    named = ", ".join(map(str, undefined[:10]))
-    more = f" and {undefined.size - 10} more" if undefined.size > 10 else ""
     warnings.warn(
-        f"Row(s) {named}{more} have leverage 1: without such a row the objective has "
-        "no unique optimum, so what depends on leaving it out is NaN.",
+        f"{named_rows(undefined).capitalize()} have leverage 1: without such a row the "
+        "objective has no unique optimum, so what depends on leaving it out is NaN.",
         stacklevel=5,
     )

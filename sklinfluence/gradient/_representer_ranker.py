@@ -341,7 +341,8 @@ class RepresenterRanker(HeadRanker):
         at = np.arange(len(output))
         if self.kind == "lje":
             rows = queries.design.rows(slice(None))
-            own = queries.design.dot(self._expansion.shared.T) / self._n_train
+            total = self._fitted.objective.weights.sum()
+            own = queries.design.dot(self._expansion.shared.T) / total
             own -= apply_block(self._fitted.row_blocks(rows), queries.residual)
             return own[at, output]
         alpha = -queries.residual / self._alpha_scale()

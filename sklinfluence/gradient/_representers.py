@@ -77,8 +77,13 @@ def decomposition_gap(fitted, alpha, metric):
     n_embedding = X.shape[1]
     weights = metric * np.asarray(X.T @ alpha).T
     miss = X @ (weights - fitted.theta[:, :n_embedding]).T
-    scale = np.max(np.abs(X @ fitted.theta[:, :n_embedding].T), initial=1.0)
-    return float(np.max(np.abs(miss), initial=0.0) / scale)
+    raw = X @ fitted.theta[:, :n_embedding].T
+    return _largest_miss(fitted.objective, miss, raw)
+
+
+def _largest_miss(objective, miss, raw):
+    scale = np.max(np.abs(objective.in_force(raw)), initial=1.0)
+    return float(np.max(np.abs(objective.in_force(miss)), initial=0.0) / scale)
 
 
 def kernel_contributions(fitted, alpha, metric, asked, output):
@@ -105,9 +110,10 @@ class JacobianExpansion:
     """RPS-LJE: a Newton step from a point beside the fit, row by row.
 
     With theta* one gradient-ascent step away from the fit, theta' = theta* - H^-1
-    grad J(theta*) is the sum over rows of theta*/n - H^-1 (s_i r_i (x) x_i +
-    Lambda theta*/n), everything taken at theta* (Sui, Wu and Sanner 2021). Intercepts
-    are part of theta, and the rows' 1 of x.
+    grad J(theta*) is the sum over rows of t_i theta* - H^-1 (s_i r_i (x) x_i +
+    t_i Lambda theta*), everything taken at theta* (Sui, Wu and Sanner 2021, for
+    t_i = 1/n). t_i is the row's share of the weight: a row of weight 0 is not there,
+    one of weight 2 is two. Intercepts are part of theta, and the rows' 1 of x.
 
     Parameters
     ----------
@@ -125,6 +131,7 @@ class JacobianExpansion:
         fitted.operator = objective.hessian(fitted.raw)
         fitted.state = fitted.solver.init(fitted.operator)
         self.fitted = fitted
+        self.share = objective.weights / objective.weights.sum()
         self.shared = start - self._solve(objective.penalty_gradient(start))
         self.expanded = start - self._solve(objective.gradient(start, fitted.raw))
 
@@ -138,27 +145,25 @@ class JacobianExpansion:
         total = self.shared - self._solve(gradients)
         raw = fitted.objective.raw(self.expanded)
         miss = fitted.objective.raw(total) - raw
-        scale = np.max(np.abs(raw), initial=1.0)
-        return float(np.max(np.abs(miss), initial=0.0) / scale)
+        return _largest_miss(fitted.objective, miss, raw)
 
     def contributions(self, design, output):
         """Each row's part of each query's raw prediction, (n_queries, n_train)."""
         fitted = self.fitted
         rows = design.rows(slice(None))
-        n_train = len(fitted.raw)
         K, q = fitted.theta.shape
         asked = np.zeros((K, q, len(rows)))
         asked[output, :, np.arange(len(rows))] = rows
         solved = fitted.solve(asked.reshape(K * q, -1))
-        shared = np.einsum("jq,jq->j", rows, self.shared[output]) / n_train
-        return shared[:, None] - _gradient_products(fitted, solved)
+        shared = np.einsum("jq,jq->j", rows, self.shared[output])
+        return shared[:, None] * self.share - _gradient_products(fitted, solved)
 
     def values(self):
         """alpha_i, a row's part of its own raw predictions over |x_i|^2: (n, K)."""
         fitted = self.fitted
         design, coefficients = fitted.objective.design, fitted.coefficients
         n_rows, K = coefficients.shape
-        own = fitted.objective.raw(self.shared) / n_rows
+        own = fitted.objective.raw(self.shared) * self.share[:, None]
         for block in block_slices(n_rows, 2 * fitted.theta.size + K * K):
             B = fitted.row_blocks(design.rows(block))
             own[block] -= apply_block(B, coefficients[block])

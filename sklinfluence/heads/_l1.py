@@ -104,7 +104,7 @@ def _lasso_cv_head(estimator, y, sample_weight=None):
 
 
 def _head(estimator, y, sample_weight, penalty):
-    check_is_fitted(estimator)
+    check_is_fitted(estimator, ["coef_", "intercept_"])
     refuse_positive(estimator)
     coef = as_coef(estimator.coef_)
     encode = value_coder(len(coef))

@@ -63,7 +63,7 @@ def _chosen_alpha(estimator):
 
 
 def _regression_head(estimator, y, sample_weight, strength):
-    check_is_fitted(estimator)
+    check_is_fitted(estimator, ["coef_", "intercept_"])
     refuse_positive(estimator)
     encode = value_coder(len(as_coef(estimator.coef_)))
     targets = encode(y)
@@ -78,7 +78,7 @@ def _regression_head(estimator, y, sample_weight, strength):
 
 
 def _classifier_head(estimator, y, sample_weight, strength):
-    check_is_fitted(estimator)
+    check_is_fitted(estimator, ["coef_", "intercept_"])
     refuse_positive(estimator)
     encode = class_coder(estimator.classes_, one_column=True, negative=-1.0)
     targets = encode(y)

@@ -156,6 +156,14 @@ class LinearHead:
                     f"fit_intercept={self.fit_intercept}; got "
                     f"{np.shape(getattr(self, name))}."
                 )
+        for name in ("coef", "intercept", "penalty", "weights"):
+            if not np.all(np.isfinite(getattr(self, name))):
+                raise ValueError(
+                    f"{name} of a LinearHead must be finite, and holds NaN or "
+                    "infinity: the fit of its estimator failed, or its class or "
+                    "sample weights overflow. Scale X, y or the weights and fit it "
+                    "again."
+                )
 
     def __repr__(self):
         # The arrays would fill screens.

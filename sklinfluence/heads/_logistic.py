@@ -21,7 +21,7 @@ from sklinfluence.heads._targets import class_coder, label_index, row_weights
 
 @linear_head.register(LogisticRegression)
 def _logistic_head(estimator, y, sample_weight=None):
-    check_is_fitted(estimator)
+    check_is_fitted(estimator, ["coef_", "intercept_"])
     # C=inf and the deprecated penalty=None leave nothing to mix: no l1 either.
     if _penalty_name(estimator) is None or np.isinf(estimator.C):
         strength = 0.0
@@ -35,7 +35,7 @@ def _logistic_head(estimator, y, sample_weight=None):
 
 @linear_head.register(LogisticRegressionCV)
 def _logistic_cv_head(estimator, y, sample_weight=None):
-    check_is_fitted(estimator)
+    check_is_fitted(estimator, ["coef_", "intercept_"])
     # One value, or one a class that are all the same (the legacy attributes).
     ratio = _l1_share(estimator, np.ravel(estimator.l1_ratio_)[0])
     strength = 1.0 / np.ravel(estimator.C_)[0]

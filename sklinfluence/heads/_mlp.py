@@ -43,7 +43,7 @@ ACTIVATIONS = {"identity": _identity, "logistic": expit, "tanh": np.tanh, "relu"
 
 @linear_head.register(MLPClassifier)
 def _mlp_classifier_head(estimator, y, sample_weight=None):
-    check_is_fitted(estimator)
+    check_is_fitted(estimator, ["coefs_", "intercepts_"])
     encode = class_coder(estimator.classes_, one_column=True)
     targets = encode(y)
     loss = LogisticLoss() if targets.shape[1] == 1 else SoftmaxLoss()
@@ -52,7 +52,7 @@ def _mlp_classifier_head(estimator, y, sample_weight=None):
 
 @linear_head.register(MLPRegressor)
 def _mlp_regressor_head(estimator, y, sample_weight=None):
-    check_is_fitted(estimator)
+    check_is_fitted(estimator, ["coefs_", "intercepts_"])
     if estimator.loss != "squared_error":
         refuse_loss(estimator, "squared_error")
     encode = value_coder(estimator.n_outputs_)

@@ -33,7 +33,7 @@ from sklinfluence.heads._targets import (
 
 @linear_head.register(SGDClassifier)
 def _sgd_classifier_head(estimator, y, sample_weight=None):
-    check_is_fitted(estimator)
+    check_is_fitted(estimator, ["coef_", "intercept_"])
     if estimator.loss != "log_loss":
         refuse_loss(estimator, "log_loss")
     classes = estimator.classes_
@@ -64,7 +64,7 @@ def _sgd_classifier_head(estimator, y, sample_weight=None):
 
 @linear_head.register(SGDRegressor)
 def _sgd_regressor_head(estimator, y, sample_weight=None):
-    check_is_fitted(estimator)
+    check_is_fitted(estimator, ["coef_", "intercept_"])
     if estimator.loss != "squared_error":
         refuse_loss(estimator, "squared_error")
     encode = value_coder(1)

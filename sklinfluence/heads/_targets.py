@@ -11,6 +11,7 @@ from scipy import sparse
 from sklearn.utils import check_array, column_or_1d
 
 from sklinfluence._sklearn_compat import _check_sample_weight
+from sklinfluence.heads._ranges import check_values, check_weight_range
 
 N_LABELS_SHOWN = 10  # an error message with a thousand classes helps nobody
 
@@ -57,6 +58,7 @@ def encode_labels(y, classes, codes):
 def encode_values(y, n_outputs):
     _refuse_none(y)
     values = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+    check_values(values, "y", "Divide y by its standard deviation.")
     values = values.reshape(len(values), -1)
     if values.shape[1] != n_outputs:
         raise ValueError(
@@ -95,7 +97,9 @@ def refuse_named_targets(name, y):
 
 def row_weights(sample_weight, targets):
     """Sample weights as a float64 array of shape (n_rows,), ones when None."""
-    return _check_sample_weight(sample_weight, targets, dtype=np.float64, copy=True)
+    weights = _check_sample_weight(sample_weight, targets, dtype=np.float64, copy=True)
+    check_weight_range(weights)
+    return weights
 
 
 def _label_column(y):

@@ -1,9 +1,11 @@
 """The classical regression diagnostics of a ranker's head, as a table."""
 
 import numpy as np
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from sklinfluence.base import BaseRanker
 from sklinfluence.gradient import InfluenceRanker
 from sklinfluence.gradient._diagnostics import (
     row_diagnostics,
@@ -11,7 +13,7 @@ from sklinfluence.gradient._diagnostics import (
 )
 
 
-def diagnostics(ranker, *, dfbetas=True):
+def diagnostics(ranker, X=None, y=None, *, sample_weight=None, dfbetas=True):
     """Classical diagnostics of every training row.
 
     For least squares, logistic and softmax heads, penalised and weighted ones
@@ -20,15 +22,23 @@ def diagnostics(ranker, *, dfbetas=True):
 
     Parameters
     ----------
-    ranker : InfluenceRanker
-        Fitted, with damping 0.
+    ranker : InfluenceRanker or estimator
+        Fitted; a ranker with damping 0, or any estimator that
+        :func:`~sklinfluence.heads.linear_head` knows, which is read, not fitted again.
+    X : {array-like, sparse matrix} of shape (n_train, n_features), default=None
+        The rows that an estimator was fitted on; a ranker has its own.
+    y : array-like of shape (n_train,) or (n_train, n_targets), default=None
+        Their targets.
+    sample_weight : array-like of shape (n_train,), default=None
+        Their weights.
     dfbetas : bool, default=True
         Whether the table has the DFBETAS, a column for each parameter.
 
     Returns
     -------
     table : DataFrame of shape (n_train, n_columns)
-        A row for each training row, in order, and the columns:
+        A row for each training row, in order, indexed as the training X was, and the
+        columns:
 
         - ``leverage``: s_i S_i B_i, its trace for a softmax;
         - ``residual``: target less prediction; of probabilities for logistic heads,
@@ -53,8 +63,22 @@ def diagnostics(ranker, *, dfbetas=True):
 
     Raises
     ------
+    TypeError
+        If X and y are given with a ranker, or missing with an estimator.
     ValueError
         If the ranker's damping is above 0, or its solver approximates.
+
+    Notes
+    -----
+    Where columns depend on each other and no penalty tells them apart, every measure
+    but the DFBETAS is that of the design without the columns that can be spared, and
+    the number of parameters that of those that are left: the rank of the Hessian.
+    DFBETAS are then those of the parameters of least length, and the classical ones
+    of parameters that no dependency touches.
+
+    A row of weight 0 has left already. Leaving it out changes nothing: leverage,
+    Cook's distance, DFFITS and DFBETAS are 0, the covariance ratio is 1. Its
+    residuals are those of a new row, over the standard error of its prediction.
 
     References
     ----------
@@ -75,26 +99,20 @@ def diagnostics(ranker, *, dfbetas=True):
     ['leverage', 'residual', 'internally_studentized', 'externally_studentized']
     >>> int(table["cooks_distance"].idxmax())
     123
+    >>> model = Ridge(alpha=0.1).fit(X, y)
+    >>> bool(diagnostics(model, X, y, dfbetas=False).equals(table))
+    True
     """
     import pandas as pd
 
-    check_is_fitted(ranker)
-    if not isinstance(ranker, InfluenceRanker):
-        raise TypeError(
-            f"diagnostics takes an InfluenceRanker, got {type(ranker).__name__}."
-        )
+    ranker = _ranker_of(ranker, X, y, sample_weight)
     if ranker.damping:
         raise ValueError(
             "diagnostics are of the estimator's own objective, which damping changes: "
             "set damping=0."
         )
     fitted = ranker._fitted
-    if not (fitted.is_exact and fitted.has_exact_rows):
-        raise ValueError(
-            f"diagnostics need the inverse Hessian itself, and "
-            f"{fitted.solver!r} approximates it, for rows at least: use "
-            "solver='cholesky'."
-        )
+    fitted.refuse_approximate_rows("diagnostics need")
     removal = ranker._leave_each_out()
     columns = {}
     for name, values in row_diagnostics(fitted, removal).items():
@@ -107,7 +125,32 @@ def diagnostics(ranker, *, dfbetas=True):
         for k, output in enumerate(outputs):
             for j, parameter in enumerate(_parameters(ranker)):
                 columns[f"dfbetas{output}_{parameter}"] = changes[:, k, j]
-    return pd.DataFrame(columns)
+    return pd.DataFrame(columns, index=ranker._index)
+
+
+def _ranker_of(model, X, y, sample_weight):
+    """The ranker itself, or one that reads a fitted estimator."""
+    check_is_fitted(model)
+    name, given = type(model).__name__, X is not None or y is not None
+    if isinstance(model, InfluenceRanker):
+        if given or sample_weight is not None:
+            raise TypeError(
+                f"diagnostics of a fitted {name} are of the rows it was fitted on: "
+                "leave X, y and sample_weight out."
+            )
+        return model
+    if isinstance(model, BaseRanker):
+        raise TypeError(
+            "diagnostics takes an InfluenceRanker, or a fitted estimator with X and y; "
+            f"got {name}."
+        )
+    if X is None or y is None:
+        raise TypeError(
+            f"diagnostics of a fitted {name} need the X and y that it was fitted on: "
+            "diagnostics(estimator, X, y)."
+        )
+    frozen = FrozenEstimator(model)
+    return InfluenceRanker(frozen).fit(X, y, sample_weight=sample_weight)
 
 
 def _parts(ranker, values):

@@ -27,6 +27,7 @@ from sklearn.pipeline import Pipeline
 from sklinfluence.curvature._newton import minimize
 from sklinfluence.gradient._fitted_head import FittedHead, fit_head
 from sklinfluence.gradient._inputs import check_embedding
+from sklinfluence.gradient._scales import check_scales
 from sklinfluence.heads import linear_head
 from sklinfluence.heads._fit import fit_weighted
 from sklinfluence.heads._logistic import _l1_share
@@ -188,6 +189,7 @@ class ChainFitter:
         penalty = linear_head(model, self.y, self.sample_weight).penalty
         last = self.fitted
         objective = replace(last.objective, penalty=penalty)
+        check_scales(objective, last.theta)
         end = minimize(objective, last.theta, last.solver)
         if not end.converged:
             warnings.warn(

@@ -28,6 +28,7 @@ from sklinfluence.heads._ask import sliceable
 from sklinfluence.heads._fit import fit_weighted
 from sklinfluence.heads._linear_head import linear_head
 from sklinfluence.heads._pipeline import _search_head
+from sklinfluence.heads._ranges import check_weight_range
 from sklinfluence.model_selection._chains import make_chains, split_chains
 from sklinfluence.model_selection._evaluation import (
     compare_on_same_rows,
@@ -222,6 +223,7 @@ class LeaveOneOutSearch(BaseSearchCV):
         weight = _check_sample_weight(
             sample_weight, np.empty(len(y)), dtype=float, ensure_non_negative=True
         )
+        check_weight_range(weight)
         fit_weight = sample_weight
         if _routing_enabled():
             routed = process_routing(self, "fit", sample_weight=sample_weight)

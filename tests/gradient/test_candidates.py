@@ -58,5 +58,5 @@ def test_bad_numbers_are_named(wine):
         ranker.influence(X, y, candidates=0)
     with pytest.raises(ValueError, match="training rows, 178"):
         ranker.influence(X, y, candidates=500)
-    with pytest.raises(ValueError, match="n=5 rows were asked for of candidates=3"):
+    with pytest.raises(ValueError, match="n=5 must be an int from 1 to candidates, 3"):
         ranker.proponents(X, y, n=5, candidates=3)

@@ -1,11 +1,13 @@
 """The bound on what one Newton step leaves, against true retraining."""
 
+import warnings
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.preprocessing import StandardScaler
+from sklearn.linear_model import Lasso, LogisticRegression, Ridge
+from sklearn.preprocessing import StandardScaler, scale
 
 from sklinfluence.gradient import InfluenceRanker
 from sklinfluence.gradient._error_bound import newton_error_bound
@@ -123,3 +125,70 @@ def test_refined_rows_are_refined_everywhere():
     by_theta = InfluenceRanker(method="newton", refine=1e-9, normalize="theta")
     by_theta.fit(X, y, sample_weight=weight)
     assert_allclose(by_theta.influence(X, y), matrix / lengths, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_refining_never_takes_a_finite_step_away(seed):
+    """Weights over 16 orders of magnitude: without some row there is no optimum."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((20, 3))
+    weights = rng.random(20) * 10.0 ** rng.integers(-8, 8, 20)
+    plain, refined = (
+        InfluenceRanker(method="newton", refit_head=False, refine=tol)
+        for tol in (None, 1.0)
+    )
+    y = np.arange(20) % 3
+    plain.fit(X, y, sample_weight=weights)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        refined.fit(X, y, sample_weight=weights)
+    finite = np.isfinite(plain.self_influence_)
+    assert np.all(np.isfinite(refined.self_influence_[finite]))
+    kept = np.flatnonzero(refined.self_influence_ == plain.self_influence_)
+    told = [
+        str(w.message) for w in caught if "refine found no optimum" in str(w.message)
+    ]
+    # What could not be refined is named, and keeps the one step.
+    visited = refined._refined.index
+    bound = newton_error_bound(plain._fitted, plain._leave_each_out())
+    left = np.setdiff1d(np.flatnonzero(bound > 1.0), visited)
+    assert bool(told) == bool(left.size)
+    if told:
+        assert all(f"{row}" in told[0] for row in left[:10])
+        assert np.all(np.isin(left, kept))
+
+
+@pytest.mark.parametrize("model", ["logistic", "lasso"])
+def test_refine_names_the_rows_that_hold_an_active_set(model):
+    X, y = load_iris(return_X_y=True)
+    X = scale(X)
+    tight = {"tol": 1e-12, "max_iter": 10**6}
+    if model == "logistic":
+        y = (y == 1).astype(int)
+        estimator = LogisticRegression(l1_ratio=1.0, solver="liblinear", **tight)
+    else:
+        y = X[:, 0] + 0.5 * np.random.default_rng(0).normal(size=150)
+        estimator = Lasso(alpha=0.0505, **tight)
+    ranker = InfluenceRanker(estimator, method="newton", refine=1e-6)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        ranker.fit(X, y)
+    changed = np.flatnonzero(ranker.active_set_changes_)
+    told = [str(w.message) for w in caught if "other coefficients" in str(w.message)]
+    assert bool(told) == bool(changed.size)
+    if changed.size:
+        assert f"row(s) {', '.join(map(str, changed[:10]))}" in told[0]
+    # The oracle: who is not named, a refit without them finds where we are.
+    weights, base = np.ones(150), estimator.fit(X, y).coef_.ravel().copy()
+    for row in [*changed[:4], *np.setdiff1d(np.arange(150), changed)[::40]]:
+        weights[row] = 0.0
+        if model == "lasso":  # its alpha is of the mean: W alpha stays
+            estimator.set_params(alpha=0.0505 * 150 / 149)
+        refit = estimator.fit(X, y, sample_weight=weights).coef_.ravel()
+        weights[row] = 1.0
+        moved = np.zeros_like(refit)
+        change = ranker.parameter_influence(int(row))[0]
+        used = np.flatnonzero(base)
+        moved[used] = base[used] - change[: len(used)]
+        close = np.allclose(moved, refit, rtol=0, atol=1e-5)
+        assert close == (row not in changed)

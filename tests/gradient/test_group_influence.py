@@ -5,7 +5,13 @@ from itertools import combinations
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
+from sklearn.datasets import (
+    load_breast_cancer,
+    load_diabetes,
+    load_digits,
+    load_wine,
+    make_classification,
+)
 from sklearn.linear_model import (
     ElasticNet,
     Lasso,
@@ -461,3 +467,42 @@ def test_no_flips_are_claimed_of_l1_heads():
     ranker = InfluenceRanker(model).fit(scale(X), y)
     with pytest.raises(ValueError, match="verifies its sets by refits"):
         ranker.most_damaging(scale(X)[:1])
+
+
+@pytest.mark.parametrize("seed", [13, 0, 1])
+def test_no_row_of_a_most_damaging_set_can_be_put_back(seed):
+    """Weighted rows, one far out: what the last rows found are needed for changes."""
+    rng = np.random.RandomState(seed)
+    # Draws that lead to a set in which more than one row falls out one after another.
+    rng.gamma(1, 1, 40), rng.randn(6, 3), rng.gamma(1, 1, 40), rng.randn(6, 3)
+    X, y = make_classification(
+        40,
+        3,
+        n_informative=3,
+        n_redundant=0,
+        n_classes=3,
+        n_clusters_per_class=1,
+        flip_y=0.1,
+        random_state=seed,
+    )
+    X[0] *= 6
+    rng.gamma(1, 1, 40), rng.randn(6, 3)
+    weight = rng.gamma(1, 1, 40)
+    weight[3] = 8
+    asked = rng.randn(6, 3) * 0.5
+    model = LogisticRegression(tol=1e-10, max_iter=1000)
+    ranker = InfluenceRanker(model).fit(X, y, weight)
+    labels = ranker.predict(asked)
+    for query, label, rows in zip(
+        asked, labels, ranker.most_damaging(asked, n=15), strict=True
+    ):
+        if rows is None:
+            continue
+
+        def flips(gone, query=query, label=label):
+            left = np.setdiff1d(np.arange(40), gone)
+            refit = model.fit(X[left], y[left], weight[left])
+            return refit.predict([query])[0] != label
+
+        assert flips(rows)
+        assert not any(flips(np.delete(rows, k)) for k in range(len(rows)))

@@ -61,7 +61,8 @@ def test_leaving_out_is_refitting(name, weighted):
     left_out = [other.predict(X[[i]])[0] for i, other in enumerate(others)]
     assert_allclose(ranker.influence(Xq, yq), truth, **EXACT)
     assert_allclose(ranker.loo_prediction_, left_out, **EXACT)
-    mean = -np.mean((np.array(left_out) - y) ** 2)
+    errors = ((np.array(left_out) - y) ** 2).reshape(len(X), -1).mean(axis=1)
+    mean = -np.average(errors, weights=weight)
     assert ranker.loo_score_ == pytest.approx(mean, rel=1e-9)
     if n_targets == 1:
         # Without y the influence is on the prediction: f(x) - f(x) without the row.

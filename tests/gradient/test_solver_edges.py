@@ -72,9 +72,11 @@ def test_a_useless_inverse_is_named():
     model = LogisticRegression(C=100, max_iter=500)
     with pytest.warns(ConvergenceWarning, match=r"Nystrom\(rank=20\) is no useful"):
         InfluenceRanker(model, solver=Nystrom(rank=20)).fit(X, y)
+    with pytest.warns(ConvergenceWarning, match=r"EKFAC\(\) is no useful .* Penalise"):
+        InfluenceRanker(LogisticRegression(C=0.1), solver="ekfac").fit(X, y)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        InfluenceRanker(LogisticRegression(C=0.1), solver="ekfac").fit(X, y)
+        InfluenceRanker(LogisticRegression(C=0.001), solver="ekfac").fit(X, y)
 
 
 class FirstCoordinates(ConjugateGradient):

@@ -1,22 +1,26 @@
 """Classical diagnostics against statsmodels, and against refits with a penalty."""
 
+import pickle
+
 import numpy as np
 import pytest
 import statsmodels.api as sm
 from numpy.testing import assert_allclose
 from sklearn.datasets import load_diabetes, load_iris, load_wine
+from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import (
     Lasso,
     LinearRegression,
     LogisticRegression,
     Ridge,
+    SGDClassifier,
 )
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, scale
 from statsmodels.stats.outliers_influence import MLEInfluence, OLSInfluence
 
-from sklinfluence.gradient import InfluenceRanker
+from sklinfluence.gradient import InfluenceRanker, RepresenterRanker
 from sklinfluence.inspection import diagnostics
 
 # Both sides invert the same well-conditioned matrix: what is asked of closed forms.
@@ -162,8 +166,10 @@ def test_softmax_of_two_classes_is_the_logistic_head():
     assert_allclose(
         two["externally_studentized"], np.abs(one["externally_studentized"]), **same
     )
-    # Over the parameters that there are: twice as many.
-    assert_allclose(2 * two["cooks_distance"], one["cooks_distance"], **same)
+    # Over the parameters that rows and penalty determine: five, and twice five less
+    # the shift that is common to both intercepts.
+    cook = two["cooks_distance"]
+    assert_allclose(9 * cook, 5 * one["cooks_distance"], **same)
     loo = two.filter(like="loo_prediction").to_numpy()
     assert_allclose(loo[:, 1], one["loo_prediction"], **same)
 
@@ -231,7 +237,14 @@ def test_refusals():
     with pytest.raises(ValueError, match=r"EKFAC.* approximates"):
         diagnostics(InfluenceRanker(solver="ekfac").fit(X, y))
     with pytest.raises(TypeError, match="takes an InfluenceRanker"):
-        diagnostics(LogisticRegression().fit(X, y))
+        diagnostics(RepresenterRanker().fit(X, y))
+    fitted = LogisticRegression().fit(X, y)
+    with pytest.raises(TypeError, match=r"LogisticRegression need the X and y"):
+        diagnostics(fitted)
+    with pytest.raises(TypeError, match="leave X, y and sample_weight out"):
+        diagnostics(InfluenceRanker().fit(X, y), X, y)
+    with pytest.raises(NotFittedError):
+        diagnostics(LogisticRegression(), X, y)
 
 
 def test_an_l1_head_counts_the_coefficients_in_use(diabetes):
@@ -244,3 +257,229 @@ def test_an_l1_head_counts_the_coefficients_in_use(diabetes):
         for name in ("cooks_distance", "covariance_ratio", "dffits"):
             # Both are solved to 1e-10 by coordinate descent and polished.
             assert_allclose(both[f"{name}_{k}"], one[name], rtol=1e-6, atol=1e-9)
+
+
+# -- designs whose columns depend on each other
+
+
+def dependent(X):
+    """X with a copy, a sum, a constant and a column of zeros beside it."""
+    extra = [X[:, 0], X[:, 0] - 2 * X[:, 1], np.full(len(X), 3.0), np.zeros(len(X))]
+    return np.column_stack([X, *extra])
+
+
+MODELS = {
+    "least squares": (LinearRegression(), "real"),
+    "logistic": (LogisticRegression(C=np.inf, tol=1e-10, max_iter=10_000), "binary"),
+    "softmax": (LogisticRegression(C=np.inf, tol=1e-10, max_iter=10_000), "three"),
+}
+
+
+def problem(kind, n_rows=120):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n_rows, 3))
+    signal = X @ [1.0, -0.5, 0.2] + rng.logistic(size=n_rows)
+    if kind == "real":
+        return X, signal
+    edges = [0.0] if kind == "binary" else [-1.0, 1.0]
+    return X, np.digitize(signal, edges)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", MODELS)
+def test_dependent_columns_change_no_measure(name, weighted):
+    model, kind = MODELS[name]
+    X, y = problem(kind)
+    weights = np.random.default_rng(1).uniform(0.3, 2.0, len(y)) if weighted else None
+    reduced = diagnostics(InfluenceRanker(model).fit(X, y, sample_weight=weights))
+    ranker = InfluenceRanker(model).fit(dependent(X), y, sample_weight=weights)
+    table = diagnostics(ranker)
+    names = [name for name in reduced if not name.startswith("dfbetas")]
+    for column in names:
+        # Two ways to one optimum; kernels are told from it by a Gram matrix.
+        assert_allclose(
+            table[column], reduced[column], rtol=1e-6, atol=1e-8, err_msg=column
+        )
+    # What no dependency touches: the third column's parameters.
+    for column in reduced.filter(regex="dfbetas.*_x2$"):
+        assert_allclose(table[column], reduced[column], rtol=1e-6, atol=1e-8)
+    assert_allclose(
+        ranker.label_scores("cook"),
+        InfluenceRanker(model).fit(X, y, sample_weight=weights).label_scores("cook"),
+        rtol=1e-6,
+        atol=1e-8,
+    )
+
+
+def test_dependent_columns_of_least_squares_are_as_statsmodels_has_the_others():
+    X, y = problem("real")
+    table = diagnostics(InfluenceRanker(LinearRegression()).fit(dependent(X), y))
+    oracle = OLSInfluence(sm.OLS(y, np.column_stack([X, np.ones(len(X))])).fit())
+    expected = {
+        "leverage": oracle.hat_matrix_diag,
+        "internally_studentized": oracle.resid_studentized_internal,
+        "externally_studentized": oracle.resid_studentized_external,
+        "cooks_distance": oracle.cooks_distance[0],
+        "dffits": oracle.dffits[0],
+        "covariance_ratio": oracle.cov_ratio,
+        "dfbetas_x2": oracle.dfbetas[:, 2],
+    }
+    for column, values in expected.items():
+        assert_allclose(table[column], values, err_msg=column, **CLOSE)
+
+
+def test_a_softmax_counts_the_parameters_of_multinomial_logit():
+    X, y = problem("three")
+    model = MODELS["softmax"][0]
+    ranker = InfluenceRanker(model).fit(X, y)
+    rows = np.column_stack([X, np.ones(len(X))])
+    fit = sm.MNLogit(y, rows).fit(disp=0, method="newton", tol=1e-14, maxiter=200)
+    H = -fit.model.hessian(fit.params)
+    n_parameters = 2 * rows.shape[1]
+    assert H.shape == (n_parameters, n_parameters)
+    cook = diagnostics(ranker)["cooks_distance"]
+    # Cook's distance times the count is the squared length of the step in H.
+    newton = InfluenceRanker(model, method="newton").fit(X, y)
+    change = newton.parameter_influence(np.arange(len(X)))
+    # Against the first class, outputs last, as MNLogit has its parameters.
+    against = (change[:, 1:] - change[:, :1]).reshape(len(X), -1)
+    length = np.einsum("ij,jk,ik->i", against, H, against)
+    assert_allclose(cook, length / n_parameters, rtol=1e-6)
+
+
+# -- rows of weight 0
+
+LEFT = np.array([0, 3, 77])
+
+
+@pytest.mark.parametrize("model", [*MODELS, "ridge", "one-vs-rest"])
+def test_leaving_out_a_row_of_weight_zero_changes_nothing(model):
+    name = model
+    model, kind = MODELS.get(name, (Ridge(3.0), "real"))
+    if name == "one-vs-rest":
+        model = SGDClassifier("log_loss", alpha=0.01, random_state=0, max_iter=5000)
+        kind = "three"
+    X, y = problem(kind)
+    weights = np.ones(len(y))
+    weights[LEFT] = 0.0
+    ranker = InfluenceRanker(model).fit(X, y, sample_weight=weights)
+    table = diagnostics(ranker).loc[LEFT]
+    zero = table.filter(regex="^(leverage|cooks_distance|dffits|dfbetas)")
+    assert zero.shape[1] > 3 and np.all(zero == 0.0)
+    assert np.all(table.filter(regex="^covariance_ratio") == 1.0)
+    # The prediction, for the last class of several, by the model itself.
+    predicted = ranker.loo_prediction_ if kind == "real" else ranker.loo_proba_[:, -1]
+    loo = table.filter(regex="^loo_prediction").to_numpy()[:, -1]
+    assert_allclose(loo, predicted[LEFT], rtol=1e-12)
+    fitted = model.fit(X, y, sample_weight=weights)
+    ask = fitted.predict if kind == "real" else lambda X: fitted.predict_proba(X)[:, -1]
+    # The head is polished, the estimator's own fit is not.
+    assert_allclose(loo, ask(X[LEFT]), rtol=0.05)
+
+
+def test_residuals_of_weight_zero_are_those_of_new_rows():
+    """Over the standard error that statsmodels gives a prediction's observation."""
+    X, y = problem("real")
+    weights = np.ones(len(y))
+    weights[LEFT] = 0.0
+    table = diagnostics(InfluenceRanker(LinearRegression()).fit(X, y, weights))
+    rows = np.column_stack([X, np.ones(len(X))])
+    kept = weights > 0
+    fit = sm.OLS(y[kept], rows[kept]).fit()
+    new = fit.get_prediction(rows[LEFT])
+    expected = (y[LEFT] - new.predicted_mean) / new.se_obs
+    for name in ("internally_studentized", "externally_studentized"):
+        assert_allclose(table[name][LEFT], expected, **CLOSE)
+    # And those of the rows that are there, as if the others had never been.
+    oracle = OLSInfluence(fit)
+    assert_allclose(
+        table["externally_studentized"][kept],
+        oracle.resid_studentized_external,
+        **CLOSE,
+    )
+
+
+@pytest.mark.parametrize("name", ["logistic", "softmax"])
+def test_deviance_of_weight_zero_is_what_taking_the_row_in_adds(name):
+    _, kind = MODELS[name]
+    model = LogisticRegression(C=1.0, tol=1e-12, max_iter=10_000)
+    X, y = problem(kind)
+    weights = np.ones(len(y))
+    weights[LEFT] = 0.0
+    table = diagnostics(InfluenceRanker(model).fit(X, y, sample_weight=weights))
+
+    def twice_objective(weights):
+        fit = model.fit(X, y, sample_weight=weights)
+        loss = -np.log(fit.predict_proba(X)[np.arange(len(y)), y])
+        return 2 * weights @ loss + np.sum(fit.coef_**2)
+
+    before = twice_objective(weights)
+    for row in LEFT:
+        taken = weights.copy()
+        taken[row] = 1.0
+        added = twice_objective(taken) - before
+        # One Newton step instead of the refit: third order in a leverage of hundredths.
+        found = table["externally_studentized"][row] ** 2
+        assert_allclose(found, added, rtol=2e-2)
+    if name == "logistic":
+        # Pearson's residual over the root of its variance and the prediction's.
+        rows = np.column_stack([X, np.ones(len(X))])
+        p = model.fit(X, y, sample_weight=weights).predict_proba(X)[:, 1]
+        S = p * (1 - p)
+        H = (rows.T * (weights * S)) @ rows + np.diag([1.0, 1.0, 1.0, 0.0])
+        B = np.einsum("ij,jk,ik->i", rows, np.linalg.inv(H), rows)
+        expected = ((y - p) / np.sqrt(S + S**2 * B))[LEFT]
+        assert_allclose(table["internally_studentized"][LEFT], expected, rtol=1e-6)
+
+
+def test_targets_of_several_penalties_have_each_its_own_error():
+    X, y = problem("real")
+    Y = np.column_stack([y, 5 * y**2])
+    weights = np.ones(len(y))
+    weights[LEFT] = 0.0
+    both = InfluenceRanker(Ridge(alpha=[0.01, 500.0])).fit(X, Y, sample_weight=weights)
+    table = diagnostics(both, dfbetas=False).loc[LEFT]
+    for k, alpha in enumerate([0.01, 500.0]):
+        alone = InfluenceRanker(Ridge(alpha=alpha))
+        one = diagnostics(alone.fit(X, Y[:, k], sample_weight=weights), dfbetas=False)
+        for name in one:
+            assert_allclose(table[f"{name}_{k}"], one[name][LEFT], rtol=1e-9)
+
+
+def test_no_degrees_of_freedom_are_named():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(4, 6)), rng.normal(size=4)
+    with pytest.warns(UserWarning, match="no degrees of freedom"):
+        table = diagnostics(InfluenceRanker(Ridge(1e-12)).fit(X, y), dfbetas=False)
+    assert table["externally_studentized"].isna().all()
+
+
+# -- what is diagnosed
+
+
+def test_the_table_has_the_index_of_the_training_frame():
+    X, y = load_diabetes(return_X_y=True, as_frame=True)
+    X = X.set_axis([f"patient {i}" for i in range(len(X))])
+    table = diagnostics(InfluenceRanker(Ridge()).fit(X, y), dfbetas=False)
+    assert table.index.equals(X.index)
+    plain = diagnostics(InfluenceRanker(Ridge()).fit(X.to_numpy(), y), dfbetas=False)
+    assert list(plain.index) == list(range(len(X)))
+    assert_allclose(table.to_numpy(), plain.to_numpy())
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize(
+    "model", [Ridge(2.0), make_pipeline(StandardScaler(), Ridge(2.0))]
+)
+def test_a_fitted_estimator_is_read(model, frozen, diabetes):
+    X, y = diabetes
+    weights = np.random.default_rng(0).uniform(0.5, 2.0, len(y))
+    name = "sample_weight" if isinstance(model, Ridge) else "ridge__sample_weight"
+    model.fit(X, y, **{name: weights})
+    before = pickle.dumps(model)
+    given = FrozenEstimator(model) if frozen else model
+    table = diagnostics(given, X, y, sample_weight=weights)
+    truth = diagnostics(InfluenceRanker(model).fit(X, y, sample_weight=weights))
+    assert list(table.columns) == list(truth.columns)
+    assert_allclose(table.to_numpy(), truth.to_numpy(), rtol=1e-8, atol=1e-10)
+    assert pickle.dumps(model) == before

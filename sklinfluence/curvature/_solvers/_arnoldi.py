@@ -7,6 +7,10 @@ from sklearn.utils import check_random_state
 
 from sklinfluence._sklearn_compat import Interval, StrOptions
 from sklinfluence.curvature._solvers._approximate import ApproximateSolver
+from sklinfluence.curvature._solvers._base import (
+    SINGULAR_MESSAGE,
+    SingularHessianError,
+)
 from sklinfluence.curvature._solvers._krylov import lanczos
 from sklinfluence.curvature._solvers._low_rank import LowRankInverse
 
@@ -93,13 +97,16 @@ class Arnoldi(ApproximateSolver):
             operator.matvec, size, n_iter, basis, check_random_state(self.random_state)
         )
         values, vectors = values[-self.rank :], vectors[:, -self.rank :]
-        floor = size * np.finfo(float).eps * values[-1]
+        floor = size * np.finfo(float).eps * values.max(initial=0.0)
         sound = values > floor
         values, vectors = values[sound], vectors[:, sound]
         tail = 0.0
         n_left = size - basis.shape[1] - len(values)
         if self.tail == "identity" and n_left > 0:
             # Eigenvalues beside the kept ones are smaller than each of them.
+            if values.size == 0:
+                detail = " (no eigenvalue is above 0)"
+                raise SingularHessianError(SINGULAR_MESSAGE.format(detail=detail))
             mean = (operator.trace() - values.sum()) / n_left
             tail = 1.0 / np.clip(mean, floor, values[0])
         state = LowRankInverse(

@@ -31,6 +31,11 @@ def relative_residuals(product, B):
     return np.divide(error, scale, out=np.zeros_like(error), where=scale > 0)
 
 
+def inverse_of(value):
+    """1 / value, inf where there is none: of a range of nothing but kernel."""
+    return 1.0 / value if value > 0 else np.inf
+
+
 def extreme_eigenvalue(product, size, *, seed=0, max_iter=40, rtol=1e-2):
     """Largest eigenvalue of a symmetric positive operator, by power iteration.
 

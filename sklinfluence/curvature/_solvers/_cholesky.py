@@ -12,6 +12,7 @@ from sklinfluence.curvature._solvers._base import (
     SINGULAR_MESSAGE,
     SingularHessianError,
     extreme_eigenvalue,
+    inverse_of,
     project,
     relative_residuals,
 )
@@ -50,6 +51,8 @@ class Cholesky(BaseEstimator):
 
     _parameter_constraints: dict = {"tol": [Interval(Real, 0, None, closed="left")]}
 
+    # Whether solutions are H^-1 b itself, to rounding or to a tolerance.
+    is_exact = True
     # The shift of the kernel, in units of the Hessian's mean diagonal entry.
     _kernel_shift = 1.0
 
@@ -272,5 +275,4 @@ class _Factor:
         inverse_low = extreme_eigenvalue(
             lambda v: self.solve(project(self.basis, v)), self.size
         )
-        # A range of nothing but kernel has no eigenvalue.
-        return (1.0 / inverse_low if inverse_low > 0 else np.inf), high
+        return inverse_of(inverse_low), high

@@ -97,6 +97,9 @@ class ConjugateGradient(BaseEstimator):
         "rows": [StrOptions({"exact", "preconditioner", "ekfac"})],
     }
 
+    # Whether solutions are H^-1 b itself, to rounding or to a tolerance.
+    is_exact = True
+
     def __init__(self, *, tol=1e-8, max_iter=None, preconditioner="auto", rows="exact"):
         self.tol = tol
         self.max_iter = max_iter

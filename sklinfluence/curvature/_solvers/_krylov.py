@@ -34,6 +34,8 @@ def lanczos(product, size, n_steps, basis, rng):
     vectors : ndarray of shape (size, n_steps)
     """
     n_steps = min(n_steps, size - basis.shape[1])
+    if n_steps == 0:  # an l1 head of which nothing is active: all is kernel
+        return np.zeros(0), np.zeros((size, 0))
     Q = np.zeros((size, n_steps), order="F")
     diagonal, beside = np.zeros(n_steps), np.zeros(max(n_steps - 1, 0))
     q, largest = _fresh(Q[:, :0], basis, rng), 0.0

@@ -219,6 +219,8 @@ class LiSSAState:
         values, _ = lanczos(
             operator.matvec, operator.shape[0], _SPECTRUM_STEPS, self.basis, rng
         )
+        if values.size == 0:  # all is kernel: any scale serves
+            values = np.ones(1)
         # Ritz values: the largest is close from below, the smallest from above.
         self.low, self.high = max(values[0], 0.0), values[-1]
 

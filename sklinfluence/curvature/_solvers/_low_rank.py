@@ -2,7 +2,11 @@
 
 import numpy as np
 
-from sklinfluence.curvature._solvers._base import extreme_eigenvalue, project
+from sklinfluence.curvature._solvers._base import (
+    extreme_eigenvalue,
+    inverse_of,
+    project,
+)
 
 
 class LowRankInverse:
@@ -94,4 +98,4 @@ def inverse_range(apply_inverse, operator, basis):
 
     size = operator.shape[0]
     high = extreme_eigenvalue(product, size, max_iter=20)
-    return 1.0 / extreme_eigenvalue(apply_inverse, size, max_iter=20), high
+    return inverse_of(extreme_eigenvalue(apply_inverse, size, max_iter=20)), high

@@ -12,7 +12,7 @@ from scipy import sparse
 from scipy.linalg import solve_triangular
 from scipy.linalg.lapack import dpotrf, dpotrs
 
-from sklinfluence.curvature._solvers._base import extreme_eigenvalue
+from sklinfluence.curvature._solvers._base import extreme_eigenvalue, inverse_of
 
 # Woodbury's difference loses as many digits as the rows' part exceeds the penalty.
 _MAX_RATIO = 1e8
@@ -179,7 +179,7 @@ class RowSpaceFactor:
     def eigenvalue_range(self):
         """Estimates of the smallest and largest eigenvalue of H."""
         high = extreme_eigenvalue(self.product, self.size)
-        low = 1.0 / extreme_eigenvalue(self.solve, self.size)
+        low = inverse_of(extreme_eigenvalue(self.solve, self.size))
         if np.ptp(self.penalty) == 0:
             # What no row sees has the penalty alone, and there is such a direction.
             low = min(low, self.penalty.item(0))

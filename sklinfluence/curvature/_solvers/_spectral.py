@@ -8,6 +8,7 @@ from sklinfluence.curvature._solvers._base import (
     SingularHessianError,
     project,
 )
+from sklinfluence.curvature._solvers._cholesky import Cholesky
 
 
 class Spectral:
@@ -16,6 +17,13 @@ class Spectral:
     Not among the names of ``solver``: for one damping Cholesky's factor is cheaper by
     an order of magnitude.
     """
+
+    is_exact = True
+
+    @property
+    def polisher(self):
+        """The solver for Newton's steps, each of which has a Hessian of its own."""
+        return Cholesky()
 
     def init(self, operator):
         """Decompose the operator, an output at a time where outputs do not interact.
