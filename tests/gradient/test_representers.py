@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_digits, load_iris, load_wine
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import (
@@ -101,15 +102,60 @@ def test_default_labels_are_the_predicted_ones():
     assert_allclose(ranker.influence(X), ranker.influence(X, ranker.predict(X)))
 
 
-@pytest.mark.parametrize("kind", ["l2", "lje"])
-def test_self_influence_is_the_diagonal(kind):
-    for name, model in CLASSIFIERS.items():
-        X, y = classes_of(name)
+MODELS_OF = {
+    "l2": {**CLASSIFIERS, "ridge": Ridge(alpha=0.5)},
+    "lje": {**CLASSIFIERS, "ridge": Ridge(alpha=0.5)},
+    "l1": {
+        "lasso": Lasso(alpha=0.05, tol=1e-12, max_iter=10_000),
+        "lasso, no intercept": Lasso(
+            0.05, fit_intercept=False, tol=1e-12, max_iter=10_000
+        ),
+    },
+}
+
+
+@pytest.mark.parametrize(
+    "kind, name", [(kind, name) for kind in MODELS_OF for name in MODELS_OF[kind]]
+)
+def test_self_influence_is_the_diagonal(kind, name):
+    """Of the influences, and of the terms in a row's own raw prediction."""
+    model, is_class = MODELS_OF[kind][name], name in CLASSIFIERS
+    X, y = classes_of(name) if is_class else rows_of_numbers()
+    ranker = RepresenterRanker(model, kind=kind).fit(X, y)
+    own = ranker.self_influence_
+    # Sums of a hundred products taken in another order.
+    size = {"rtol": 1e-9, "atol": 1e-12 * np.abs(own).max()}
+    assert_allclose(own, np.diag(ranker.influence(X, y)), **size)
+    terms = ranker.contributions(X)
+    at = np.arange(len(y))
+    if terms.ndim == 3:
+        code = np.searchsorted(ranker.classes_, y)
+        expected = terms[at, at, code]
+    elif is_class:
+        expected = np.where(y == ranker.classes_[1], 1, -1) * terms[at, at]
+    else:
+        expected = terms[at, at]
+    assert_allclose(own, expected, **size)
+
+
+def rows_of_numbers():
+    """Columns of very different size: an inner product that weighs them shows."""
+    X, y = load_diabetes(return_X_y=True)
+    return scale(X[:90]) * np.geomspace(0.3, 3.0, 10), scale(y[:90])
+
+
+@pytest.mark.parametrize("kind", MODELS_OF)
+def test_new_rows_score_what_their_residual_makes_of_them(kind):
+    """A training row of weight 1, asked about as if it were new, is what it was."""
+    for name, model in MODELS_OF[kind].items():
+        is_class = name in CLASSIFIERS
+        if name == "softmax":
+            model = clone(model).set_params(class_weight=None)
+        X, y = classes_of(name) if is_class else rows_of_numbers()
         ranker = RepresenterRanker(model, kind=kind).fit(X, y)
-        # Sums of a hundred products taken in another order.
-        assert_allclose(
-            ranker.self_influence_, np.diag(ranker.influence(X, y)), rtol=1e-9
-        )
+        own = ranker.self_influence_
+        scores = ranker.score_samples(X, y)
+        assert_allclose(scores, own, rtol=1e-8, atol=1e-10 * np.abs(own).max())
 
 
 def test_score_of_a_training_row_as_a_new_one_is_its_own():
