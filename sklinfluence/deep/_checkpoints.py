@@ -102,7 +102,7 @@ class CheckpointRecorder(Callback):
         Parameters
         ----------
         net : skorch.NeuralNet
-        X, y : object
+        X, y : object, default=None
         **kwargs : dict
         """
         if not (
@@ -178,8 +178,8 @@ class CheckpointRecorder(Callback):
         Parameters
         ----------
         net : skorch.NeuralNet
-        batch : object
-        training : bool
+        batch : object, default=None
+        training : bool, default=None
         **kwargs : dict
         """
         if not training:
@@ -197,7 +197,7 @@ class CheckpointRecorder(Callback):
         Parameters
         ----------
         net : skorch.NeuralNet
-        named_parameters : object
+        named_parameters : object, default=None
         **kwargs : dict
         """
         if hasattr(self, "_step_"):
@@ -209,8 +209,8 @@ class CheckpointRecorder(Callback):
         Parameters
         ----------
         net : skorch.NeuralNet
-        batch : object
-        training : bool
+        batch : object, default=None
+        training : bool, default=None
         **kwargs : dict
         """
         if training:
@@ -222,7 +222,7 @@ class CheckpointRecorder(Callback):
         Parameters
         ----------
         net : skorch.NeuralNet
-        dataset_train, dataset_valid : object
+        dataset_train, dataset_valid : object, default=None
         **kwargs : dict
         """
         self.store_.end_epoch()
@@ -239,7 +239,7 @@ class CheckpointRecorder(Callback):
         Parameters
         ----------
         net : skorch.NeuralNet
-        dataset_train, dataset_valid : object
+        dataset_train, dataset_valid : object, default=None
         **kwargs : dict
         """
         self._take_place(net, first=True)
@@ -262,7 +262,7 @@ class CheckpointRecorder(Callback):
         Parameters
         ----------
         net : skorch.NeuralNet
-        X, y : object
+        X, y : object, default=None
         **kwargs : dict
         """
         if not hasattr(self, "store_"):
