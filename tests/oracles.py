@@ -77,7 +77,7 @@ ORACLES = [
         "",
         "bytes of the factors, counted",
         "curvature/test_block_conjugate_gradient.py"
-        "::test_choice_goes_by_memory_and_right_hand_sides",
+        "::test_choice_counts_the_bytes_of_the_factors",
     ),
     # base
     Oracle(
