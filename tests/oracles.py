@@ -13,6 +13,7 @@ an oracle ("identity").
 import argparse
 import ast
 import dataclasses
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -635,6 +636,7 @@ def numbers_of(cls):
     return found - SCIKIT_LEARNS
 
 
+@functools.cache
 def public_numbers():
     """(owner, number) of each; functions are numbers themselves, ("lds", "")."""
     found = set()
@@ -659,6 +661,7 @@ def listed():
     return found
 
 
+@functools.cache
 def tests_in(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
