@@ -94,6 +94,42 @@ def check_docstring(function, docstring, where):
     assert described == parameter_names(function), f"{where}: Parameters"
 
 
+def documented_defaults(body):
+    """Parameters section: name to the text after "default=", None where there is none.
+
+    A heading may go on in the next line after a backslash. "optional": a default that
+    the description puts into words, an empty text here.
+    """
+    heads = re.findall(r"^(\S[^\n]*)$", (body or "").replace("\\\n", " "), re.MULTILINE)
+    found = {}
+    for head in heads:
+        names, _, kind = head.partition(" :")
+        default = re.search(r"(?:default=|optional$)(.*)$", kind)
+        for name in names.split(","):
+            found[name.strip().lstrip("*")] = default and default.group(1).strip()
+    return found
+
+
+def signature_defaults(function):
+    """Name to default, of the parameters that have one."""
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty}
+
+
+def check_defaults(function, docstring, where):
+    documented = documented_defaults(section(docstring, "Parameters"))
+    told = {name: text for name, text in documented.items() if text is not None}
+    defaults = signature_defaults(function)
+    assert set(told) == set(defaults), where
+    for name, default in defaults.items():
+        if told[name] == "":
+            continue
+        # Evaluated: 1e-3 and 0.001 are one number, and some are products.
+        value = eval(told[name], {"__builtins__": {}})
+        same = value == default and type(value) is type(default)
+        assert same, f"{where}: {name}={default!r}, documented as {told[name]}"
+
+
 PUBLIC = list(public_objects())
 
 
@@ -162,3 +198,15 @@ def test_docstrings_of_methods_describe_every_parameter(module_name, name):
         # Found along the class tree: an override may keep the docstring it inherits.
         docstring = inspect.getdoc(getattr(cls, method_name))
         check_docstring(function, docstring, f"{name}.{method_name}")
+
+
+@pytest.mark.parametrize(("module_name", "name"), PUBLIC)
+def test_defaults_are_those_of_the_docstrings(module_name, name):
+    public = getattr(importlib.import_module(module_name), name)
+    if isinstance(public, type) and issubclass(public, Exception):
+        return
+    check_defaults(public, inspect.getdoc(public), name)
+    if isinstance(public, type):
+        for method_name, function in own_methods(public):
+            docstring = inspect.getdoc(getattr(public, method_name))
+            check_defaults(function, docstring, f"{name}.{method_name}")

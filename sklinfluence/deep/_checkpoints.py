@@ -109,7 +109,7 @@ class CheckpointRecorder(Callback):
         Parameters
         ----------
         net : skorch.NeuralNet
-        X, y : object
+        X, y : object, default=None
         **kwargs : dict
         """
         if not (
@@ -187,8 +187,8 @@ class CheckpointRecorder(Callback):
         Parameters
         ----------
         net : skorch.NeuralNet
-        batch : object
-        training : bool
+        batch : object, default=None
+        training : bool, default=None
         **kwargs : dict
         """
         if not training:
@@ -206,7 +206,7 @@ class CheckpointRecorder(Callback):
         Parameters
         ----------
         net : skorch.NeuralNet
-        named_parameters : object
+        named_parameters : object, default=None
         **kwargs : dict
         """
         if hasattr(self, "_step_"):
@@ -218,8 +218,8 @@ class CheckpointRecorder(Callback):
         Parameters
         ----------
         net : skorch.NeuralNet
-        batch : object
-        training : bool
+        batch : object, default=None
+        training : bool, default=None
         **kwargs : dict
         """
         if training:
@@ -231,7 +231,7 @@ class CheckpointRecorder(Callback):
         Parameters
         ----------
         net : skorch.NeuralNet
-        dataset_train, dataset_valid : object
+        dataset_train, dataset_valid : object, default=None
         **kwargs : dict
         """
         self.store_.end_epoch()
@@ -248,7 +248,7 @@ class CheckpointRecorder(Callback):
         Parameters
         ----------
         net : skorch.NeuralNet
-        dataset_train, dataset_valid : object
+        dataset_train, dataset_valid : object, default=None
         **kwargs : dict
         """
         self._take_place(net, first=True)
@@ -271,7 +271,7 @@ class CheckpointRecorder(Callback):
         Parameters
         ----------
         net : skorch.NeuralNet
-        X, y : object
+        X, y : object, default=None
         **kwargs : dict
         """
         # An epoch that was broken off is no part of what is resumed.

@@ -107,8 +107,6 @@ class DampingPathMixin:
     def _first_order_along(self, path, X, y):
         """All dampings in one product with the training gradients."""
         queries, dtype = self._queries(X, self._check_query_targets(X, y))
-        if not path:
-            return np.empty((0, len(queries.raw), self._n_train), dtype=dtype)
         shifts = [fitted.state.shift for fitted in path]
         V = path[0].state.apply_many(queries.gradients(), shifts)
         products = _gradient_products(self._fitted, V.reshape(len(V), -1))
@@ -122,7 +120,7 @@ class DampingPathMixin:
     def _rankers_along(self, path, leave_each_out):
         """Rankers like this one on other heads, leave-one-out pass and all."""
         removals = [None] * len(path)
-        if leave_each_out and path:
+        if leave_each_out:
             removals = remove_each_along(path, self.n_jobs)
         rankers = []
         for fitted, removal in zip(path, removals, strict=True):

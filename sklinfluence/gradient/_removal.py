@@ -37,11 +37,9 @@ class Removal:
         r~_i; NaN at leverage 1.
     self_influence : ndarray of shape (n_rows,)
         s_i r_i^T B_i r_i.
-    leverage : ndarray of shape (n_rows,)
-        tr(s_i S_i B_i); over all rows they sum to the degrees of freedom.
-    output_leverage : ndarray of shape (n_rows, n_outputs)
-        Each output's part of ``leverage``, where outputs do not interact; else
-        shares of it.
+    output_leverage : ndarray of shape (n_rows, n_outputs) or (n_rows, 1)
+        tr(s_i S_i B_i), each output's part of it where outputs do not interact; over
+        all rows they sum to the degrees of freedom.
     largest_leverage : ndarray of shape (n_rows,)
         Upper bound of the largest eigenvalue of s_i S_i^1/2 B_i S_i^1/2.
     spread : ndarray of shape (n_rows,)
@@ -56,12 +54,16 @@ class Removal:
     raw: np.ndarray
     residual: np.ndarray
     self_influence: np.ndarray
-    leverage: np.ndarray
     output_leverage: np.ndarray
     largest_leverage: np.ndarray
     spread: np.ndarray
     moved: np.ndarray
     error_bound: np.ndarray | None = None
+
+    @property
+    def leverage(self):
+        """tr(s_i S_i B_i) of each row, (n_rows,)."""
+        return self.output_leverage.sum(axis=1)
 
     @property
     def is_defined(self):
@@ -161,7 +163,6 @@ def _remove_rows(fitted, block, B):
         fitted.raw[block] + change,
         left,
         weights * np.einsum("ik,ik->i", asked, apply_block(B, residual)),
-        trace_of_product(curvature, B),
         _leverage_by_output(curvature, B),
         _largest_leverage(curvature, B),
         _spread(B),
@@ -188,8 +189,7 @@ def trace_of_product(curvature, B):
 def _leverage_by_output(curvature, B):
     if isinstance(B, np.ndarray) and B.ndim == 2:
         return curvature * B
-    K = B.values.shape[1] if isinstance(B, KroneckerBlocks) else B.shape[1]
-    return np.repeat(trace_of_product(curvature, B)[:, None] / K, K, axis=1)
+    return trace_of_product(curvature, B)[:, None]
 
 
 def residual_without(fitted, curvature, B, residual):

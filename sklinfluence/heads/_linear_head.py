@@ -65,11 +65,11 @@ class LinearHead:
         The strength of the l1 penalty on every parameter, which the objective adds as
         :math:`\sum_{kj} l_{kj} |\theta_{kj}|`. None: there is none.
 
-    penalty_advice : str
+    penalty_advice : str, optional
         What to do where the objective has no unique optimum, as errors and warnings
         end; by default in the words of scikit-learn's linear models.
 
-    training_advice : str
+    training_advice : str, optional
         What to do where ``coef`` is far from the optimum, likewise.
 
     settle : callable, default=None

@@ -180,10 +180,12 @@ def _parameters(ranker):
 def _embedding_names(ranker):
     """Names of the embedding's columns where the estimator knows them, else none."""
     estimator = ranker.estimator_
-    if not isinstance(estimator, Pipeline):
-        return getattr(ranker, "feature_names_in_", ())
-    try:
-        return estimator[:-1].get_feature_names_out()
-    except (AttributeError, ValueError):
-        # Steps that name no columns, or do not know how many there are.
-        return ()
+    given = getattr(ranker, "feature_names_in_", None)
+    if isinstance(estimator, Pipeline):
+        try:
+            # Without a step before the head these are the names that it is given.
+            given = estimator[:-1].get_feature_names_out(given)
+        except (AttributeError, ValueError):
+            # Steps that name no columns, or do not know how many there are.
+            return ()
+    return () if given is None else given

@@ -258,6 +258,26 @@ def test_choice_goes_by_memory_and_right_hand_sides():
     assert name(20_000, 10, 1000, n_rhs=10_000) == "cholesky"
 
 
+@pytest.mark.parametrize(
+    ("what", "size", "n_blocks"),
+    [
+        ({}, 12 * 30, 1),
+        ({"is_block_diagonal": True}, 30, 12),
+        ({"is_block_diagonal": True, "has_equal_blocks": True}, 30, 1),
+        # Over the rows where these are fewer, which takes a penalty.
+        ({"is_block_diagonal": True, "is_penalized": True, "n_rows": 9}, 9, 12),
+        ({"is_block_diagonal": True, "n_rows": 9}, 30, 12),
+    ],
+)
+def test_choice_counts_the_bytes_of_the_factors(what, size, n_blocks):
+    """Each block's factor and inverse in float64, and one temporary."""
+    n_bytes = 8 * size**2 * (2 * n_blocks + 1)
+    shape = {"n_rows": 5000, "n_outputs": 12, "n_columns": 30, **what}
+    assert choose_solver(**shape, memory=n_bytes).name == "cholesky"
+    beyond = choose_solver(**shape, memory=n_bytes - 1)
+    assert beyond.name == "cg" and f"{size} " in beyond.reason
+
+
 def test_choice_is_told(digits):
     X, y = digits
     ranker = InfluenceRanker().fit(X[:200], y[:200])

@@ -65,6 +65,27 @@ def test_scores_are_distances_of_mean_influence_from_its_median(planted, device)
     np.testing.assert_array_equal(low.predict(X[:20]), low.predict(X)[:20])
 
 
+@pytest.mark.parametrize("tail", ["both", "low", "high"])
+@pytest.mark.parametrize("contamination", ["auto", 0.1])
+def test_where_outliers_begin(planted, tail, contamination):
+    X, _ = planted
+    detector = TracInAnomalyDetector(ranker(), tail=tail, contamination=contamination)
+    detector.fit(X)
+    mean = detector.ranker_.influence(X).mean(axis=1)
+    center = np.median(mean)
+    assert detector.center_ == pytest.approx(center, rel=1e-9)
+    scores = detector.score_samples(X)
+    if contamination == "auto":
+        # Three standard deviations, by the median of distances from the median.
+        offset = -3 * 1.4826 * np.median(np.abs(mean - center))
+    else:
+        offset = np.percentile(scores, 10)
+    assert detector.offset_ == pytest.approx(offset, rel=1e-9)
+    decision = detector.decision_function(X)
+    np.testing.assert_allclose(decision, scores - offset, rtol=1e-9, atol=1e-12)
+    np.testing.assert_array_equal(detector.predict(X), np.where(decision < 0, -1, 1))
+
+
 def test_a_sample_of_rows(planted):
     X, _ = planted
     detector = TracInAnomalyDetector(ranker(), max_rows=20, random_state=0).fit(X)

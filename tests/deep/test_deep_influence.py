@@ -243,6 +243,49 @@ def test_gradient_norm_of_a_converged_net(fitted):
     assert ranker.fit(X, y).gradient_norm_ < 1e-3
 
 
+@pytest.mark.parametrize("task", KINDS)
+def test_gradient_norm_is_the_largest_entry_of_the_mean_gradient(task):
+    X, y, _, _ = make_data(task)
+    net = make_net(task, max_epochs=3).fit(X, y)
+    ranker = DeepInfluenceRanker(FrozenEstimator(net), dtype="float64").fit(X, y)
+    G, _, _ = dense(net, task, "gauss_newton")
+    theta = [p.detach().numpy().ravel() for p in net.module_.parameters()]
+    # MSELoss is the mean over all entries: 2 / K times ours.
+    decay = DECAY * (1.5 if task == "squared" else 1.0)
+    mean = G.mean(axis=0) + decay * np.concatenate(theta).astype(float)
+    assert ranker.gradient_norm_ == pytest.approx(np.abs(mean).max(), rel=1e-6)
+
+
+@pytest.mark.parametrize("curvature", ["gauss_newton", "hessian"])
+@pytest.mark.parametrize("solver", ["cholesky", "cg"])
+def test_solver_info_is_of_the_dense_matrix(fitted, curvature, solver):
+    X, y, _, _ = make_data("softmax")
+    net, damping = fitted("softmax"), 0.1
+    ranker = DeepInfluenceRanker(
+        FrozenEstimator(net),
+        dtype="float64",
+        damping=damping,
+        curvature=curvature,
+        solver=solver,
+    )
+    info = ranker.fit(X, y).solver_info_
+    _, _, H = dense(net, "softmax", curvature, damping)
+    values = np.linalg.eigvalsh(H)
+    assert info["n_parameters"] == len(values)
+    assert info["damping"] == damping
+    assert info["damping_in_force"] == pytest.approx(damping * N_ROWS)
+    # Power iterations that stop at changes of a tenth of a percent.
+    assert info["largest_eigenvalue"] == pytest.approx(values[-1], rel=0.1)
+    low = info["smallest_eigenvalue"]
+    if curvature == "gauss_newton":  # a bound from below, of damping and penalty
+        assert damping * N_ROWS * (1 - 1e-9) <= low <= values[0] * 1.1
+    else:
+        assert low == pytest.approx(values[0], rel=0.1)
+    ratio = info["largest_eigenvalue"] / low
+    assert info["condition_number"] == pytest.approx(ratio)
+    assert np.max(info["residual"]) < (1e-9 if solver == "cholesky" else 1e-4)
+
+
 def test_indefinite_hessian_is_named(fitted):
     X, y, _, _ = make_data("softmax")
     net = make_net("softmax", max_epochs=3).fit(X, y)  # far from a minimum

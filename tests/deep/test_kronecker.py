@@ -91,6 +91,32 @@ def test_exact_for_least_squares_of_one_layer(name):
     np.testing.assert_allclose(solved, np.linalg.solve(H, B), rtol=1e-8, atol=1e-12)
 
 
+@pytest.mark.parametrize("name", EXACT)
+def test_exact_for_a_softmax_whose_rows_bend_alike(name):
+    """With zero weights every row has one curvature, S: the matrix is S times moments.
+
+    Least squares leaves the basis of the outputs arbitrary; here it has to be found.
+    """
+    X, y = images()
+    make = {
+        "linear": lambda: nn.Sequential(nn.Flatten(), nn.Linear(50, 3)),
+        "no bias": lambda: nn.Sequential(nn.Flatten(), nn.Linear(50, 3, bias=False)),
+        "one place": lambda: nn.Sequential(nn.Conv2d(2, 3, 5), nn.Flatten()),
+    }[name]
+    net = fit(make(), X, y, optimizer__weight_decay=0.1)
+    with torch.no_grad():
+        for parameter in net.module_.parameters():
+            parameter.zero_()
+        if name != "no bias":
+            # Unequal probabilities, equal for all rows.
+            list(net.module_.parameters())[-1].copy_(torch.tensor([0.3, -1.0, 0.7]))
+    operator = operator_of(net, X, y)
+    H = gauss_newton(net, X, operator)
+    B = np.random.default_rng(0).normal(size=(len(H), 3))
+    solved = operator.kronecker_factors().solve(B)
+    np.testing.assert_allclose(solved, np.linalg.solve(H, B), rtol=1e-8, atol=1e-12)
+
+
 CONVOLUTIONS = [
     {"padding": 1, "stride": 2},
     {"padding": "same", "dilation": 2},

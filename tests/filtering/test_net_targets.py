@@ -117,6 +117,33 @@ def test_filtered_nets_are_trained_on_a_column(door, data):
     assert model.predict(X).shape == alone.predict(X).shape == (80, 1)
 
 
+@pytest.mark.parametrize("door", [None, MislabelFilter, MislabelSampler])
+@pytest.mark.parametrize("column", [True, False])
+def test_filtered_nets_learn_a_linear_target(door, column):
+    """(n,) against the net's (n, 1) would broadcast, and nothing would be learnt."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(120, 3)).astype(np.float32)
+    y = (X @ np.array([1, -2, 0.5]) + 0.5).astype(np.float32)
+    torch.manual_seed(0)
+    # A net of flat outputs takes targets as they come.
+    outputs = [] if column else [nn.Flatten(0)]
+    net = NeuralNetRegressor(
+        nn.Sequential(nn.Linear(3, 1), *outputs),
+        lr=0.1,
+        batch_size=20,
+        max_epochs=30,
+        train_split=None,
+        verbose=0,
+    )
+    filter_ = None if door is None else door(InfluenceRanker(Ridge()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = FilteredRegressor(net, filter_).fit(X, y[:, None] if column else y)
+    error = np.ravel(model.predict(X)) - y
+    # SGD on a target without noise: nothing but rounding is left.
+    assert np.sum(error**2) < 0.01 * np.sum((y - y.mean()) ** 2)
+
+
 def test_filtered_estimators_still_get_targets_flat(data):
     X, y = data
     with pytest.warns(DataConversionWarning):

@@ -3,7 +3,7 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-from sklinfluence.filtering._pool import fit_pool, pool_log_proba
+from sklinfluence.filtering._pool import MAX_WEIGHT, fit_pool, pool_log_proba
 
 
 def make_estimates(rng, n_rows=60, n_classes=4, n_estimates=2):
@@ -37,6 +37,37 @@ def test_fit_pool_finds_the_minimum_of_a_general_optimiser(n_estimates, soft):
     # The pool stops at steps worth 1e-9 of risk.
     assert risk(found) <= reference.fun + 1e-8
     np.testing.assert_allclose(found, reference.x, atol=1e-3)
+
+
+@pytest.mark.parametrize("n_estimates", [1, 2, 3])
+@pytest.mark.parametrize("sureness", [0.01, 1.0, 30.0, 100.0])
+def test_fit_pool_of_estimates_that_are_too_sure_or_hardly_so(n_estimates, sureness):
+    """Newton's step from equal weights overshoots; the search has to come back."""
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        log_probas, targets = make_estimates(rng, n_estimates=n_estimates)
+        log_probas = [
+            log_softmax(sureness * log_proba, axis=1) for log_proba in log_probas
+        ]
+        weight = rng.uniform(0.5, 2.0, size=len(targets))
+
+        def risk(a, log_probas=log_probas, targets=targets, weight=weight):
+            pooled = pool_log_proba(log_probas, a)
+            return -np.average(np.sum(targets * pooled, axis=1), weights=weight)
+
+        found = fit_pool(log_probas, targets, weight)
+        assert np.all((found >= 0) & (found <= MAX_WEIGHT))
+        # Convex, so that one start is enough; in units in which the optimum is near 1.
+        size = 1.0 / sureness
+        reference = minimize(
+            lambda b, risk=risk, size=size: risk(size * b),
+            np.ones(n_estimates),
+            method="L-BFGS-B",
+            bounds=[(0, MAX_WEIGHT / size)] * n_estimates,
+            options={"ftol": 1e-15, "gtol": 1e-10},
+        )
+        # The pool stops at steps worth 1e-9 of risk.
+        assert risk(found) <= reference.fun + 1e-8
 
 
 def test_a_misleading_estimate_gets_no_weight():

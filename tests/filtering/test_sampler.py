@@ -84,6 +84,21 @@ def test_flags_are_those_of_the_filter(noisy_blobs):
     assert_array_equal(sampler.get_support(), detector.get_support())
 
 
+@pytest.mark.parametrize("ranker", [None, InfluenceRanker(LogisticRegression())])
+def test_numbers_are_those_of_the_filter(noisy_blobs, ranker):
+    """One base for both: only what is done with the flags is another."""
+    X, y, _ = noisy_blobs
+    sampler = MislabelSampler(ranker, random_state=0).fit(X, y)
+    detector = MislabelFilter(ranker, random_state=0).fit(X, y)
+    for name in ("scores_", "threshold_", "label_quality_", "suggested_labels_"):
+        assert_array_equal(getattr(sampler, name), getattr(detector, name))
+    for indices in (False, True):
+        assert_array_equal(sampler.get_support(indices), detector.get_support(indices))
+    assert sampler.report().equals(detector.report())
+    ours, theirs = (d.score_samples(X[:9], y[:9]) for d in (sampler, detector))
+    assert_array_equal(ours, theirs)
+
+
 def test_no_transform_that_a_pipeline_could_take_for_it():
     for method in ("transform", "fit_transform", "score", "predict"):
         assert not hasattr(MislabelSampler(), method)

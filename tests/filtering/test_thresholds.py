@@ -46,6 +46,23 @@ def test_share_flags_the_worst_allowed_rows():
     assert_array_equal(np.flatnonzero(flags), [0, 2])
 
 
+@pytest.mark.parametrize("n_rows", [7, 11, 40, 101])
+def test_a_share_is_rounded_to_the_nearest_number_of_rows(n_rows):
+    """Half a row and more is a row: fractions on both sides of a half, and on it."""
+    scores = np.random.default_rng(0).permutation(n_rows).astype(float)
+    allowed = np.ones(n_rows, dtype=bool)
+    for whole in range(0, n_rows - 1, 3):
+        for fraction, more in [(0.45, 0), (0.499, 0), (0.501, 1), (0.55, 1), (0, 0)]:
+            share = (whole + fraction) / n_rows
+            flags = flag_share(scores, share, allowed)
+            assert flags.sum() == whole + more, (whole, fraction)
+
+
+def test_half_a_row_is_a_row():
+    flags = flag_share(np.arange(10.0), 0.25, np.ones(10, dtype=bool))
+    assert_array_equal(np.flatnonzero(flags), [7, 8, 9])
+
+
 def test_bounds_keep_the_worst_flags_of_each_stratum():
     scores = np.array([1.0, 2.0, 3.0, 4.0, 9.0, 8.0])
     strata = np.array([0, 0, 0, 0, 1, 1])

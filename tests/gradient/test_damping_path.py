@@ -8,7 +8,12 @@ from numpy.testing import assert_allclose
 from scipy.linalg import eigh
 from sklearn.datasets import load_diabetes, load_digits, load_wine
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
+from sklearn.linear_model import (
+    LinearRegression,
+    LogisticRegression,
+    Ridge,
+    SGDClassifier,
+)
 from sklearn.preprocessing import scale
 
 from sklinfluence.curvature import Cholesky, SingularHessianError
@@ -73,6 +78,22 @@ def test_path_against_numpy(diabetes):
     H = Z.T @ Z + penalty + 0.5 * len(X) * np.eye(11)
     truth = gradients[:9] @ np.linalg.solve(H, gradients.T)
     assert_allclose(path[0], truth, rtol=1e-9, atol=1e-9 * abs(truth).max())
+
+
+@pytest.mark.parametrize("method", ["influence", "newton"])
+@pytest.mark.parametrize("n_targets", [1, 2])
+def test_path_of_a_dependent_column_starts_at_no_damping(n_targets, method, diabetes):
+    X, y = diabetes
+    X = np.column_stack([X, X[:, 0] + X[:, 1]])
+    y = np.column_stack([y, 100 * X[:, 2] + y**0.5]) if n_targets == 2 else y
+    train = slice(0, 200)
+    ranker = InfluenceRanker(LinearRegression(), method=method).fit(X[train], y[train])
+    path = ranker.damping_path([0.0, 0.1], X[200:220], y[200:220])
+    truth = ranker.influence(X[200:220], y[200:220])
+    assert_allclose(path[0], truth, rtol=1e-6, atol=1e-8 * np.abs(truth).max())
+    damped = InfluenceRanker(LinearRegression(), method=method, damping=0.1)
+    truth = damped.fit(X[train], y[train]).influence(X[200:220], y[200:220])
+    assert_allclose(path[1], truth, rtol=1e-6, atol=1e-8 * np.abs(truth).max())
 
 
 def test_path_leaves_the_ranker_alone(wine):

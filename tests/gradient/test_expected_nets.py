@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from joblib import parallel_config
 from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("skorch")
@@ -76,6 +78,11 @@ def test_init_and_order_vary_apart(data, kind, module):
 @pytest.mark.parametrize("module", MODULES)
 def test_the_same_seed_gives_the_same_models(data, kind, module):
     single = RANKERS[kind](make(batch_size=8, **MODULES[module]))
+    assert_same_models(single, data)
+
+
+def assert_same_models(single, data):
+    """Whatever torch's own generator is at, which stays there."""
     torch.manual_seed(5)
     state = torch.get_rng_state()
     first = ExpectedRanker(single, 2, random_state=0).fit(*data)
@@ -85,6 +92,26 @@ def test_the_same_seed_gives_the_same_models(data, kind, module):
     with parallel_config("threading"):
         second = ExpectedRanker(single, 2, random_state=0, n_jobs=2).fit(*data)
     np.testing.assert_array_equal(first.self_influence_, second.self_influence_)
+
+
+def in_pipeline(net):
+    return make_pipeline(StandardScaler(), net)
+
+
+# Where a net can be hidden in what a ranker is given.
+PLACES = {
+    "pipeline": in_pipeline,
+    "pipeline in a pipeline": lambda net: in_pipeline(in_pipeline(net)),
+    "pipeline's net by name": lambda net: Pipeline([("s", None), ("net", net)]),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("module", MODULES)
+def test_the_same_seed_finds_a_net_wherever_it_is(data, place, module):
+    net = make(batch_size=8, **MODULES[module])
+    single = InfluenceRanker(PLACES[place](net), refit_head=False)
+    assert_same_models(single, data)
 
 
 def test_an_instance_starts_from_its_own_parameters_unless_init_varies(data):

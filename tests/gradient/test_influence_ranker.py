@@ -135,6 +135,46 @@ def test_leverage_and_degrees_of_freedom(case):
     assert ranker.leverage_.sum() == pytest.approx(np.trace(data @ inverse), rel=1e-8)
 
 
+def test_leverage_of_each_row(case):
+    """tr(s_i S_i B_i), S_i and B_i dense."""
+    problem, truth = case.problem, []
+    import torch
+
+    flat = torch.tensor(problem.theta.ravel())
+    for i in range(60):
+
+        def own(flat, i=i):
+            raw = problem.Z[i] @ flat.reshape(problem.shape).T
+            return problem.s[i] * problem.row_losses(raw[None], problem.Y[i][None])[0]
+
+        truth.append(np.trace(torch.func.hessian(own)(flat).numpy() @ problem.inverse))
+    assert relative(case.ranker().leverage_, np.array(truth)) < TOLERANCE
+
+
+def test_leave_one_out_probabilities_and_their_score(case):
+    problem, ranker = case.problem, case.ranker()
+    Z, Y = problem.Z.numpy(), problem.Y.numpy()
+    changes = problem.newton_changes.reshape(60, *problem.shape)
+    raw = np.einsum("iq,ikq->ik", Z, problem.theta + changes)
+    if problem.kind == "squared":
+        mean = -np.mean((raw - Y) ** 2)
+        assert ranker.loo_score_ == pytest.approx(mean, rel=1e-8)
+        assert not hasattr(ranker, "loo_proba_")
+        return
+    if problem.kind == "softmax":
+        proba = np.exp(raw) / np.exp(raw).sum(axis=1, keepdims=True)
+        losses = -np.log(np.sum(proba * Y, axis=1))
+    else:
+        each = 1 / (1 + np.exp(-raw))
+        losses = -(Y * np.log(each) + (1 - Y) * np.log(1 - each)).sum(axis=1)
+        # One against the rest is normalised as scikit-learn does.
+        proba = np.hstack([1 - each, each]) if each.shape[1] == 1 else each
+        proba = proba / proba.sum(axis=1, keepdims=True)
+    assert relative(ranker.loo_proba_, proba) < TOLERANCE
+    # Query losses are never weighted.
+    assert ranker.loo_score_ == pytest.approx(-losses.mean(), rel=1e-7)
+
+
 def test_score_samples_are_the_self_influence_of_new_rows(case):
     problem = case.problem
     asked = problem.gradients(case.Zq, case.Yq)

@@ -150,3 +150,58 @@ def test_logit_diagnostics_are_statsmodels_one_step():
     change = ranker.parameter_influence(np.arange(len(X)))[:, 0]
     dfbeta = np.roll(theirs.d_params, -1, axis=1)
     assert_allclose(change, dfbeta, rtol=1e-7, atol=1e-9)
+
+
+# -- rows that were never trained on
+
+
+def with_row(X, y, weight, row, target):
+    weight = np.ones(len(X)) if weight is None else weight
+    rows, targets = np.vstack([X, row[None]]), np.concatenate([y, target[None]])
+    return rows, targets, np.append(weight, 1.0)
+
+
+@pytest.mark.parametrize("n_targets", [1, 2])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("method", ["influence", "newton"])
+def test_scores_of_new_rows_are_what_training_on_them_takes_off(
+    n_targets, weighted, method
+):
+    X, y, Xq, yq = diabetes(n_targets)
+    weight = np.random.default_rng(0).uniform(0.2, 3, len(X)) if weighted else None
+    model = Ridge(alpha=0.7)
+    ranker = InfluenceRanker(model, method=method).fit(X, y, sample_weight=weight)
+    full = clone(model).fit(X, y, sample_weight=weight)
+
+    def loss(fitted, row, target):
+        return 0.5 * np.sum((fitted.predict(row[None])[0] - target) ** 2)
+
+    truth = []
+    for row, target in zip(Xq[:8], yq[:8], strict=True):
+        rows, targets, own = with_row(X, y, weight, row, target)
+        after = clone(model).fit(rows, targets, sample_weight=own)
+        before, left = loss(full, row, target), loss(after, row, target)
+        # Least squares: residual after = before / (1 + x'H^-1 x); to first order the
+        # loss falls by r'Br, of which B is that leverage.
+        leverage = np.sqrt(before / left) - 1.0
+        first = 2.0 * before * leverage
+        truth.append(before - left if method == "newton" else first)
+    assert_allclose(ranker.score_samples(Xq[:8], yq[:8]), truth, rtol=1e-8)
+
+
+@pytest.mark.parametrize("K", [2, 3])
+def test_newton_scores_of_new_rows_are_near_refits_with_them(K):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(150, 4))
+    y = np.argmax(X @ rng.normal(size=(4, K)) + rng.gumbel(size=(150, K)), axis=1)
+    model = LogisticRegression(C=1.0, tol=1e-10, solver="newton-cholesky")
+    ranker = InfluenceRanker(model, method="newton").fit(X[:120], y[:120])
+    full = clone(model).fit(X[:120], y[:120])
+    truth = []
+    for i in range(120, 150):
+        after = clone(model).fit(np.r_[X[:120], X[[i]]], np.r_[y[:120], y[i]])
+        fall = [-m.predict_log_proba(X[[i]])[0, y[i]] for m in (full, after)]
+        truth.append(fall[0] - fall[1])
+    # One Newton step for the refit: second order in a change of some hundredths.
+    assert_allclose(ranker.score_samples(X[120:], y[120:]), truth, rtol=0.2)
+    assert np.corrcoef(ranker.score_samples(X[120:], y[120:]), truth)[0, 1] > 0.999

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_digits, load_iris, load_wine
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import (
@@ -101,15 +102,60 @@ def test_default_labels_are_the_predicted_ones():
     assert_allclose(ranker.influence(X), ranker.influence(X, ranker.predict(X)))
 
 
-@pytest.mark.parametrize("kind", ["l2", "lje"])
-def test_self_influence_is_the_diagonal(kind):
-    for name, model in CLASSIFIERS.items():
-        X, y = classes_of(name)
+MODELS_OF = {
+    "l2": {**CLASSIFIERS, "ridge": Ridge(alpha=0.5)},
+    "lje": {**CLASSIFIERS, "ridge": Ridge(alpha=0.5)},
+    "l1": {
+        "lasso": Lasso(alpha=0.05, tol=1e-12, max_iter=10_000),
+        "lasso, no intercept": Lasso(
+            0.05, fit_intercept=False, tol=1e-12, max_iter=10_000
+        ),
+    },
+}
+
+
+@pytest.mark.parametrize(
+    "kind, name", [(kind, name) for kind in MODELS_OF for name in MODELS_OF[kind]]
+)
+def test_self_influence_is_the_diagonal(kind, name):
+    """Of the influences, and of the terms in a row's own raw prediction."""
+    model, is_class = MODELS_OF[kind][name], name in CLASSIFIERS
+    X, y = classes_of(name) if is_class else rows_of_numbers()
+    ranker = RepresenterRanker(model, kind=kind).fit(X, y)
+    own = ranker.self_influence_
+    # Sums of a hundred products taken in another order.
+    size = {"rtol": 1e-9, "atol": 1e-12 * np.abs(own).max()}
+    assert_allclose(own, np.diag(ranker.influence(X, y)), **size)
+    terms = ranker.contributions(X)
+    at = np.arange(len(y))
+    if terms.ndim == 3:
+        code = np.searchsorted(ranker.classes_, y)
+        expected = terms[at, at, code]
+    elif is_class:
+        expected = np.where(y == ranker.classes_[1], 1, -1) * terms[at, at]
+    else:
+        expected = terms[at, at]
+    assert_allclose(own, expected, **size)
+
+
+def rows_of_numbers():
+    """Columns of very different size: an inner product that weighs them shows."""
+    X, y = load_diabetes(return_X_y=True)
+    return scale(X[:90]) * np.geomspace(0.3, 3.0, 10), scale(y[:90])
+
+
+@pytest.mark.parametrize("kind", MODELS_OF)
+def test_new_rows_score_what_their_residual_makes_of_them(kind):
+    """A training row of weight 1, asked about as if it were new, is what it was."""
+    for name, model in MODELS_OF[kind].items():
+        is_class = name in CLASSIFIERS
+        if name == "softmax":
+            model = clone(model).set_params(class_weight=None)
+        X, y = classes_of(name) if is_class else rows_of_numbers()
         ranker = RepresenterRanker(model, kind=kind).fit(X, y)
-        # Sums of a hundred products taken in another order.
-        assert_allclose(
-            ranker.self_influence_, np.diag(ranker.influence(X, y)), rtol=1e-9
-        )
+        own = ranker.self_influence_
+        scores = ranker.score_samples(X, y)
+        assert_allclose(scores, own, rtol=1e-8, atol=1e-10 * np.abs(own).max())
 
 
 def test_score_of_a_training_row_as_a_new_one_is_its_own():
@@ -258,3 +304,50 @@ def test_transform_keeps_the_largest_terms():
     full = np.abs(ranker.influence(X[:7]))
     for row, terms in zip(kept, full, strict=True):
         assert_allclose(np.sort(np.abs(row.data)), np.sort(terms)[-3:])
+
+
+@pytest.mark.parametrize("kind", MODELS_OF)
+def test_alpha_is_what_a_row_puts_into_its_own_prediction(kind):
+    """alpha_i x_i^T M x_i of each output; M by hand for the lasso, else 1."""
+    for name, model in MODELS_OF[kind].items():
+        X, y = classes_of(name) if name in CLASSIFIERS else rows_of_numbers()
+        ranker = RepresenterRanker(model, kind=kind).fit(X, y)
+        at = np.arange(len(y))
+        terms = ranker.contributions(X)
+        own = terms[at, at].reshape(len(y), -1)
+        rows = X
+        if kind == "l1":
+            rows = X * np.sqrt(np.abs(ranker.estimator_.coef_))
+        elif kind == "lje" and ranker.head_.fit_intercept:
+            rows = np.column_stack([X, np.ones(len(X))])
+        expected = ranker.alpha_ * np.sum(rows**2, axis=1)[:, None]
+        assert_allclose(own, expected, rtol=1e-7, atol=1e-9 * np.abs(own).max())
+    if kind == "l1":
+        residual = y - ranker.predict(X)
+        assert_allclose(ranker.alpha_[:, 0], residual / (0.05 * len(y)), atol=1e-8)
+
+
+@pytest.mark.parametrize("kind", ["l2", "l1"])
+def test_the_gap_is_the_largest_miss_of_the_sum(kind):
+    X, y = rows_of_numbers()
+    # Stopped short of the optimum, near enough for the theorem.
+    model = Ridge(alpha=1.0, solver="sag", tol=1e-9, max_iter=10_000, random_state=0)
+    if kind == "l1":
+        model = Lasso(alpha=0.05, tol=1e-9)
+    ranker = RepresenterRanker(model, kind=kind, refit_head=False).fit(X, y)
+    raw = ranker.head_.embed(X) @ ranker.head_.coef.T
+    miss = ranker.contributions(X).sum(axis=1) - raw[:, 0]
+    expected = np.abs(miss).max() / max(1.0, np.abs(raw).max())
+    assert 1e-13 < ranker.decomposition_gap_ < 1e-6
+    assert ranker.decomposition_gap_ == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("kind", ["l2", "lje"])
+def test_the_stationarity_gap_is_the_largest_move_of_a_prediction(kind):
+    X, y = classes_of("softmax")
+    rough = LogisticRegression(max_iter=3).fit(X, y)
+    ranker = RepresenterRanker(FrozenEstimator(rough), kind=kind).fit(X, y)
+    polished = X @ ranker.head_.coef.T + ranker.head_.intercept
+    moved = np.abs(polished - rough.decision_function(X)).max()
+    assert ranker.stationarity_gap_ == pytest.approx(moved, rel=1e-6)

@@ -5,8 +5,10 @@ from itertools import combinations
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from scipy.sparse import csr_matrix
 from sklearn import config_context
 from sklearn.datasets import load_digits, load_wine
+from sklearn.linear_model import Ridge
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.preprocessing import scale
 
@@ -152,3 +154,25 @@ def test_refusals():
     ):
         with pytest.raises(ValueError, match=message):
             select_diverse(ranker, **arguments)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("sparse", [False, True])
+def test_rows_that_are_all_alike_come_by_importance(kind, sparse):
+    """No variance to scale by: every pair is as redundant, no pair is NaN."""
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=12)
+    ranker = InfluenceRanker(Ridge()).fit(rng.normal(size=(12, 3)), y)
+    alike = np.full((12, 3), 0.1)
+    X = csr_matrix(alike) if sparse else alike
+    importance = rng.permutation(12).astype(float)
+    chosen = select_diverse(ranker, 5, X=X, importance=importance, kind=kind, gamma=0.3)
+    assert_array_equal(importance[chosen], [11, 10, 9, 8, 7])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_constant_embedding_of_the_ranker_itself(kind):
+    y = np.random.default_rng(0).normal(size=8)
+    ranker = InfluenceRanker(Ridge()).fit(np.ones((8, 2)), y)
+    chosen = select_diverse(ranker, 4, kind=kind, gamma=0.3)
+    assert_array_equal(chosen, np.argsort(-ranker.self_influence_)[:4])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 from numpy.testing import assert_allclose
+from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_diabetes, load_iris, load_wine
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
@@ -216,6 +217,29 @@ def test_columns_are_named_after_features_and_outputs():
     used = X.columns[Lasso(alpha=0.5).fit(X, y).coef_ != 0]
     names = table.filter(like="dfbetas_").columns
     assert list(names) == [f"dfbetas_{name}" for name in [*used, "intercept"]]
+
+
+@pytest.mark.parametrize("n_before", [0, 1, 2])
+def test_columns_are_named_after_what_the_last_transformer_makes(n_before):
+    """However many come before it, and whatever order they make of the columns."""
+    X, y = load_diabetes(return_X_y=True, as_frame=True)
+    turned = list(X.columns[::-1])
+    steps = [StandardScaler() for _ in range(n_before)]
+    steps = [step.set_output(transform="pandas") for step in steps]
+    reorder = ColumnTransformer(
+        [("turned", "passthrough", turned)], verbose_feature_names_out=False
+    )
+    model = make_pipeline(*steps, reorder, Ridge(alpha=0.5))
+    ranker = InfluenceRanker(model).fit(X, y)
+    table = diagnostics(ranker)
+    names = [name.removeprefix("dfbetas_") for name in table.filter(like="dfbetas_")]
+    assert names == [*turned, "intercept"]
+    # And each column is of the feature that it is named after.
+    plain = make_pipeline(*steps, Ridge(alpha=0.5))
+    other = diagnostics(InfluenceRanker(plain).fit(X, y))
+    for name in turned:
+        column = f"dfbetas_{name}"
+        assert_allclose(table[column], other[column], rtol=1e-6, atol=1e-9)
 
 
 def test_several_targets_have_a_column_each(diabetes):

@@ -1,6 +1,7 @@
 """LeaveOneOutSearch: scikit-learn's RidgeCV, its LeaveOneOut and its GridSearchCV."""
 
 import pickle
+import time
 import warnings
 
 import numpy as np
@@ -240,6 +241,26 @@ def test_results_have_the_keys_of_grid_search_with_one_split(cancer):
     assert ours.score(X, y) == pytest.approx(-log_loss(y, best.predict_proba(X)))
     assert not hasattr(ours, "transform")
     assert ours.best_score_ == ours.cv_results_["mean_test_score"].max()
+
+
+class Slow(Ridge):
+    """Takes a twentieth of a second to fit."""
+
+    def fit(self, X, y, sample_weight=None):
+        time.sleep(0.05)
+        return super().fit(X, y, sample_weight)
+
+
+def test_times_are_those_that_a_clock_shows(diabetes):
+    X, y = diabetes
+    search = LeaveOneOutSearch(Slow(), {"alpha": [0.1, 1.0, 10.0]})
+    start = time.perf_counter()
+    search.fit(X, y)
+    whole = time.perf_counter() - start
+    assert 0.05 <= search.refit_time_ < whole
+    # Candidates are not fitted by the estimator itself: a factor is all they take.
+    spent = search.cv_results_["mean_fit_time"] + search.cv_results_["mean_score_time"]
+    assert np.all(spent > 0) and spent.sum() + search.refit_time_ < whole
 
 
 def test_several_estimators_and_a_list_of_grids(wine):
