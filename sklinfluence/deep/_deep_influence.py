@@ -4,7 +4,6 @@ from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from sklinfluence._sklearn_compat import (
@@ -386,10 +385,7 @@ class DeepInfluenceRanker(BaseRanker):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        wrapped = get_tags(self.estimator)
-        tags.input_tags = wrapped.input_tags
-        tags.classifier_tags = wrapped.classifier_tags
-        tags.regressor_tags = wrapped.regressor_tags
+        self._tags_of_model(tags, self.estimator)
         return tags
 
 

@@ -7,6 +7,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
+from sklinfluence._messages import shown
 from sklinfluence._sklearn_compat import _estimator_has
 from sklinfluence.base import BaseRanker
 from sklinfluence.deep._functional import FunctionalNet
@@ -51,7 +52,7 @@ class PathRanker(BaseRanker):
     def _every(self):
         return "step"
 
-    def fit(self, X, y=None, **fit_params):
+    def fit(self, X, y=None, sample_weight=None, **fit_params):
         """Train a clone of the net, or read a trained one, and prepare for queries.
 
         Parameters
@@ -60,15 +61,18 @@ class PathRanker(BaseRanker):
             Training rows: arrays, tensors, dicts, a Dataset.
         y : array-like of shape (n_train,) or (n_train, n_targets), default=None
             Targets; None for a net that needs none.
+        sample_weight : None
+            There for scikit-learn's own: a net's ``fit`` knows no weights of rows.
         **fit_params : dict
-            None is taken: a net's ``fit`` knows no ``sample_weight``.
+            None is taken.
 
         Returns
         -------
         self : object
         """
         self._validate_params()
-        given = [name for name, value in fit_params.items() if value is not None]
+        params = {"sample_weight": sample_weight, **fit_params}
+        given = [name for name, value in params.items() if value is not None]
         if given:
             raise TypeError(
                 f"fit of {type(self).__name__} takes X and y, got "
@@ -182,8 +186,8 @@ class PathRanker(BaseRanker):
         unseen = np.setdiff1d(y, self.classes_)
         if len(unseen):
             raise ValueError(
-                f"y contains labels that were not seen in training: {unseen.tolist()}. "
-                f"Those seen are {self.classes_.tolist()}."
+                f"y contains labels that were not seen in training: {shown(unseen)}. "
+                f"Those seen are {shown(self.classes_)}."
             )
 
     def _check_one_output(self, function, rows):
@@ -361,10 +365,7 @@ class PathRanker(BaseRanker):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        wrapped = get_tags(unwrap(self.net))
-        tags.input_tags = wrapped.input_tags
-        tags.classifier_tags = wrapped.classifier_tags
-        tags.regressor_tags = wrapped.regressor_tags
+        wrapped = self._tags_of_model(tags, unwrap(self.net))
         tags.target_tags.required = wrapped.target_tags.required
         tags.non_deterministic = self.random_state is None
         return tags

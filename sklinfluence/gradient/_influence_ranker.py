@@ -205,6 +205,8 @@ class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
         "random_state": ["random_state"],
     }
 
+    _written_out = {**HeadRanker._written_out, "solver": "ConjugateGradient()"}
+
     def __init__(
         self,
         estimator=None,
