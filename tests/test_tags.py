@@ -71,13 +71,3 @@ def test_a_fitted_ranker_stays_what_it_was():
 def test_filters_predict_nothing_and_say_what_to_pass(detector):
     assert not is_classifier(detector)
     assert "``StratifiedKFold``" in type(detector).__doc__
-
-
-@pytest.mark.parametrize("name", ["TracInRanker", "DeepInfluenceRanker"])
-def test_rankers_of_nets_are_what_the_net_is(name):
-    deep = pytest.importorskip("sklinfluence.deep")
-    skorch, nn = pytest.importorskip("skorch"), pytest.importorskip("torch.nn")
-    ranker = getattr(deep, name)
-    net = skorch.NeuralNetClassifier(nn.Linear, criterion=nn.CrossEntropyLoss)
-    assert is_classifier(ranker(net))
-    assert is_regressor(ranker(skorch.NeuralNetRegressor(nn.Linear)))

@@ -4,6 +4,7 @@ from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from sklinfluence._sklearn_compat import (
@@ -385,7 +386,10 @@ class DeepInfluenceRanker(BaseRanker):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        self._tags_of_model(tags, self.estimator)
+        wrapped = get_tags(self.estimator)
+        tags.input_tags = wrapped.input_tags
+        tags.classifier_tags = wrapped.classifier_tags
+        tags.regressor_tags = wrapped.regressor_tags
         return tags
 
 

@@ -52,7 +52,7 @@ class PathRanker(BaseRanker):
     def _every(self):
         return "step"
 
-    def fit(self, X, y=None, sample_weight=None, **fit_params):
+    def fit(self, X, y=None, **fit_params):
         """Train a clone of the net, or read a trained one, and prepare for queries.
 
         Parameters
@@ -61,18 +61,15 @@ class PathRanker(BaseRanker):
             Training rows: arrays, tensors, dicts, a Dataset.
         y : array-like of shape (n_train,) or (n_train, n_targets), default=None
             Targets; None for a net that needs none.
-        sample_weight : None
-            There for scikit-learn's own: a net's ``fit`` knows no weights of rows.
         **fit_params : dict
-            None is taken.
+            None is taken: a net's ``fit`` knows no ``sample_weight``.
 
         Returns
         -------
         self : object
         """
         self._validate_params()
-        params = {"sample_weight": sample_weight, **fit_params}
-        given = [name for name, value in params.items() if value is not None]
+        given = [name for name, value in fit_params.items() if value is not None]
         if given:
             raise TypeError(
                 f"fit of {type(self).__name__} takes X and y, got "
@@ -365,7 +362,10 @@ class PathRanker(BaseRanker):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        wrapped = self._tags_of_model(tags, unwrap(self.net))
+        wrapped = get_tags(unwrap(self.net))
+        tags.input_tags = wrapped.input_tags
+        tags.classifier_tags = wrapped.classifier_tags
+        tags.regressor_tags = wrapped.regressor_tags
         tags.target_tags.required = wrapped.target_tags.required
         tags.non_deterministic = self.random_state is None
         return tags

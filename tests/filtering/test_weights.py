@@ -40,13 +40,6 @@ def test_sample_weight_is_named(cls, method):
     assert "sample_weight" in inspect.signature(function).parameters
 
 
-def test_networks_name_it_too():
-    deep = pytest.importorskip("sklinfluence.deep")
-    for name in deep.__all__:
-        if name.endswith("Ranker"):
-            assert has_fit_parameter(getattr(deep, name), "sample_weight")
-
-
 def test_meta_estimators_of_scikit_learn_pass_weights_on(noisy_blobs):
     X, y, _ = noisy_blobs
     weight = np.random.default_rng(0).uniform(0.1, 5, 60)
