@@ -5,7 +5,13 @@ from sklearn.ensemble._base import _set_random_states
 from sklearn.metrics._scorer import _BaseScorer
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import _safe_indexing
-from sklearn.utils._metadata_requests import _raise_for_params, _routing_enabled
+from sklearn.utils._metadata_requests import (
+    METHODS,
+    SIMPLE_METHODS,
+    _raise_for_params,
+    _routing_enabled,
+)
+from sklearn.utils._missing import is_scalar_nan
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils._param_validation import (
     HasMethods,
@@ -28,6 +34,13 @@ except ImportError:  # callbacks came in scikit-learn 1.9, marked experimental
 
     class CallbackSupportMixin:
         """Estimators of an older scikit-learn have no callbacks."""
+
+
+# The method of samplers, added as imbalanced-learn itself adds it when it is imported:
+# what is routed must not depend on which of the two was imported first.
+for _methods in (SIMPLE_METHODS, METHODS):
+    if "fit_resample" not in _methods:
+        _methods.append("fit_resample")
 
 
 def _fit_context(*, prefer_skip_nested_validation):
@@ -53,5 +66,6 @@ __all__ = [
     "_set_random_states",
     "_validate_style_kwargs",
     "check_matplotlib_support",
+    "is_scalar_nan",
     "validate_params",
 ]

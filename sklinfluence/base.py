@@ -10,9 +10,11 @@ from sklearn.base import (
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
 )
+from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
+from sklinfluence._parts import PartsMixin
 from sklinfluence._sklearn_compat import (
     CallbackSupportMixin,
     _estimator_has,
@@ -25,6 +27,7 @@ __all__ = ["BaseRanker"]
 
 
 class BaseRanker(
+    PartsMixin,
     CallbackSupportMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
@@ -393,6 +396,24 @@ class BaseRanker(
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         return tags
+
+    def _tags_of_model(self, tags, model):
+        """Take over, from the model wrapped, what a ranker shares with it.
+
+        It predicts as the model does, although it is a transformer too: scikit-learn
+        stratifies the folds of what says that it is a classifier.
+        """
+        wrapped = get_tags(model)
+        tags.input_tags = wrapped.input_tags
+        tags.estimator_type = wrapped.estimator_type
+        tags.classifier_tags = wrapped.classifier_tags
+        tags.regressor_tags = wrapped.regressor_tags
+        tags.target_tags.multi_output = wrapped.target_tags.multi_output
+        if tags.classifier_tags is not None:
+            # Rankers take one label a row, whatever the model itself takes.
+            tags.classifier_tags.multi_label = False
+            tags.target_tags.multi_output = False
+        return wrapped
 
 
 def _largest_in_magnitude(values, k):

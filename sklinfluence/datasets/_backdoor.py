@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
+from sklinfluence._messages import shown
 from sklinfluence._sklearn_compat import Interval, _safe_indexing, validate_params
 from sklinfluence.datasets._rows import replace_rows, take_labels
 
@@ -88,7 +89,7 @@ def add_backdoor(X, y, *, target, rate, trigger, random_state=None):
     if not np.any(is_target):
         raise ValueError(
             f"target is {target!r}, which is not a label of y; those are "
-            f"{np.unique(labels).tolist()}."
+            f"{shown(np.unique(labels))}."
         )
     rows = _draw_rows(is_target, rate, check_random_state(random_state))
     is_poisoned = np.zeros(len(labels), dtype=bool)

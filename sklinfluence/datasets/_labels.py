@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
+from sklinfluence._messages import shown
 from sklinfluence._sklearn_compat import Interval, StrOptions, validate_params
 from sklinfluence.datasets._rows import take_labels
 
@@ -119,7 +120,7 @@ def _check_request(classes, rate, kind, X, transition):
     if len(classes) < 2:
         raise ValueError(
             "flip_labels needs at least two classes to flip between; y has only "
-            f"{classes.tolist()}."
+            f"{shown(classes)}."
         )
     if transition is not None and kind != "class":
         raise ValueError(

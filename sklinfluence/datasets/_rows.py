@@ -16,7 +16,7 @@ def take_labels(y, source):
     taken = _safe_indexing(y, source)
     if hasattr(y, "iloc"):
         taken.index = y.index
-    return taken
+    return tuple(taken) if isinstance(y, tuple) else taken
 
 
 def replace_rows(X, rows, new):

@@ -7,6 +7,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
+from sklinfluence._messages import shown
 from sklinfluence._sklearn_compat import _estimator_has
 from sklinfluence._whole_fit import whole
 from sklinfluence.base import BaseRanker
@@ -228,8 +229,8 @@ class PathRanker(BaseRanker):
         unseen = np.setdiff1d(y, self.classes_)
         if len(unseen):
             raise ValueError(
-                f"y contains labels that were not seen in training: {unseen.tolist()}. "
-                f"Those seen are {self.classes_.tolist()}."
+                f"y contains labels that were not seen in training: {shown(unseen)}. "
+                f"Those seen are {shown(self.classes_)}."
             )
 
     def _check_one_output(self, function, rows):

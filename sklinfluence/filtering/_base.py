@@ -5,6 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import (
     assert_all_finite,
     check_consistent_length,
@@ -13,15 +14,18 @@ from sklearn.utils import (
 )
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
+from sklinfluence._parts import PartsMixin
 from sklinfluence._sklearn_compat import (
     HasMethods,
     Interval,
     StrOptions,
     _check_sample_weight,
     _fit_context,
+    _safe_indexing,
 )
 from sklinfluence.filtering._cross_fit import cross_fit, fit_ranker
 from sklinfluence.filtering._evidence import is_classification, training_evidence
+from sklinfluence.filtering._inputs import rows_with_holes
 from sklinfluence.filtering._label_models import NoiseAwareRanker, PooledLabelModel
 from sklinfluence.filtering._net_targets import keeps_column
 from sklinfluence.filtering._parameter_only import ParameterOnly
@@ -37,9 +41,10 @@ from sklinfluence.filtering._trimming import fit_trimmed
 from sklinfluence.gradient import InfluenceRanker
 from sklinfluence.heads._ask import sliceable
 from sklinfluence.heads._ranges import check_weight_range
+from sklinfluence.heads._targets import refuse_missing_labels
 
 
-class _LabelNoiseDetector(BaseEstimator):
+class _LabelNoiseDetector(PartsMixin, BaseEstimator):
     """Score every row's label by a ranker and decide which rows to flag."""
 
     score = ParameterOnly()
@@ -59,6 +64,8 @@ class _LabelNoiseDetector(BaseEstimator):
         "max_share": [Interval(Real, 0, 1, closed="right")],
         "random_state": ["random_state"],
     }
+
+    _written_out = {"ranker": "InfluenceRanker(LogisticRegression())"}
 
     def __init__(
         self,
@@ -109,7 +116,8 @@ class _LabelNoiseDetector(BaseEstimator):
             params[name] = value
         return params
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    # The ranker and what it holds validate their own parameters.
+    @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y, sample_weight=None, groups=None):
         """Score every row and decide which ones to flag.
 
@@ -147,6 +155,7 @@ class _LabelNoiseDetector(BaseEstimator):
         score = vars(self)["score"]
         score = auto_score(model) if score == "auto" else score
         evidence = training_evidence(model, score, X)
+        self._check_scored_rows(evidence, len(y))
         if self.cv is not None:
             evidence = cross_fit(
                 fit, model, score, X, y, sample_weight, self.cv, groups, evidence
@@ -295,6 +304,29 @@ class _LabelNoiseDetector(BaseEstimator):
         )
         return table.iloc[worst_first(self.scores_, np.arange(len(table)))]
 
+    def _check_scored_rows(self, evidence, n_rows):
+        n_scored = len(evidence.scores)
+        if n_scored != n_rows:
+            raise ValueError(
+                f"ranker={type(self.ranker).__name__}(...) scores {n_scored} rows, and "
+                f"fit got {n_rows}: a ranker that is fitted already (FrozenEstimator) "
+                "knows its own rows alone. Pass it unfitted."
+            )
+
+    def _check_seen_rows(self, n_rows):
+        if len(self._support) != n_rows:
+            raise ValueError(
+                f"{type(self).__name__} was fitted on {len(self._support)} rows, and "
+                f"there are {n_rows} to filter: it names rows by their number. Pass it "
+                "unfitted, to be fitted on the rows at hand, or give the rows that it "
+                "was fitted on."
+            )
+
+    def _take_action(self, X, y):
+        """X and y as the fitted filter leaves them, and which rows these are."""
+        rows = np.flatnonzero(self._support)
+        return _safe_indexing(self._as_rows(X), rows), _safe_indexing(y, rows), rows
+
     def _get_ranker(self):
         return InfluenceRanker() if self.ranker is None else self.ranker
 
@@ -313,6 +345,10 @@ class _LabelNoiseDetector(BaseEstimator):
                 f"{np.shape(y)[1]} columns: multilabel and multi-output targets are "
                 "not supported. Filter each column of y on its own."
             )
+        refuse_missing_labels(y)
+        # Nullable integers and booleans as they are, not as scikit-learn's floats.
+        plain = np.asarray(y)
+        y = y if plain.dtype.kind == "O" else plain
         y = column_or_1d(y, warn=not keeps_column(self.ranker, y))
         assert_all_finite(y, input_name="y", estimator_name=type(self).__name__)
         if sample_weight is not None:
@@ -330,6 +366,12 @@ class _LabelNoiseDetector(BaseEstimator):
             raise TypeError(
                 f"ranker={name}(...) is no ranker: it has no label_scores. A model is "
                 f"wrapped in one, ranker=InfluenceRanker({name}(...))."
+            )
+        if self.cv is not None and isinstance(self.ranker, FrozenEstimator):
+            raise ValueError(
+                f"cv={self.cv!r} scores every row by a ranker fitted without its fold, "
+                "and a FrozenEstimator is never fitted. Pass the ranker itself, or "
+                "leave cv=None."
             )
         if groups is not None and self.cv is None:
             raise ValueError(
@@ -366,16 +408,20 @@ class _LabelNoiseDetector(BaseEstimator):
         if not hasattr(self, "n_features_in_"):
             return X
         # Checked, then passed on as it came: only the ranker knows what X may hold.
-        allow_nan = get_tags(self).input_tags.allow_nan
-        validate_data(
+        seen = validate_data(
             self,
             X,
             reset=False,
             accept_sparse=True,
             dtype=None,
-            ensure_all_finite="allow-nan" if allow_nan else True,
+            ensure_all_finite=False,
         )
-        return self._as_rows(X)
+        X = self._as_rows(X)
+        holes = rows_with_holes(seen)
+        if holes.size:
+            # Whether it takes them is for the model to say, as it did in fit.
+            self._model.predict(_safe_indexing(X, holes))
+        return X
 
     def _as_rows(self, X):
         """Turn nested lists into an array; leave every other container, and text."""

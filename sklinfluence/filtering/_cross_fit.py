@@ -3,12 +3,14 @@
 import numpy as np
 from sklearn.model_selection import check_cv
 
+from sklinfluence._messages import shown
 from sklinfluence._sklearn_compat import _safe_indexing
 from sklinfluence.filtering._evidence import (
     LabelEvidence,
     is_classification,
     new_evidence,
 )
+from sklinfluence.heads._fit import refuse_weights, takes_weights
 
 
 def cross_fit(fit, fitted, score, X, y, sample_weight, cv, groups, fallback):
@@ -39,23 +41,35 @@ def cross_fit(fit, fitted, score, X, y, sample_weight, cv, groups, fallback):
     splitter = check_cv(cv, y, classifier=classification)
     classes = fitted.classes_ if classification else None
     mean = _RunningMean(fallback)
-    for train, test in splitter.split(X, y, groups):
+    for number, (train, test) in enumerate(splitter.split(X, y, groups)):
         if classification:
             test = test[np.isin(y[test], y[train])]
             if len(test) == 0 or len(np.unique(y[train])) < 2:
                 continue
         weight = None if sample_weight is None else sample_weight[train]
-        model = fit(_safe_indexing(X, train), y[train], weight)
+        try:
+            model = fit(_safe_indexing(X, train), y[train], weight)
+        except ValueError as error:
+            raise ValueError(
+                f"The ranker could not be fitted without fold {number} of cv, on "
+                f"{len(train)} rows{_of_classes(y[train], classes)}: {error}"
+            ) from error
         evidence = new_evidence(model, score, _safe_indexing(X, test), y[test])
         columns = np.searchsorted(classes, model.classes_) if classification else None
         mean.add(test, evidence, columns)
     return mean.evidence()
 
 
+def _of_classes(y, classes):
+    return "" if classes is None else f" of the classes {shown(np.unique(y))}"
+
+
 def fit_ranker(ranker, X, y, sample_weight):
     """Fit without naming a weight that was not given: not every ranker takes one."""
     if sample_weight is None:
         return ranker.fit(X, y)
+    if not takes_weights(ranker):
+        refuse_weights(ranker)
     return ranker.fit(X, y, sample_weight=sample_weight)
 
 

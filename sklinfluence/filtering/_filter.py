@@ -20,6 +20,12 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
     row, at the price of one fit: the row-wise counterpart of
     :class:`~sklearn.feature_selection.SelectFromModel`.
 
+    .. warning::
+        Every step beside it must see the same rows. As one branch of a
+        :class:`~sklearn.compose.ColumnTransformer` or a
+        :class:`~sklearn.pipeline.FeatureUnion` it replaces rows in its own columns
+        alone, and the result mixes halves of two rows. Put it before or after these.
+
     A scikit-learn Pipeline carries y past its steps unchanged, so no step can drop a
     row. As a step in mid-Pipeline (classification), this transformer puts a kept row
     *of the same given label* in each flagged row's place: the next step trains as if
@@ -80,6 +86,9 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
         is scored by a clone of the ranker fitted without the row's fold (an int means
         stratified folds for classes). A row whose class the rest of the data lacks,
         or that no fold holds out, takes its leave-one-out score.
+        (An integer ``cv`` of *GridSearchCV or cross_validate around* a filter does not
+        stratify: a filter predicts nothing and is no classifier. Pass
+        ``StratifiedKFold`` there.)
 
     min_per_class : int, default=1
         Rows of every class that are kept whatever their scores (real targets: of all
@@ -154,6 +163,36 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
     >>> bool(np.all(y[mislabel_filter.sample_indices_] == y))
     True
     """
+
+    # Said here too: an unknown argument is refused in the name of this class.
+    def __init__(
+        self,
+        ranker=None,
+        *,
+        score="auto",
+        noise="class",
+        n_rounds=3,
+        threshold="auto",
+        fdr=0.05,
+        contamination=None,
+        cv=None,
+        min_per_class=1,
+        max_share=0.5,
+        random_state=None,
+    ):
+        super().__init__(
+            ranker,
+            score=score,
+            noise=noise,
+            n_rounds=n_rounds,
+            threshold=threshold,
+            fdr=fdr,
+            contamination=contamination,
+            cv=cv,
+            min_per_class=min_per_class,
+            max_share=max_share,
+            random_state=random_state,
+        )
 
     @whole
     def fit(self, X, y, sample_weight=None, groups=None):

@@ -10,6 +10,7 @@ from sklinfluence._sklearn_compat import _estimator_has
 from sklinfluence.filtering._base import _LabelNoiseDetector
 from sklinfluence.filtering._filtered_base import _FilteredEstimator
 from sklinfluence.gradient import InfluenceRanker
+from sklinfluence.heads._targets import refuse_missing_labels
 
 
 class FilteredClassifier(ClassifierMixin, _FilteredEstimator):
@@ -29,7 +30,8 @@ class FilteredClassifier(ClassifierMixin, _FilteredEstimator):
     filter : MislabelFilter, MislabelSampler or other sampler, default=None
         Finds the mislabelled rows. A :class:`MislabelFilter` has the rows outside its
         support dropped; a :class:`MislabelSampler` has its action taken, and so has
-        any sampler with a `fit_resample`, imbalanced-learn's included.
+        any sampler with a `fit_resample`, imbalanced-learn's included. One that is
+        fitted already comes as a FrozenEstimator and is for the rows it was fitted on.
         ``MislabelFilter(random_state=0)`` when None.
 
     Attributes
@@ -80,7 +82,12 @@ class FilteredClassifier(ClassifierMixin, _FilteredEstimator):
     _classifies = True
     _ranker_advice = "a classifier, such as InfluenceRanker(LogisticRegression())"
 
+    # Said here: an unknown argument is refused in the name of this class.
+    def __init__(self, estimator, filter=None):
+        super().__init__(estimator, filter)
+
     def _check_targets(self, y):
+        refuse_missing_labels(y)
         check_classification_targets(y)
         return y
 
@@ -161,7 +168,8 @@ class FilteredRegressor(RegressorMixin, _FilteredEstimator):
 
     filter : MislabelFilter, MislabelSampler or other sampler, default=None
         Finds the wrong targets. A :class:`MislabelFilter` has the rows outside its
-        support dropped; a :class:`MislabelSampler` has its action taken.
+        support dropped; a :class:`MislabelSampler` has its action taken. One that is
+        fitted already comes as a FrozenEstimator and is for the rows it was fitted on.
         ``MislabelFilter(random_state=0)`` when None. A filter without a ranker gets
         ``InfluenceRanker(Ridge())`` here, integer targets or not.
 
@@ -203,7 +211,14 @@ class FilteredRegressor(RegressorMixin, _FilteredEstimator):
     """
 
     _classifies = False
+    _written_out = {
+        "filter": "MislabelFilter(InfluenceRanker(Ridge()), random_state=0)"
+    }
     _ranker_advice = "a regressor, such as InfluenceRanker(Ridge())"
+
+    # Said here: an unknown argument is refused in the name of this class.
+    def __init__(self, estimator, filter=None):
+        super().__init__(estimator, filter)
 
     def _check_targets(self, y):
         # Numbers held as objects would be taken for labels.

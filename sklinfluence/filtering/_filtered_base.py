@@ -8,15 +8,23 @@ from sklearn.base import (
     MetaEstimatorMixin,
     clone,
 )
+from sklearn.feature_selection import SelectorMixin
 from sklearn.utils import get_tags, indexable
 from sklearn.utils.metadata_routing import (
+    UNUSED,
     MetadataRouter,
     MethodMapping,
     process_routing,
 )
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import (
+    _num_samples,
+    check_is_fitted,
+    column_or_1d,
+    validate_data,
+)
 
+from sklinfluence._parts import PartsMixin
 from sklinfluence._sklearn_compat import (
     HasMethods,
     _check_method_params,
@@ -24,28 +32,30 @@ from sklinfluence._sklearn_compat import (
     _fit_context,
     _raise_for_params,
     _routing_enabled,
-    _safe_indexing,
 )
 from sklinfluence.filtering._base import _LabelNoiseDetector
 from sklinfluence.filtering._evidence import is_classification
 from sklinfluence.filtering._filter import MislabelFilter
+from sklinfluence.filtering._inputs import unfrozen
 from sklinfluence.filtering._net_targets import keeps_column
 from sklinfluence.heads._ask import interruptible
+from sklinfluence.heads._fit import weight_keywords
 
 _DELEGATED = ("predict", "predict_proba", "predict_log_proba", "decision_function")
 
 
-class _FilteredEstimator(MetaEstimatorMixin, BaseEstimator):
+class _FilteredEstimator(PartsMixin, MetaEstimatorMixin, BaseEstimator):
     """Fit an estimator on the rows that a filter keeps."""
 
     _parameter_constraints: dict = {
         "estimator": [HasMethods("fit")],
-        "filter": [
-            HasMethods(["fit", "get_support"]),
-            HasMethods("fit_resample"),
-            None,
-        ],
+        # Whether it filters rows is checked in fit, with advice for what does not.
+        "filter": [HasMethods("fit"), HasMethods("fit_resample"), None],
     }
+    # A router, no consumer: weights are the parts' to ask for.
+    __metadata_request__fit = {"sample_weight": UNUSED}
+
+    _written_out = {"filter": "MislabelFilter(random_state=0)"}
 
     def __init__(self, estimator, filter=None):
         self.estimator = estimator
@@ -55,7 +65,7 @@ class _FilteredEstimator(MetaEstimatorMixin, BaseEstimator):
         # The estimator and the filter validate their own parameters.
         prefer_skip_nested_validation=False
     )
-    def fit(self, X, y, **fit_params):
+    def fit(self, X, y, sample_weight=None, **fit_params):
         """Find the mislabelled rows and fit the estimator without them.
 
         Parameters
@@ -66,24 +76,36 @@ class _FilteredEstimator(MetaEstimatorMixin, BaseEstimator):
         y : array-like of shape (n_samples,)
             Given labels or targets.
 
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, for the estimator (the last step of a Pipeline) and
+            the filter.
+
         **fit_params : dict
             Passed to the estimator's `fit`, those with one entry a row without the
-            entries of dropped rows.
+            entries of dropped rows. None is the same as absent.
 
-            - If `enable_metadata_routing=False` (default): `sample_weight` goes to the
-              filter as well; `groups` goes to the filter if it has a `cv`, else to the
-              estimator.
-            - If `enable_metadata_routing=True`: each goes to whichever of the two
-              requests it. Without a filter of your own, the default one requests
-              `sample_weight`. See :ref:`Metadata Routing User Guide
-              <metadata_routing>`.
+            - If `enable_metadata_routing=False` (default): `groups` goes to the filter
+              if it has a `cv`, else to the estimator.
+            - If `enable_metadata_routing=True`: each, `sample_weight` too, goes to
+              whichever of the two requests it. Without a filter of your own, the
+              default one requests `sample_weight`. See :ref:`Metadata Routing User
+              Guide <metadata_routing>`.
 
         Returns
         -------
         self : object
             The fitted estimator.
+
+        Raises
+        ------
+        TypeError
+            If `filter` is no filter of rows.
+        ValueError
+            If the estimator takes no weights and there are some; if `filter` was
+            fitted (``FrozenEstimator``) on another number of rows.
         """
-        for name in ("n_features_in_", "feature_names_in_"):
+        self._refuse_no_row_filter()
+        for name in ("n_features_in_", "feature_names_in_", "sample_indices_"):
             vars(self).pop(name, None)
         validate_data(self, X, y, skip_check_array=True)
         X, y = indexable(X, y)
@@ -94,7 +116,12 @@ class _FilteredEstimator(MetaEstimatorMixin, BaseEstimator):
             if not keeps_column(getattr(self.filter_, "ranker", None), y):
                 y = column_or_1d(y, warn=not is_column)
         y = self._check_targets(y)
-        estimator_params, filter_params = self._route(fit_params)
+        params = {"sample_weight": sample_weight, **fit_params}
+        given = {key: value for key, value in params.items() if value is not None}
+        estimator_params, filter_params = self._route(given)
+        # Before the filter's work, which may be long.
+        weights = estimator_params.pop("sample_weight", None)
+        estimator_params.update(weight_keywords(self.estimator, weights))
         X_kept, y_kept, rows = self._resample(X, y, filter_params)
         if rows is not None:
             self.sample_indices_ = rows
@@ -110,20 +137,44 @@ class _FilteredEstimator(MetaEstimatorMixin, BaseEstimator):
         estimator = clone(self.estimator)
         with interruptible(estimator):
             self.estimator_ = estimator.fit(X_kept, y_kept, **estimator_params)
+        vars(self).pop("classes_", None)
         if hasattr(self.estimator_, "classes_"):
             self.classes_ = self.estimator_.classes_
         return self
 
     def _resample(self, X, y, filter_params):
         """Rows to train on, their labels, and which rows they are (None: unknown)."""
-        if hasattr(self.filter_, "fit_resample"):
-            X_kept, y_kept = self.filter_.fit_resample(X, y, **filter_params)
+        detector = unfrozen(self.filter_)
+        if detector is not self.filter_:
+            self.filter_.fit(X, y)  # says if it is not fitted, and does no more
+            detector._check_seen_rows(_num_samples(X))
             self._check_filter_task()
-            return X_kept, y_kept, getattr(self.filter_, "sample_indices_", None)
-        self.filter_.fit(X, y, **filter_params)
+            return detector._take_action(X, y)
+        if _fit_method(detector) == "fit_resample":
+            X_kept, y_kept = detector.fit_resample(X, y, **filter_params)
+            self._check_filter_task()
+            return X_kept, y_kept, _rows_kept(detector, X_kept)
+        detector.fit(X, y, **filter_params)
         self._check_filter_task()
-        rows = self.filter_.get_support(indices=True)
-        return _safe_indexing(X, rows), _safe_indexing(y, rows), rows
+        return detector._take_action(X, y)
+
+    def _refuse_no_row_filter(self):
+        held = unfrozen(self.filter)
+        if self.filter is None or isinstance(held, _LabelNoiseDetector):
+            return
+        if held is self.filter and hasattr(held, "fit_resample"):
+            return
+        name = type(held).__name__
+        why = "it has no fit_resample"
+        if isinstance(held, SelectorMixin):
+            why = "it selects columns, and belongs before the estimator in a Pipeline"
+        elif held is not self.filter and hasattr(held, "fit_resample"):
+            why = "frozen, it cannot resample; pass it unfrozen"
+        raise TypeError(
+            f"filter={name}(...) of {type(self).__name__} is no filter of rows: {why}. "
+            "Pass a MislabelFilter, a MislabelSampler or a sampler with fit_resample, "
+            "such as those of imbalanced-learn."
+        )
 
     def _clone_filter(self):
         # A seed: two fits on the same rows shall drop the same rows.
@@ -135,12 +186,13 @@ class _FilteredEstimator(MetaEstimatorMixin, BaseEstimator):
         return y
 
     def _check_filter_task(self):
-        if not isinstance(self.filter_, _LabelNoiseDetector):
+        detector = unfrozen(self.filter_)
+        if not isinstance(detector, _LabelNoiseDetector):
             return
-        if is_classification(self.filter_.ranker_) != self._classifies:
+        if is_classification(detector.ranker_) != self._classifies:
             raise ValueError(
                 f"{type(self).__name__} needs a filter of its own kind, and the "
-                f"filter's ranker {self.filter_.ranker_!r} treats y as "
+                f"filter's ranker {detector.ranker_!r} treats y as "
                 f"{'real targets' if self._classifies else 'classes'}. "
                 "Give the filter a ranker around "
                 f"{self._ranker_advice}."
@@ -150,26 +202,21 @@ class _FilteredEstimator(MetaEstimatorMixin, BaseEstimator):
         """Split fit parameters into the estimator's and the filter's."""
         if _routing_enabled():
             routed = process_routing(self, "fit", **params)
-            return routed["estimator"]["fit"], routed["filter"]["fit"]
+            method = _fit_method(self.filter_)
+            return routed["estimator"]["fit"], routed["filter"][method]
         estimator_params, filter_params = dict(params), {}
-        detector = self._clone_filter()
-        method = "fit_resample" if hasattr(detector, "fit_resample") else "fit"
-        accepted = signature(getattr(detector, method)).parameters
+        detector = self.filter_
+        accepted = signature(getattr(detector, _fit_method(detector))).parameters
         if params.get("sample_weight") is not None and "sample_weight" in accepted:
             filter_params["sample_weight"] = params["sample_weight"]
-        if "groups" in accepted and getattr(detector, "cv", None) is not None:
-            filter_params["groups"] = estimator_params.pop("groups", None)
+        has_folds = getattr(detector, "cv", None) is not None
+        if "groups" in accepted and "groups" in params and has_folds:
+            filter_params["groups"] = estimator_params.pop("groups")
         return estimator_params, filter_params
-
-    def _refuse_missing_values(self, X):
-        """Refuse in new rows what the filter would refuse in training rows."""
-        taken_by_estimator = get_tags(self.estimator).input_tags.allow_nan
-        if taken_by_estimator and not get_tags(self).input_tags.allow_nan:
-            validate_data(self, X, reset=False, accept_sparse=True, dtype=None)
 
     def _delegate(self, method, X, *args, **params):
         check_is_fitted(self)
-        self._refuse_missing_values(X)
+        params = {key: value for key, value in params.items() if value is not None}
         if _routing_enabled():
             params = process_routing(self, method, **params)["estimator"][method]
         elif method != "score":
@@ -229,8 +276,6 @@ class _FilteredEstimator(MetaEstimatorMixin, BaseEstimator):
         estimator_methods = MethodMapping()
         for method in ("fit", "score", *_DELEGATED):
             estimator_methods.add(caller=method, callee=method)
-        # The filter is asked under "fit" even when its fit_resample is called:
-        # scikit-learn knows the name fit_resample only once imblearn is imported.
         detector = self._clone_filter()
         if self.filter is None and _routing_enabled():
             detector.set_fit_request(sample_weight=True, groups=False)
@@ -239,16 +284,38 @@ class _FilteredEstimator(MetaEstimatorMixin, BaseEstimator):
             .add(estimator=self.estimator, method_mapping=estimator_methods)
             .add(
                 filter=detector,
-                method_mapping=MethodMapping().add(caller="fit", callee="fit"),
+                method_mapping=MethodMapping().add(
+                    caller="fit", callee=_fit_method(detector)
+                ),
             )
         )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         parts = [get_tags(self.estimator), get_tags(self._clone_filter())]
-        for name in ("sparse", "allow_nan", "string"):
+        for name in ("sparse", "string"):
             shared = all(getattr(part.input_tags, name) for part in parts)
             setattr(tags.input_tags, name, shared)
+        # New rows are the estimator's business alone; training rows the filter's too,
+        # which says so itself.
+        tags.input_tags.allow_nan = parts[0].input_tags.allow_nan
         tags.target_tags.positive_only = parts[0].target_tags.positive_only
         tags.target_tags.required = True
         return tags
+
+
+def _fit_method(detector):
+    """Name of the method that fits a filter."""
+    is_sampler = hasattr(unfrozen(detector), "fit_resample")
+    return "fit_resample" if is_sampler and detector is unfrozen(detector) else "fit"
+
+
+def _rows_kept(sampler, X_kept):
+    """The rows that a sampler says it kept, one for each row it returned."""
+    rows = getattr(sampler, "sample_indices_", None)
+    if rows is not None and len(rows) != _num_samples(X_kept):
+        raise ValueError(
+            f"{type(sampler).__name__} returned {_num_samples(X_kept)} rows, and its "
+            f"sample_indices_ name {len(rows)}: weights cannot follow their rows."
+        )
+    return rows

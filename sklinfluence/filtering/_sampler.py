@@ -1,11 +1,13 @@
 """The filter as a sampler, for imbalanced-learn's Pipeline."""
 
 import numpy as np
+from sklearn.utils.metadata_routing import UNCHANGED
 
 from sklinfluence._sklearn_compat import StrOptions, _safe_indexing
 from sklinfluence._whole_fit import whole
 from sklinfluence.filtering._base import _LabelNoiseDetector
 from sklinfluence.filtering._evidence import is_classification
+from sklinfluence.filtering._relabel import relabelled, with_targets
 
 
 class MislabelSampler(_LabelNoiseDetector):
@@ -55,7 +57,9 @@ class MislabelSampler(_LabelNoiseDetector):
 
     cv : int, splitter, iterable or None, default=None
         None scores rows by the leave-one-out answers of one fit; otherwise by rankers
-        fitted without the row's fold, as for :class:`MislabelFilter`.
+        fitted without the row's fold, as for :class:`MislabelFilter`. (Around a
+        sampler, GridSearchCV and cross_validate need ``StratifiedKFold``: it is no
+        classifier, and an integer there does not stratify.)
 
     min_per_class : int, default=1
         Rows of every class that are kept whatever their scores (real targets: of all
@@ -185,6 +189,39 @@ class MislabelSampler(_LabelNoiseDetector):
         self.sample_indices_ = np.flatnonzero(self._support | relabel)
         return self
 
+    def set_fit_resample_request(self, *, sample_weight=UNCHANGED, groups=UNCHANGED):
+        """Set what `fit_resample` is routed, which is what `fit` is.
+
+        The same as `set_fit_request`: both methods fit the same filter.
+
+        Parameters
+        ----------
+        sample_weight : str, True, False or None, default=UNCHANGED
+            Whether `sample_weight` is asked for, or by which name.
+
+        groups : str, True, False or None, default=UNCHANGED
+            Whether `groups` are asked for, or by which name.
+
+        Returns
+        -------
+        self : object
+            The sampler.
+        """
+        return self.set_fit_request(sample_weight=sample_weight, groups=groups)
+
+    def get_metadata_routing(self):
+        """Get the metadata routing of this object.
+
+        Returns
+        -------
+        routing : MetadataRequest
+            What is asked for under `fit`, and the same under `fit_resample`.
+        """
+        requests = super().get_metadata_routing()
+        for param, alias in requests.fit.requests.items():
+            requests.fit_resample.add_request(param=param, alias=alias)
+        return requests
+
     def fit_resample(self, X, y, sample_weight=None, groups=None):
         """Fit, and return the rows without the flagged ones, or all rows relabelled.
 
@@ -211,25 +248,18 @@ class MislabelSampler(_LabelNoiseDetector):
             Their labels or targets, in the container that y came in.
         """
         self.fit(X, y, sample_weight, groups)
+        X_resampled, y_resampled, _ = self._take_action(X, y)
+        return X_resampled, y_resampled
+
+    def _take_action(self, X, y):
         if self.action == "relabel":
             flagged = np.flatnonzero(~self._support)
-            y = _replace(y, flagged, self.suggested_labels_[flagged], self.ranker_)
+            suggested = self.suggested_labels_[flagged]
+            if is_classification(self.ranker_):
+                y = relabelled(y, self._given_labels, flagged, suggested)
+            else:
+                y = with_targets(y, flagged, suggested)
         rows = self.sample_indices_
-        return _safe_indexing(self._as_rows(X), rows), _safe_indexing(y, rows)
-
-
-def _replace(y, rows, values, ranker):
-    """A copy of y, in its container, with other values in some rows."""
-    if isinstance(y, list):
-        y = list(y)
-        for row, value in zip(rows, values, strict=True):
-            y[row] = value
-        return y
-    if not (isinstance(y, np.ndarray) or hasattr(y, "iloc")):
-        y = np.asarray(y)
-    # Integer targets of a regression must not cut the predicted values short.
-    y = y.copy() if is_classification(ranker) else y.astype(np.float64)
-    target = y.iloc if hasattr(y, "iloc") else y
-    # A one-column table is written in its column.
-    target[rows] = values if np.ndim(y) == 1 else values[:, np.newaxis]
-    return y
+        y_left = _safe_indexing(y, rows)
+        y_left = tuple(y_left) if isinstance(y, tuple) else y_left
+        return _safe_indexing(self._as_rows(X), rows), y_left, rows

@@ -5,14 +5,16 @@ Rows that are discovered get weight zero and the fit is repeated, until nothing
 changes; a row of weight zero is judged as the new row it is to that fit.
 """
 
+from contextlib import nullcontext
+
 import numpy as np
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils.validation import has_fit_parameter
 
 from sklinfluence.filtering._evidence import training_evidence
 from sklinfluence.filtering._thresholds import flag_discoveries
-from sklinfluence.heads._fit import _last_step
+from sklinfluence.heads._fit import _last_step, takes_weights
 
 _MAX_ROUNDS = 10
 # More rows than this are no gross errors but another population.
@@ -48,12 +50,21 @@ def fit_trimmed(ranker, X, y, sample_weight, fdr):
             break
         trimmed = found
         kept = np.where(trimmed, 0.0, weight)
-        ranker = clone(ranker).fit(X, y, sample_weight=kept)
+        ranker = _fit_by(kept, ranker, X, y, is_routed=sample_weight is not None)
     return ranker
+
+
+def _fit_by(weight, ranker, X, y, is_routed):
+    # Weights that are the trimming's own go to the head, whoever requests weights.
+    context = (
+        nullcontext() if is_routed else config_context(enable_metadata_routing=False)
+    )
+    with context:
+        return clone(ranker).fit(X, y, sample_weight=weight)
 
 
 def _takes_weights(estimator):
     last = None if estimator is None else _last_step(estimator)
     # What is frozen is not fitted: its ranker weighs the rows.
     is_free = last is None or isinstance(last, FrozenEstimator)
-    return is_free or has_fit_parameter(last, "sample_weight")
+    return is_free or takes_weights(last)

@@ -8,7 +8,7 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import accuracy_score, r2_score
-from sklearn.utils import check_consistent_length, check_random_state, get_tags
+from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted, has_fit_parameter
 
@@ -354,11 +354,8 @@ class ExpectedRanker(BaseRanker):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        wrapped = get_tags(self.ranker)
-        tags.input_tags = wrapped.input_tags
-        tags.classifier_tags = wrapped.classifier_tags
-        tags.regressor_tags = wrapped.regressor_tags
-        tags.target_tags = wrapped.target_tags
+        wrapped = self._tags_of_model(tags, self.ranker)
+        tags.target_tags.required = wrapped.target_tags.required
         tags.non_deterministic = self.random_state is None
         return tags
 

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.base import is_regressor
 from sklearn.linear_model import LogisticRegression
-from sklearn.utils import check_consistent_length, get_tags
+from sklearn.utils import check_consistent_length
 from sklearn.utils.multiclass import type_of_target
 
 from sklinfluence._sklearn_compat import _check_sample_weight
@@ -12,11 +12,13 @@ from sklinfluence.gradient._inputs import check_embedding
 from sklinfluence.gradient._scores import Queries
 from sklinfluence.heads._ask import ask
 from sklinfluence.heads._ranges import check_weight_range
-from sklinfluence.heads._targets import refuse_named_targets
+from sklinfluence.heads._targets import refuse_missing_labels, refuse_named_targets
 
 
 class HeadRanker(BaseRanker):
     """A ranker with ``estimator``; when fitted, ``_fitted``, ``head_``, ``_dtype``."""
+
+    _written_out = {"estimator": "LogisticRegression(), or Ridge() for real targets"}
 
     def _set_input_attributes(self, head):
         for name in ("n_features_in_", "feature_names_in_", "classes_"):
@@ -36,6 +38,7 @@ class HeadRanker(BaseRanker):
             )
         refuse_named_targets(name, y)
         check_consistent_length(X, y, sample_weight)
+        refuse_missing_labels(y)
         kind = type_of_target(y, input_name="y")
         refused = ("multilabel-indicator", "multiclass-multioutput")
         if kind in refused and not self._is_regression():
@@ -77,10 +80,6 @@ class HeadRanker(BaseRanker):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         estimator = LogisticRegression() if self.estimator is None else self.estimator
-        wrapped = get_tags(estimator)
-        tags.input_tags = wrapped.input_tags
-        # What predict and predict_proba are, although the ranker is a transformer.
-        tags.classifier_tags = wrapped.classifier_tags
-        tags.regressor_tags = wrapped.regressor_tags
+        self._tags_of_model(tags, estimator)
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

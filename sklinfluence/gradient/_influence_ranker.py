@@ -209,6 +209,8 @@ class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
         "random_state": ["random_state"],
     }
 
+    _written_out = {**HeadRanker._written_out, "solver": "ConjugateGradient()"}
+
     def __init__(
         self,
         estimator=None,

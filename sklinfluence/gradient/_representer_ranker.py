@@ -146,6 +146,8 @@ class RepresenterRanker(HeadRanker):
         "random_state": ["random_state"],
     }
 
+    _written_out = {**HeadRanker._written_out, "solver": "ConjugateGradient()"}
+
     def __init__(
         self,
         estimator=None,

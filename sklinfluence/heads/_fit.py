@@ -1,5 +1,7 @@
 """Fitting with sample weights that reach the estimator at the end of a Pipeline."""
 
+from inspect import Parameter, signature
+
 from sklearn import get_config
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
@@ -7,6 +9,43 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
 from sklinfluence.heads._ask import ends_in_net, fit_inputs, interruptible
+
+
+def takes_weights(estimator):
+    """Whether what an estimator ends in takes ``sample_weight``, or passes it on."""
+    last = _last_step(estimator)
+    if has_fit_parameter(last, "sample_weight"):
+        return True
+    # Ensembles of several estimators route what they are given; a net knows no weights.
+    kinds = [given.kind for given in signature(last.fit).parameters.values()]
+    return Parameter.VAR_KEYWORD in kinds and not ends_in_net(last)
+
+
+def refuse_weights(estimator):
+    raise ValueError(
+        f"sample_weight was given, but fit of {type(estimator).__name__} does not take "
+        "it. Pass sample_weight=None, or use an estimator whose fit takes "
+        "sample_weight."
+    )
+
+
+def weight_keywords(estimator, sample_weight):
+    """Keywords for ``fit`` that bring weights to the last step; none for None.
+
+    Raises
+    ------
+    ValueError
+        If weights are given and the last step's ``fit`` takes none.
+    """
+    last = _last_step(estimator)
+    # What is frozen is not trained: weights would be refused (by routing) or ignored.
+    if sample_weight is None or isinstance(last, FrozenEstimator):
+        return {}
+    if not takes_weights(last):
+        refuse_weights(last)
+    routing = get_config()["enable_metadata_routing"]
+    keyword = "sample_weight" if routing else _weight_keyword(estimator)
+    return {keyword: sample_weight}
 
 
 def fit_weighted(estimator, X, y, sample_weight=None):
@@ -38,19 +77,7 @@ def fit_weighted(estimator, X, y, sample_weight=None):
     ValueError
         If weights are given and the last step's ``fit`` takes none.
     """
-    last = _last_step(estimator)
-    # What is frozen is not trained: weights would be refused (by routing) or ignored.
-    if sample_weight is None or isinstance(last, FrozenEstimator):
-        return _fit(estimator, X, y)
-    if not has_fit_parameter(last, "sample_weight"):
-        raise ValueError(
-            f"sample_weight was given, but fit of {type(last).__name__} does not take "
-            "it. Pass sample_weight=None, or use an estimator whose fit takes "
-            "sample_weight."
-        )
-    routing = get_config()["enable_metadata_routing"]
-    keyword = "sample_weight" if routing else _weight_keyword(estimator)
-    return _fit(estimator, X, y, **{keyword: sample_weight})
+    return _fit(estimator, X, y, **weight_keywords(estimator, sample_weight))
 
 
 def _fit(estimator, X, y, **keywords):

@@ -10,10 +10,9 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import check_array, column_or_1d
 
+from sklinfluence._messages import shown
 from sklinfluence._sklearn_compat import _check_sample_weight
 from sklinfluence.heads._ranges import check_values, check_weight_range
-
-N_LABELS_SHOWN = 10  # an error message with a thousand classes helps nobody
 
 
 def class_coder(classes, *, one_column, negative=0.0):
@@ -38,7 +37,7 @@ def class_coder(classes, *, one_column, negative=0.0):
     if len(classes) < 2:
         raise ValueError(
             "The linear head of a classifier needs at least two classes; the model "
-            f"was fitted on one class, {_shown(classes)}."
+            f"was fitted on one class, {shown(classes)}."
         )
     codes = np.where(np.eye(len(classes), dtype=bool), 1.0, negative)
     if one_column and len(classes) == 2:
@@ -79,8 +78,8 @@ def label_index(y, classes):
     if np.any(index < 0):
         unseen = list(dict.fromkeys(labels[row] for row in np.flatnonzero(index < 0)))
         raise ValueError(
-            f"y contains labels that the model was not fitted on: {_shown(unseen)}. "
-            f"It knows {_shown(classes.tolist())}."
+            f"y contains labels that the model was not fitted on: {shown(unseen)}. "
+            f"It knows {shown(classes.tolist())}."
         )
     return index
 
@@ -93,6 +92,25 @@ def refuse_named_targets(name, y):
             "criterion's loss is of one array. Pass one of them, or use TracInRanker, "
             "HydraRanker or SGDInfluenceRanker, which take what get_loss makes of all."
         )
+
+
+def refuse_missing_labels(y):
+    """Name the rows of y that hold None, NaN or NA in place of a label."""
+    values = np.asarray(y)
+    if values.dtype.kind != "O":
+        return
+    rows = [row for row, label in enumerate(values.ravel()) if _is_missing(label)]
+    if rows:
+        raise ValueError(
+            f"Input y contains NaN, None or NA in row(s) {shown(rows)}: they have no "
+            "label. Drop these rows, or give them one."
+        )
+
+
+def _is_missing(label):
+    # NA compares to NA, which is neither true nor false.
+    is_same = label == label
+    return label is None or type(is_same).__name__ == "NAType" or not is_same
 
 
 def row_weights(sample_weight, targets):
@@ -119,9 +137,3 @@ def _label_column(y):
 def _refuse_none(y):
     if y is None:
         raise ValueError("y must be given: the head needs targets, got y=None.")
-
-
-def _shown(labels):
-    labels = list(labels)
-    dots = ", ..." if len(labels) > N_LABELS_SHOWN else ""
-    return f"[{', '.join(str(label) for label in labels[:N_LABELS_SHOWN])}{dots}]"

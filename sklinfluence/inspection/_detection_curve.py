@@ -10,6 +10,7 @@ from sklinfluence._sklearn_compat import (
     check_matplotlib_support,
 )
 from sklinfluence.metrics._detection_curve import check_truth, detection_curve
+from sklinfluence.metrics._layers import layers
 
 
 class DetectionCurveDisplay:
@@ -114,8 +115,8 @@ class DetectionCurveDisplay:
         Parameters
         ----------
         estimator : estimator instance
-            A fitted filter (anything with `scores_`), or a fitted meta-estimator that
-            holds one as `filter_`.
+            A fitted filter (anything with `scores_`), or what holds one: a
+            FilteredClassifier, a search over either, a Pipeline that ends in any.
 
         is_mislabelled : array-like of shape (n_samples,), dtype=bool
             Which of the rows it was fitted on are mislabelled in truth.
@@ -304,11 +305,11 @@ class DetectionCurveDisplay:
 def _training_scores(estimator):
     """Return `scores_` of a fitted filter, or of the filter a meta-estimator holds."""
     check_is_fitted(estimator)
-    scored = getattr(estimator, "filter_", estimator)
+    scored = layers(estimator)[-1]
     if not hasattr(scored, "scores_"):
         raise TypeError(
-            f"{type(estimator).__name__} has no scores_ of its training rows, and no "
-            "filter_ that has. Pass a fitted filter, the last step of a Pipeline that "
-            "ends in one, or the scores themselves to from_predictions."
+            f"{type(scored).__name__} has no scores_ of its training rows. Pass a "
+            "fitted filter, what holds one (FilteredClassifier, a search, a Pipeline "
+            "that ends in one), or the scores themselves to from_predictions."
         )
     return scored.scores_

@@ -5,10 +5,11 @@ from numbers import Integral, Real
 import numpy as np
 from scipy.stats import rankdata
 from sklearn.base import clone, is_classifier, is_regressor
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
+from sklinfluence._messages import shown
 from sklinfluence._sklearn_compat import (
     HasMethods,
     Interval,
@@ -30,7 +31,8 @@ _SHARED = {
 
 @validate_params(
     {**_SHARED, "n_rows": [Interval(Integral, 3, None, closed="left"), None]},
-    prefer_skip_nested_validation=True,
+    # The refits validate the estimator's parameters.
+    prefer_skip_nested_validation=False,
 )
 def loo_correlation(
     ranker, X, y, X_test, y_test, *, n_rows=None, random_state=None, n_jobs=None
@@ -104,7 +106,8 @@ def loo_correlation(
         "n_subsets": [Interval(Integral, 3, None, closed="left")],
         "share": [Interval(Real, 0, 1, closed="neither")],
     },
-    prefer_skip_nested_validation=True,
+    # The refits validate the estimator's parameters.
+    prefer_skip_nested_validation=False,
 )
 def lds(
     ranker,
@@ -213,14 +216,15 @@ def query_losses(model, X, y):
     """Minus log-likelihood of labels, or half squared error of targets."""
     if is_classifier(model) and hasattr(model, "predict_log_proba"):
         log_proba = model.predict_log_proba(X)
+        y = column_or_1d(y)
         place = {label: k for k, label in enumerate(model.classes_.tolist())}
-        missing = sorted(set(np.asarray(y).tolist()) - set(place))
+        missing = sorted(set(y.tolist()) - set(place))
         if missing:
             raise ValueError(
-                f"A refit has not seen the class(es) {missing} of the queries: leave "
-                "fewer rows out."
+                f"A refit has not seen the class(es) {shown(missing)} of the queries: "
+                "leave fewer rows out."
             )
-        columns = [place[label] for label in np.asarray(y).tolist()]
+        columns = [place[label] for label in y.tolist()]
         return -log_proba[np.arange(len(columns)), columns]
     if is_regressor(model):
         error = np.asarray(model.predict(X), dtype=float) - y

@@ -1,15 +1,16 @@
 """A scorer of rankers and filters that needs no ground truth."""
 
+import warnings
 from inspect import signature
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import average_precision_score
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.multiclass import type_of_target
 
+from sklinfluence._messages import shown
 from sklinfluence._sklearn_compat import (
     Interval,
     StrOptions,
@@ -17,6 +18,7 @@ from sklinfluence._sklearn_compat import (
     validate_params,
 )
 from sklinfluence.datasets import flip_labels
+from sklinfluence.metrics._layers import layers
 
 
 @validate_params(
@@ -39,6 +41,10 @@ def flip_detection_scorer(
     precision with which the scores find the flips. No ground truth is needed, so that
     damping, C or a filter's parameters can be tuned by ``GridSearchCV``. Labels that
     were wrong to begin with count as right; they lower all settings alike.
+
+    Rows whose label the estimator never met cannot be scored: they are left out, with
+    a warning. An integer ``cv`` stratifies for rankers of classes and for
+    FilteredClassifier, whereas a filter is no classifier: pass ``StratifiedKFold``.
 
     Parameters
     ----------
@@ -122,11 +128,12 @@ class _FlipDetectionScorer:
         y = _check_labels(y)
         known = _known_rows(detector, y)
         if not known.all():
+            _warn_about_rows_left_out(y, known)
             X, y = _safe_indexing(X, np.flatnonzero(known)), y[known]
         if round(self.rate * len(y)) == 0 or len(np.unique(y)) < 2:
             raise ValueError(
                 f"Nothing to flip: rate={self.rate} of {len(y)} rows of the classes "
-                f"{np.unique(y).tolist()}. Raise the rate, or take larger folds that "
+                f"{shown(np.unique(y))}. Raise the rate, or take larger folds that "
                 "hold every class (StratifiedKFold)."
             )
         seeds = check_random_state(self.random_state).randint(
@@ -152,6 +159,15 @@ class _FlipDetectionScorer:
         return average_precision_score(is_flipped, _ranks(scores))
 
 
+def _warn_about_rows_left_out(y, known):
+    warnings.warn(
+        f"{np.count_nonzero(~known)} of {len(y)} rows are left out of the score: the "
+        f"estimator was never trained on their labels, {shown(np.unique(y[~known]))}. "
+        "Folds that hold every class keep them: pass cv=StratifiedKFold(...).",
+        stacklevel=3,
+    )
+
+
 def _ranks(scores):
     """Finite stand-ins for the scores, in the same order; NaN is highest."""
     scores = np.asarray(scores, dtype=float)
@@ -161,31 +177,23 @@ def _ranks(scores):
 
 def _detector_of(estimator, X):
     """The ranker or filter in an estimator, and the rows as it reads them."""
-    while True:
-        if isinstance(estimator, Pipeline):
-            for _, step in estimator.steps[:-1]:
-                if step is not None and step != "passthrough":
-                    X = step.transform(X)
-            estimator = estimator.steps[-1][1]
-        elif isinstance(estimator, FrozenEstimator):
-            estimator = estimator.estimator
-        elif hasattr(estimator, "filter_"):
-            estimator = estimator.filter_
-        elif hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        else:
-            break
-    takes_labels = hasattr(estimator, "score_samples") and (
-        "y" in signature(estimator.score_samples).parameters
+    *around, detector = layers(estimator)
+    for pipeline in around:
+        steps = pipeline.steps[:-1] if isinstance(pipeline, Pipeline) else []
+        for _, step in steps:
+            if step is not None and step != "passthrough":
+                X = step.transform(X)
+    takes_labels = hasattr(detector, "score_samples") and (
+        "y" in signature(detector.score_samples).parameters
     )
     if not takes_labels:
         raise TypeError(
-            f"{type(estimator).__name__} has no score_samples(X, y): "
+            f"{type(detector).__name__} has no score_samples(X, y): "
             "flip_detection_scorer scores fitted rankers (InfluenceRanker and its "
             "like), filters (MislabelFilter), a FilteredClassifier, and Pipelines that "
             "end in one."
         )
-    return estimator, X
+    return detector, X
 
 
 def _check_labels(y):

@@ -214,7 +214,10 @@ def _retuned(model, name, value):
     """A fitted estimator with another penalty, its fitted parts shared."""
     model = copy(model)
     if not isinstance(model, Pipeline):
-        return model.set_params(**{name: value})
+        model.set_params(**{name: value})
+        # No fit follows that would.
+        model._validate_params()
+        return model
     step, _, rest = name.partition("__")
     model.steps = [*model.steps[:-1], (step, _retuned(model.steps[-1][1], rest, value))]
     return model

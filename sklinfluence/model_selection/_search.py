@@ -29,6 +29,7 @@ from sklinfluence.heads._fit import fit_weighted
 from sklinfluence.heads._linear_head import linear_head
 from sklinfluence.heads._pipeline import _search_head
 from sklinfluence.heads._ranges import check_weight_range
+from sklinfluence.heads._targets import refuse_missing_labels
 from sklinfluence.model_selection._chains import make_chains, split_chains
 from sklinfluence.model_selection._evaluation import (
     compare_on_same_rows,
@@ -216,6 +217,7 @@ class LeaveOneOutSearch(BaseSearchCV):
                 f"This {type(self).__name__} estimator requires y to be passed, but "
                 "the target y is None."
             )
+        refuse_missing_labels(y)
         y = np.asarray(y)
         check_consistent_length(X, y, sample_weight)
         if sample_weight is None:

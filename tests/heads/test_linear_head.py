@@ -152,7 +152,7 @@ def test_wrong_targets_and_weights(estimator, fitted):
     with pytest.raises(ValueError, match="sample_weight contains NaN"):
         linear_head(model, y, np.full(len(y), np.nan))
     if is_classifier(model):
-        message = r"not fitted on: \[dog\]. It knows \[ant, bee, cat\]"
+        message = r"not fitted on: \['dog'\]. It knows \['ant', 'bee', 'cat'\]"
         with pytest.raises(ValueError, match=message):
             linear_head(model, y).encode(["ant", "dog", "dog"])
         with pytest.raises(ValueError, match="Multilabel and multiclass-multioutput"):
@@ -197,7 +197,7 @@ def test_many_unknown_labels_are_cut_short(make_data):
 def test_one_class_is_refused(make_data):
     X, y, _ = make_data("classes", 2)
     y[:] = "ant"
-    with pytest.raises(ValueError, match=r"at least two classes.*one class, \[ant\]"):
+    with pytest.raises(ValueError, match=r"at least two classes.*one class, \['ant'\]"):
         linear_head(RidgeClassifier().fit(X, y), y)
 
 

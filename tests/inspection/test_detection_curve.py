@@ -7,8 +7,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
+from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
+from sklinfluence.datasets import flip_labels
+from sklinfluence.filtering import FilteredClassifier, MislabelFilter
 from sklinfluence.inspection import DetectionCurveDisplay
 
 
@@ -207,3 +215,20 @@ def test_missing_matplotlib_is_said_before_anything_is_computed(monkeypatch, met
     message = f"DetectionCurveDisplay.{method} requires matplotlib"
     with pytest.raises(ImportError, match=message):
         getattr(display, method)(*arguments)
+
+
+def test_the_filter_is_found_wherever_it_is(pyplot):
+    X, y = load_iris(return_X_y=True)
+    y, is_flipped = flip_labels(y, 0.1, random_state=0)
+    filtered = FilteredClassifier(DecisionTreeClassifier(), MislabelFilter())
+    search = GridSearchCV(filtered, {"estimator__max_depth": [2]})
+    pipe = make_pipeline(StandardScaler(), search)
+    around = GridSearchCV(pipe, {}).fit(X, y)
+    inner = around.best_estimator_[-1].best_estimator_.filter_
+    for model in [around, around.best_estimator_, FrozenEstimator(around)]:
+        display = DetectionCurveDisplay.from_estimator(model, is_flipped)
+        expected = DetectionCurveDisplay.from_predictions(is_flipped, inner.scores_)
+        np.testing.assert_array_equal(display.found, expected.found)
+    with pytest.raises(TypeError, match="StandardScaler has no scores_"):
+        scaler = make_pipeline(StandardScaler()).fit(X)
+        DetectionCurveDisplay.from_estimator(scaler, is_flipped)

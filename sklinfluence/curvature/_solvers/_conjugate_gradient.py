@@ -8,6 +8,7 @@ from scipy.sparse.linalg import lobpcg
 from sklearn import get_config
 from sklearn.base import BaseEstimator
 
+from sklinfluence._parts import PartsMixin
 from sklinfluence._sklearn_compat import HasMethods, Interval, StrOptions
 from sklinfluence.curvature._solvers._base import (
     extreme_eigenvalue,
@@ -29,7 +30,7 @@ _EIGENVALUE_TOL = 1e-4
 _DEPENDENT = 1e-13
 
 
-class ConjugateGradient(BaseEstimator):
+class ConjugateGradient(PartsMixin, BaseEstimator):
     """Inverse Hessian-vector products by preconditioned block conjugate gradients.
 
     Up to 128 right-hand sides advance together and each draws on the search
@@ -99,6 +100,7 @@ class ConjugateGradient(BaseEstimator):
 
     # Whether solutions are H^-1 b itself, to rounding or to a tolerance.
     is_exact = True
+    _written_out = {"preconditioner": "Nystrom()"}
 
     def __init__(self, *, tol=1e-8, max_iter=None, preconditioner="auto", rows="exact"):
         self.tol = tol

@@ -1,0 +1,26 @@
+"""What filters and the estimators around them ask of what they are given."""
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.frozen import FrozenEstimator
+
+from sklinfluence._sklearn_compat import is_scalar_nan
+
+
+def rows_with_holes(X):
+    """Numbers of the rows of a checked array that hold NaN or an infinite value."""
+    if issparse(X):
+        X = X.tocoo()
+        return np.unique(X.row[~np.isfinite(X.data)])
+    if X.dtype.kind == "O":
+        return np.flatnonzero([any(map(is_scalar_nan, row)) for row in X])
+    if X.dtype.kind != "f":
+        return np.empty(0, dtype=int)
+    return np.flatnonzero(~np.isfinite(X).all(axis=1))
+
+
+def unfrozen(estimator):
+    """What is inside a FrozenEstimator, or the estimator itself."""
+    while isinstance(estimator, FrozenEstimator):
+        estimator = estimator.estimator
+    return estimator
