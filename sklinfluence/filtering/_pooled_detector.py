@@ -52,17 +52,14 @@ class PooledDetector:
             Given labels, 0 to n_classes - 1.
         n_classes : int
         sample_weight : ndarray of shape (n,), default=None
+            Only their ratios count: the surrogates tune their own penalties.
 
         Returns
         -------
         self
         """
         rng = check_random_state(self.random_state)
-        weight = (
-            np.ones(len(codes))
-            if sample_weight is None
-            else np.asarray(sample_weight, dtype=float)
-        )
+        weight = _relative_weights(sample_weight, len(codes))
         self.n_classes_ = n_classes
         self.present_ = np.unique(codes[weight > 0])
         if len(self.present_) < 2:
@@ -129,6 +126,21 @@ class PooledDetector:
         return np.where(
             self._known, self.present_[inner], self.loo_proba_.argmax(axis=1)
         )
+
+
+def _relative_weights(sample_weight, n_rows):
+    """Weights whose mean over the rows in use is one.
+
+    The penalties that the surrogates try are those that suit a row of weight one;
+    weights that sum to one, or to 1e200, would leave the best of them out of reach.
+    """
+    if sample_weight is None:
+        return np.ones(n_rows)
+    weight = np.asarray(sample_weight, dtype=np.float64)
+    # By the largest first: their sum may be beyond the float range.
+    weight = weight / (weight.max() or 1.0)
+    used = weight > 0
+    return weight / weight.mean(where=used) if used.any() else weight
 
 
 def _whose_classes(sample_weight):

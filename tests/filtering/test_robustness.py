@@ -5,7 +5,9 @@ import sys
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_iris, make_classification
+from scipy import sparse
+from sklearn.datasets import load_breast_cancer, load_iris, make_classification
+from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.metrics import average_precision_score
 from sklearn.tree import DecisionTreeClassifier
 
@@ -71,6 +73,85 @@ def test_columns_without_information_flag_next_to_nothing():
     detector = MislabelFilter(random_state=0).fit(np.ones((60, 2)), y)
     assert np.isfinite(detector.scores_).all()
     assert np.ptp(detector.scores_) < 0.1
+
+
+def few_words():
+    """Texts of two topics: more terms than rows, nearly all counts zero."""
+    rng = np.random.default_rng(0)
+    topics = np.arange(80) % 2
+    words = [rng.integers(0, 400, 20) + 200 * topic for topic in topics]
+    texts = [" ".join(f"w{word}" for word in row) for row in words]
+    return CountVectorizer().fit_transform(texts).toarray(), topics
+
+
+def one_hot():
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 30, (400, 3))
+    return np.eye(30)[values].reshape(400, -1), values[:, 0] % 3
+
+
+@pytest.mark.parametrize("door", [MislabelFilter, MislabelSampler])
+@pytest.mark.parametrize(
+    ("X", "y"),
+    [
+        pytest.param(*load_breast_cancer(return_X_y=True), id="table"),
+        pytest.param(*few_words(), id="terms"),
+        pytest.param(*one_hot(), id="one-hot"),
+    ],
+)
+def test_sparse_and_dense_forms_of_a_table_flag_the_same_rows(X, y, door):
+    y, _ = flip_labels(y[:400], 0.1, random_state=0)
+    X = X[:400].astype(float)
+    dense = door(random_state=0).fit(X, y)
+    for form in (sparse.csr_matrix, sparse.csc_array, sparse.coo_array):
+        same = door(random_state=0).fit(form(X), y)
+        np.testing.assert_array_equal(same.get_support(), dense.get_support())
+        # The same arithmetic on the same numbers.
+        np.testing.assert_allclose(same.scores_, dense.scores_, rtol=1e-9)
+        np.testing.assert_allclose(
+            same.score_samples(form(X[:9]), y[:9]),
+            dense.score_samples(X[:9], y[:9]),
+            rtol=1e-9,
+        )
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
+@pytest.mark.parametrize("value", [1e3, 1e8, -1e8, 1e30, 1.7e308])
+@pytest.mark.parametrize("n_columns", [1, 4])
+def test_one_huge_row_leaves_the_flags_of_the_others(value, n_columns, form):
+    X, y = load_iris(return_X_y=True)
+    y, _ = flip_labels(y, 0.1, random_state=1)
+    without = MislabelFilter(random_state=0).fit(form(X[1:]), y[1:])
+    X[0, :n_columns] = value
+    found = MislabelFilter(random_state=0).fit(form(X), y)
+    np.testing.assert_array_equal(found.get_support()[1:], without.get_support())
+    assert np.isfinite(found.score_samples(form(X), y)).all()
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("factor", [1e-300, 1e-200, 1 / 75, 1e3, 1e200, 1e307])
+def test_only_the_ratios_of_weights_count(factor):
+    X, y = load_iris(return_X_y=True)
+    y, _ = flip_labels(y, 0.1, random_state=1)
+    weight = np.random.default_rng(0).random(150)
+    weight[::7] = 0.0
+    expected = MislabelFilter(random_state=0).fit(X, y, weight)
+    found = MislabelFilter(random_state=0).fit(X, y, factor * weight)
+    # Rounding of the weights, through an optimum found to about 1e-4.
+    np.testing.assert_allclose(found.scores_, expected.scores_, atol=1e-6)
+    np.testing.assert_array_equal(found.get_support(), expected.get_support())
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("decades", [8, 50, 300])
+def test_weights_of_many_sizes_are_survived(decades):
+    rng = np.random.default_rng(0)
+    X, y = load_iris(return_X_y=True)
+    weight = 10.0 ** rng.uniform(-decades, decades, 150)
+    found = MislabelFilter(random_state=0, max_share=0.2).fit(X, y, weight)
+    assert np.isfinite(found.scores_).all()
+    assert np.isfinite(found.score_samples(X, y)).all()
 
 
 # Not getrusage's peak: a child starts with that of the process it came from.
