@@ -6,7 +6,10 @@ from sklearn.metrics._scorer import _BaseScorer
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import _safe_indexing
 from sklearn.utils._metadata_requests import _raise_for_params, _routing_enabled
-from sklearn.utils._optional_dependencies import check_matplotlib_support
+from sklearn.utils._optional_dependencies import (
+    check_matplotlib_support,
+    check_pandas_support,
+)
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -45,5 +48,6 @@ __all__ = [
     "_set_random_states",
     "_validate_style_kwargs",
     "check_matplotlib_support",
+    "check_pandas_support",
     "validate_params",
 ]

@@ -25,15 +25,16 @@ from sklinfluence.filtering._evidence import is_classification, training_evidenc
 from sklinfluence.filtering._label_models import NoiseAwareRanker, PooledLabelModel
 from sklinfluence.filtering._net_targets import keeps_column
 from sklinfluence.filtering._parameter_only import ParameterOnly
+from sklinfluence.filtering._report import report_table, summary_text
 from sklinfluence.filtering._task import auto_score, takes_classes
 from sklinfluence.filtering._thresholds import (
     bound_flags,
     flag_discoveries,
     flag_share,
     warn_about_share,
-    worst_first,
 )
 from sklinfluence.filtering._trimming import fit_trimmed
+from sklinfluence.filtering._uneven import warn_about_classes
 from sklinfluence.gradient import InfluenceRanker
 from sklinfluence.heads._ask import sliceable
 
@@ -194,6 +195,8 @@ class _LabelNoiseDetector(BaseEstimator):
         # Rows of weight zero are out already: they are neither flagged nor counted.
         rows = np.flatnonzero(self._in_use)
         flags[rows] = self._flagged(evidence, given, strata, rows)
+        if classification:
+            warn_about_classes(flags[rows], given[rows], self._model.classes_)
         # A noise model knows which class such a given label mostly stands for; a
         # plain one can only say what it predicts.
         self.suggested_labels_ = self._predicted_labels
@@ -275,24 +278,50 @@ class _LabelNoiseDetector(BaseEstimator):
             One line a training row, indexed as the training X was, with the columns
 
             - `is_label_issue`: whether the row is flagged;
+            - `score`: what the lines are sorted by, `scores_`;
             - `label_quality`: leave-one-out probability of the given label
               (regression: two-sided p-value of the given target);
             - `given_label`;
-            - `predicted_label`: leave-one-out prediction.
+            - `predicted_label`: leave-one-out prediction;
+            - `suggested_label`: what relabelling writes, `suggested_labels_`: a noise
+              model knows what the given label mostly stands for (regression: the
+              prediction).
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
         """
         check_is_fitted(self)
-        import pandas as pd
+        columns = {
+            "is_label_issue": ~self._support,
+            "score": self.scores_,
+            "label_quality": self.label_quality_,
+            "given_label": self._given_labels,
+            "predicted_label": self._predicted_labels,
+            "suggested_label": self.suggested_labels_,
+        }
+        caller = f"{type(self).__name__}.report"
+        return report_table(columns, self.scores_, self._index, caller)
 
-        table = pd.DataFrame(
-            {
-                "is_label_issue": ~self._support,
-                "label_quality": self.label_quality_,
-                "given_label": self._given_labels,
-                "predicted_label": self._predicted_labels,
-            },
-            index=self._index,
+    def summary(self):
+        """Say in a few lines how many rows are flagged, by class.
+
+        Returns
+        -------
+        summary : str
+            One line for all rows, and for classes one a given class: its rows, and
+            how many of them are flagged. Of more than 20 classes those that lose most
+            rows are listed.
+        """
+        check_is_fitted(self)
+        return summary_text(
+            type(self).__name__,
+            ~self._support,
+            self._given_labels,
+            self._in_use,
+            is_classification(self._model),
         )
-        return table.iloc[worst_first(self.scores_, np.arange(len(table)))]
 
     def _get_ranker(self):
         return InfluenceRanker() if self.ranker is None else self.ranker
