@@ -24,11 +24,15 @@ from sklearn.utils.validation import (
 )
 
 try:
-    from sklearn.callback import CallbackSupportMixin
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
 except ImportError:  # callbacks came in scikit-learn 1.9, marked experimental
 
     class CallbackSupportMixin:
         """Estimators of an older scikit-learn have no callbacks."""
+
+    def with_callbacks(method):
+        """Nothing to be torn down after a fit."""
+        return method
 
 
 __all__ = [
@@ -50,4 +54,5 @@ __all__ = [
     "check_matplotlib_support",
     "check_pandas_support",
     "validate_params",
+    "with_callbacks",
 ]

@@ -1,5 +1,6 @@
 """What MislabelFilter and MislabelSampler share: finding the mislabelled rows."""
 
+from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -13,7 +14,9 @@ from sklearn.utils import (
 )
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
+from sklinfluence._progress import FitTracker, whole_or_not_at_all
 from sklinfluence._sklearn_compat import (
+    CallbackSupportMixin,
     HasMethods,
     Interval,
     StrOptions,
@@ -39,7 +42,7 @@ from sklinfluence.gradient import InfluenceRanker
 from sklinfluence.heads._ask import sliceable
 
 
-class _LabelNoiseDetector(BaseEstimator):
+class _LabelNoiseDetector(CallbackSupportMixin, BaseEstimator):
     """Score every row's label by a ranker and decide which rows to flag."""
 
     score = ParameterOnly()
@@ -110,6 +113,7 @@ class _LabelNoiseDetector(BaseEstimator):
         return params
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @whole_or_not_at_all
     def fit(self, X, y, sample_weight=None, groups=None):
         """Score every row and decide which ones to flag.
 
@@ -135,10 +139,14 @@ class _LabelNoiseDetector(BaseEstimator):
         shape = (-1, 1) if keeps_column(self.ranker, y) else (-1,)
         X, y, sample_weight = self._check_training_data(X, y, sample_weight, groups)
         unfitted = self._model_for(y)
+        tracker = FitTracker(self, X, y)
+        whole = partial(tracker.fitting, "fit the ranker")
 
-        def fit(X, y, sample_weight):
+        def fit(X, y, sample_weight, fitting=whole):
             y = y.reshape(shape)
-            model = fit_ranker(clone(unfitted), X, y, sample_weight)
+            model = clone(unfitted)
+            with fitting(model):
+                fit_ranker(model, X, y, sample_weight)
             if self._trims(model):
                 model = fit_trimmed(model, X, y, sample_weight, self.fdr)
             return model
@@ -149,7 +157,16 @@ class _LabelNoiseDetector(BaseEstimator):
         evidence = training_evidence(model, score, X)
         if self.cv is not None:
             evidence = cross_fit(
-                fit, model, score, X, y, sample_weight, self.cv, groups, evidence
+                fit,
+                model,
+                score,
+                X,
+                y,
+                sample_weight,
+                self.cv,
+                groups,
+                evidence,
+                tracker.each_fit,
             )
         self._model, self._score_name = model, score
         self.ranker_ = getattr(model, "ranker_", model)
@@ -157,6 +174,7 @@ class _LabelNoiseDetector(BaseEstimator):
             np.ones(len(y), dtype=bool) if sample_weight is None else sample_weight > 0
         )
         self._flag(evidence, y)
+        tracker.done()
         return self
 
     def _model_for(self, y):

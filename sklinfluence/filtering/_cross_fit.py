@@ -11,7 +11,7 @@ from sklinfluence.filtering._evidence import (
 )
 
 
-def cross_fit(fit, fitted, score, X, y, sample_weight, cv, groups, fallback):
+def cross_fit(fit, fitted, score, X, y, sample_weight, cv, groups, fallback, each_fit):
     """Score every row by models fitted without the row's fold.
 
     Rows held out by several folds (repeated splitters) get the mean. Two kinds of rows
@@ -23,13 +23,17 @@ def cross_fit(fit, fitted, score, X, y, sample_weight, cv, groups, fallback):
     Parameters
     ----------
     fit : callable
-        ``fit(X, y, sample_weight)`` gives a fitted model.
+        ``fit(X, y, sample_weight, fitting)`` gives a model, fitted in the context
+        ``fitting(model)``.
 
     fitted : ranker or label model
         Fitted on all rows.
 
     fallback : LabelEvidence
         Of the training rows of `fitted`.
+
+    each_fit : callable
+        Reports progress: `FitTracker.each_fit`.
 
     Returns
     -------
@@ -39,13 +43,14 @@ def cross_fit(fit, fitted, score, X, y, sample_weight, cv, groups, fallback):
     splitter = check_cv(cv, y, classifier=classification)
     classes = fitted.classes_ if classification else None
     mean = _RunningMean(fallback)
-    for train, test in splitter.split(X, y, groups):
+    folds = list(splitter.split(X, y, groups))
+    for (train, test), fitting in each_fit("fit without a fold", folds):
         if classification:
             test = test[np.isin(y[test], y[train])]
             if len(test) == 0 or len(np.unique(y[train])) < 2:
                 continue
         weight = None if sample_weight is None else sample_weight[train]
-        model = fit(_safe_indexing(X, train), y[train], weight)
+        model = fit(_safe_indexing(X, train), y[train], weight, fitting)
         evidence = new_evidence(model, score, _safe_indexing(X, test), y[test])
         columns = np.searchsorted(classes, model.classes_) if classification else None
         mean.add(test, evidence, columns)

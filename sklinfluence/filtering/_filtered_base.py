@@ -17,7 +17,9 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
+from sklinfluence._progress import FitTracker, whole_or_not_at_all
 from sklinfluence._sklearn_compat import (
+    CallbackSupportMixin,
     HasMethods,
     _check_method_params,
     _estimator_has,
@@ -34,7 +36,7 @@ from sklinfluence.filtering._net_targets import keeps_column
 _DELEGATED = ("predict", "predict_proba", "predict_log_proba", "decision_function")
 
 
-class _FilteredEstimator(MetaEstimatorMixin, BaseEstimator):
+class _FilteredEstimator(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
     """Fit an estimator on the rows that a filter keeps."""
 
     _parameter_constraints: dict = {
@@ -54,6 +56,7 @@ class _FilteredEstimator(MetaEstimatorMixin, BaseEstimator):
         # The estimator and the filter validate their own parameters.
         prefer_skip_nested_validation=False
     )
+    @whole_or_not_at_all
     def fit(self, X, y, **fit_params):
         """Find the mislabelled rows and fit the estimator without them.
 
@@ -94,7 +97,9 @@ class _FilteredEstimator(MetaEstimatorMixin, BaseEstimator):
                 y = column_or_1d(y, warn=not is_column)
         y = self._check_targets(y)
         estimator_params, filter_params = self._route(fit_params)
-        X_kept, y_kept, rows = self._resample(X, y, filter_params)
+        tracker = FitTracker(self, X, y)
+        with tracker.fitting("fit the filter", self.filter_):
+            X_kept, y_kept, rows = self._resample(X, y, filter_params)
         if rows is not None:
             self.sample_indices_ = rows
             estimator_params = _check_method_params(X, estimator_params, rows)
@@ -106,9 +111,12 @@ class _FilteredEstimator(MetaEstimatorMixin, BaseEstimator):
             )
         if is_column:
             y_kept = np.reshape(y_kept, (-1, 1))
-        self.estimator_ = clone(self.estimator).fit(X_kept, y_kept, **estimator_params)
+        estimator = clone(self.estimator)
+        with tracker.fitting("fit the estimator", estimator):
+            self.estimator_ = estimator.fit(X_kept, y_kept, **estimator_params)
         if hasattr(self.estimator_, "classes_"):
             self.classes_ = self.estimator_.classes_
+        tracker.done()
         return self
 
     def _resample(self, X, y, filter_params):

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.utils import check_random_state
 
+from sklinfluence._progress import FitTracker
 from sklinfluence.filtering._em import fit_em, suggest_codes
 from sklinfluence.filtering._linear_search import tune_linear_surrogate
 from sklinfluence.filtering._noise_model import LOG_TINY
@@ -42,7 +43,7 @@ class PooledDetector:
         self.n_rounds = n_rounds
         self.random_state = random_state
 
-    def fit(self, X, codes, n_classes, sample_weight=None):
+    def fit(self, X, codes, n_classes, sample_weight=None, tracker=None):
         """Fit the surrogates and the noise model, and score the rows.
 
         Parameters
@@ -53,11 +54,14 @@ class PooledDetector:
         n_classes : int
         sample_weight : ndarray of shape (n,), default=None
             Only their ratios count: the surrogates tune their own penalties.
+        tracker : FitTracker, default=None
+            Reports progress.
 
         Returns
         -------
         self
         """
+        tracker = FitTracker(self) if tracker is None else tracker
         rng = check_random_state(self.random_state)
         weight = _relative_weights(sample_weight, len(codes))
         self.n_classes_ = n_classes
@@ -68,17 +72,26 @@ class PooledDetector:
                 f"classes; {_whose_classes(sample_weight)} {len(self.present_)} class."
             )
         self.representation_ = Representation(rng)
-        Z = self.representation_.fit_transform(X, weight)
+        with tracker.task("scale the columns"):
+            Z = self.representation_.fit_transform(X, weight)
         inner = self._inner_codes(codes)
         known = inner >= 0
         # A row of weight zero may have a label that no row in use has.
         inner = np.where(known, inner, 0)
         weight = np.where(known, weight, 0.0)
         targets = np.eye(len(self.present_))[inner]
-        linear, self.C_ = tune_linear_surrogate(Z, targets, weight)
-        rbf = RBFRidge(random_state=rng).fit(Z, targets, weight)
+        with tracker.task("tune the linear head"):
+            linear, self.C_ = tune_linear_surrogate(Z, targets, weight)
+        with tracker.task("tune the RBF ridge"):
+            rbf = RBFRidge(random_state=rng).fit(Z, targets, weight)
         self.result_ = fit_em(
-            [linear, rbf], inner, targets.shape[1], weight, self.noise, self.n_rounds
+            [linear, rbf],
+            inner,
+            targets.shape[1],
+            weight,
+            self.noise,
+            self.n_rounds,
+            tracker.each,
         )
         self._inner, self._known = inner, known
         self.scores_ = np.where(known, self.result_.scores, -LOG_TINY)

@@ -1,11 +1,10 @@
 """Flags that fall on one class: wrong labels, or honest rows of a rare kind?"""
 
-import warnings
-
 import numpy as np
 from scipy.stats import hypergeom
 
 from sklinfluence.filtering._report import printable
+from sklinfluence.filtering._warn import warn_user
 
 # A class that loses more than this share, and more than so many times the share that
 # the other classes lose, ...
@@ -44,10 +43,9 @@ def warn_about_classes(flags, given, classes):
         for code in hit[:MAX_NAMED]
     )
     more = f", and {len(hit) - MAX_NAMED} more classes" if len(hit) > MAX_NAMED else ""
-    warnings.warn(
+    warn_user(
         f"The flags are uneven: class {losses}{more}. Either its labels are that much "
         "worse, or its rows are honest and rarer than those they lie among: dropping "
         "them would bias the model against it. Look at report(); a smaller max_share "
         "bounds the loss of every class.",
-        stacklevel=6,  # who called the filter's fit
     )
