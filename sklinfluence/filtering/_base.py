@@ -29,7 +29,11 @@ from sklinfluence.filtering._label_models import NoiseAwareRanker, PooledLabelMo
 from sklinfluence.filtering._net_targets import keeps_column
 from sklinfluence.filtering._parameter_only import ParameterOnly
 from sklinfluence.filtering._report import report_table, summary_text
-from sklinfluence.filtering._task import auto_score, takes_classes
+from sklinfluence.filtering._task import (
+    auto_score,
+    default_regression_ranker,
+    takes_classes,
+)
 from sklinfluence.filtering._thresholds import (
     bound_flags,
     flag_discoveries,
@@ -180,7 +184,9 @@ class _LabelNoiseDetector(CallbackSupportMixin, BaseEstimator):
     def _model_for(self, y):
         """What is fitted: a ranker, or a label model for ``score="auto"``."""
         ranker = self._get_ranker()
-        if vars(self)["score"] != "auto" or not takes_classes(ranker, y):
+        if not takes_classes(ranker, y):
+            return default_regression_ranker() if self.ranker is None else ranker
+        if vars(self)["score"] != "auto":
             return ranker
         if self.ranker is None:
             return PooledLabelModel(

@@ -15,6 +15,7 @@ from sklinfluence._sklearn_compat import (
     _check_sample_weight,
     with_callbacks,
 )
+from sklinfluence.filtering._advice import advice_on_columns
 from sklinfluence.filtering._em import fit_em, suggest_codes
 from sklinfluence.filtering._linear_surrogate import LinearSurrogate
 from sklinfluence.filtering._pooled_detector import PooledDetector
@@ -80,20 +81,8 @@ class PooledLabelModel(CallbackSupportMixin, BaseEstimator):
 
     def _check_columns(self, X, reset=False):
         dtype = [np.float64, np.float32]
-        try:
+        with advice_on_columns(X, "LogisticRegression()"):
             return validate_data(self, X, reset=reset, accept_sparse="csr", dtype=dtype)
-        except ValueError as error:
-            holds = {"convert string": "text", "contains NaN": "missing values (NaN)"}
-            kind = [what for sign, what in holds.items() if sign in str(error)]
-            if not kind:
-                raise
-            raise ValueError(
-                f"X holds {kind[0]}, and ranker=None works on columns of numbers. Pass "
-                "a ranker whose estimator takes X as it is, such as "
-                "ranker=InfluenceRanker(make_pipeline(TfidfVectorizer(), "
-                "LogisticRegression())), or make finite numbers of X before. "
-                f"({str(error).splitlines()[0]})"
-            ) from error
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -160,6 +160,8 @@ def _principal_axes(scaled, random_state):
         gram = scaled @ scaled.T
         gram = gram.toarray() if sparse.issparse(gram) else gram
         values, vectors = np.linalg.eigh(gram)
+        if values[-1] <= 0:  # all rows alike: one axis that tells so
+            return np.zeros((scaled.shape[1], 1))
         kept = values > values[-1] * n_rows * np.finfo(float).eps
         return np.asarray(scaled.T @ (vectors[:, kept] / np.sqrt(values[kept])))
     n_axes = min(MAX_AXES, scaled.shape[1] - 1)

@@ -2,7 +2,8 @@
 
 A gross error inflates the noise estimate and bends the fit, and so hides the others.
 Rows that are discovered get weight zero and the fit is repeated, until nothing
-changes; a row of weight zero is judged as the new row it is to that fit.
+changes; a row of weight zero is judged as the new row it is to that fit. Targets so
+far from the others that they would drown the noise estimate start out with none.
 """
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from sklinfluence.filtering._evidence import training_evidence
 from sklinfluence.filtering._thresholds import flag_discoveries
+from sklinfluence.filtering._winsorize import value_range
 from sklinfluence.heads._fit import _last_step
 
 _MAX_ROUNDS = 10
@@ -41,6 +43,11 @@ def fit_trimmed(ranker, X, y, sample_weight, fdr):
         return ranker
     weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight)
     trimmed = np.zeros(len(y), dtype=bool)
+    drowning = _far_out(y, weight)
+    if drowning.any():
+        trimmed = drowning
+        kept = np.where(trimmed, 0.0, weight)
+        ranker = clone(ranker).fit(X, y, sample_weight=kept)
     for _ in range(_MAX_ROUNDS):
         evidence = training_evidence(ranker, "studentized", X)
         found = flag_discoveries(evidence.p_values, fdr)
@@ -50,6 +57,14 @@ def fit_trimmed(ranker, X, y, sample_weight, fdr):
         kept = np.where(trimmed, 0.0, weight)
         ranker = clone(ranker).fit(X, y, sample_weight=kept)
     return ranker
+
+
+def _far_out(y, weight):
+    """Targets that are outliers whatever their row."""
+    targets = np.asarray(y, dtype=np.float64).reshape(-1, 1)
+    used = weight > 0
+    lowest, highest = value_range(targets[used], weight[used])
+    return used & np.any((targets < lowest) | (targets > highest), axis=1)
 
 
 def _takes_weights(estimator):

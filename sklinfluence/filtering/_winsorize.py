@@ -15,8 +15,12 @@ distance of the rare values themselves.
 """
 
 import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklinfluence.curvature._design import block_slices
+from sklinfluence.filtering._advice import advice_on_columns
 
 # Spread, in units of s^2, that the rows at or beyond a value may have.
 _MAX_SPREAD = 10.0
@@ -29,8 +33,8 @@ def value_range(X, sample_weight):
 
     Parameters
     ----------
-    X : ndarray of shape (n, d)
-        Finite.
+    X : {ndarray, CSR matrix} of shape (n, d)
+        Finite; made dense a block of columns at a time.
     sample_weight : ndarray of shape (n,)
         Positive.
 
@@ -40,8 +44,9 @@ def value_range(X, sample_weight):
     """
     share = sample_weight / sample_weight.sum()
     bounds = np.empty((2, X.shape[1]))
-    for at in block_slices(X.shape[1], 8 * len(X)):
-        columns = X[:, at]
+    X = X.tocsc() if sparse.issparse(X) else X
+    for at in block_slices(X.shape[1], 8 * X.shape[0]):
+        columns = X[:, at].toarray() if sparse.issparse(X) else X[:, at]
         inside = ~_outliers(columns, share)
         bounds[0, at] = columns.min(axis=0, where=inside, initial=np.inf)
         bounds[1, at] = columns.max(axis=0, where=inside, initial=-np.inf)
@@ -84,3 +89,39 @@ def _first_reaching_half(values, order, mass):
     reached = np.cumsum(mass, axis=0)
     first = np.argmax(reached >= (0.5 - 1e-12) * reached[-1], axis=0)
     return _sorted(values, order)[first, np.arange(values.shape[1])]
+
+
+class Winsorizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    """Hold every column's values within the range of those that are no outliers.
+
+    Columns without outliers pass as they are. Zeros of a sparse matrix stay zeros.
+    """
+
+    def fit(self, X, y=None):
+        """Find the range of every column."""
+        X = self._check(X, reset=True)
+        self.lowest_, self.highest_ = value_range(X, np.ones(X.shape[0]))
+        return self
+
+    def transform(self, X):
+        """Hold the values of other rows within the same range."""
+        check_is_fitted(self)
+        X = self._check(X, reset=False)
+        if not sparse.issparse(X):
+            return np.clip(X, self.lowest_, self.highest_, dtype=X.dtype)
+        X = X.copy()
+        X.data = np.clip(
+            X.data, self.lowest_[X.indices], self.highest_[X.indices], dtype=X.dtype
+        )
+        return X
+
+    def _check(self, X, reset):
+        dtype = [np.float64, np.float32]
+        with advice_on_columns(X, "Ridge()"):
+            return validate_data(self, X, reset=reset, accept_sparse="csr", dtype=dtype)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

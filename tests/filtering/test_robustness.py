@@ -6,13 +6,24 @@ import sys
 import numpy as np
 import pytest
 from scipy import sparse
-from sklearn.datasets import load_breast_cancer, load_iris, make_classification
+from sklearn.datasets import (
+    load_breast_cancer,
+    load_diabetes,
+    load_iris,
+    make_classification,
+)
 from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LinearRegression
 from sklearn.metrics import average_precision_score
 from sklearn.tree import DecisionTreeClassifier
 
 from sklinfluence.datasets import flip_labels
-from sklinfluence.filtering import FilteredClassifier, MislabelFilter, MislabelSampler
+from sklinfluence.filtering import (
+    FilteredClassifier,
+    FilteredRegressor,
+    MislabelFilter,
+    MislabelSampler,
+)
 
 ODD = [
     "ten classes",
@@ -127,6 +138,58 @@ def test_one_huge_row_leaves_the_flags_of_the_others(value, n_columns, form):
     found = MislabelFilter(random_state=0).fit(form(X), y)
     np.testing.assert_array_equal(found.get_support()[1:], without.get_support())
     assert np.isfinite(found.score_samples(form(X), y)).all()
+
+
+def gross_errors():
+    """Real targets with twenty gross errors."""
+    rng = np.random.default_rng(0)
+    X, y = load_diabetes(return_X_y=True)
+    rows = rng.choice(len(y), 20, replace=False)
+    y[rows] += rng.choice([-500.0, 500.0], 20)
+    return X, y
+
+
+def support(model):
+    return getattr(model, "filter_", model).get_support()
+
+
+REGRESSORS = [
+    pytest.param(lambda: MislabelFilter(), id="filter"),
+    pytest.param(lambda: MislabelSampler(), id="sampler"),
+    pytest.param(lambda: FilteredRegressor(LinearRegression()), id="door"),
+]
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("make", REGRESSORS)
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
+@pytest.mark.parametrize("value", [1e3, 1e8, -1e30])
+@pytest.mark.parametrize("n_columns", [1, 10])
+def test_one_huge_row_leaves_the_flags_of_other_targets(value, n_columns, form, make):
+    X, y = gross_errors()
+    without = make().fit(form(X[1:]), y[1:])
+    X[0, :n_columns] = value
+    found = make().fit(form(X), y)
+    kept = [
+        getattr(model, "filter_", model).get_support() for model in (found, without)
+    ]
+    np.testing.assert_array_equal(kept[0][1:], kept[1])
+    assert not kept[1].all()
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("make", REGRESSORS)
+@pytest.mark.parametrize("value", [1e4, 1e8, -1e30])
+def test_one_huge_target_is_flagged_and_the_flags_of_the_others_stay(value, make):
+    X, y = gross_errors()
+    without = make().fit(X[1:], y[1:])
+    y[0] = value
+    found = make().fit(X, y)
+    kept = [
+        getattr(model, "filter_", model).get_support() for model in (found, without)
+    ]
+    np.testing.assert_array_equal(kept[0][1:], kept[1])
+    assert not kept[0][0]
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+from scipy import sparse
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklinfluence.filtering._winsorize import value_range
+from sklinfluence.filtering._winsorize import Winsorizer, value_range
 
 
 def held(column, weight=None):
@@ -59,3 +61,20 @@ def test_a_row_of_weight_two_is_two_rows_and_units_of_weight_are_nobodys():
     assert expected[1] < column.max()
     assert held(column, weight) == expected
     assert held(column, 1e150 * weight) == expected
+
+
+@parametrize_with_checks([Winsorizer()])
+def test_the_transformer_is_scikit_learns(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sparse_and_dense_columns_are_held_alike(dtype):
+    X = sparse.random(200, 6, 0.3, random_state=0, format="csr", dtype=dtype)
+    X[3, 2] = 1e30
+    dense = Winsorizer().fit_transform(X.toarray())
+    assert dense.dtype == dtype and dense.max() <= 1
+    held = Winsorizer().fit_transform(X)
+    assert held.dtype == dtype
+    np.testing.assert_array_equal(held.toarray(), dense)
+    assert X.max() > 1e29
