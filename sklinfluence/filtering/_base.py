@@ -152,7 +152,9 @@ class _LabelNoiseDetector(CallbackSupportMixin, BaseEstimator):
             with fitting(model):
                 fit_ranker(model, X, y, sample_weight)
             if self._trims(model):
-                model = fit_trimmed(model, X, y, sample_weight, self.fdr)
+                by_rule = self.threshold == "auto" and self.contamination is None
+                fdr = self.fdr if by_rule else None
+                model = fit_trimmed(model, X, y, sample_weight, fdr)
             return model
 
         model = fit(X, y, sample_weight)
@@ -201,8 +203,7 @@ class _LabelNoiseDetector(CallbackSupportMixin, BaseEstimator):
     def _trims(self, model):
         """Whether gross errors in real targets are to be taken out of the fit."""
         by_residual = vars(self)["score"] in ("auto", "studentized")
-        by_rule = self.threshold == "auto" and self.contamination is None
-        return by_residual and by_rule and hasattr(model, "loo_prediction_")
+        return by_residual and hasattr(model, "loo_prediction_")
 
     def _flag(self, evidence, y):
         """Set every fitted attribute that follows from the evidence on the labels."""

@@ -30,8 +30,9 @@ def fit_trimmed(ranker, X, y, sample_weight, fdr):
         Fitted on all rows.
     X, y, sample_weight : object
         Training rows.
-    fdr : float
-        False-discovery rate at which a row is trimmed.
+    fdr : float or None
+        False-discovery rate at which a row is trimmed. None: those rows only whose
+        targets would drown the noise estimate, and with it all scores.
 
     Returns
     -------
@@ -48,7 +49,7 @@ def fit_trimmed(ranker, X, y, sample_weight, fdr):
         trimmed = drowning
         kept = np.where(trimmed, 0.0, weight)
         ranker = clone(ranker).fit(X, y, sample_weight=kept)
-    for _ in range(_MAX_ROUNDS):
+    for _ in range(0 if fdr is None else _MAX_ROUNDS):
         evidence = training_evidence(ranker, "studentized", X)
         found = flag_discoveries(evidence.p_values, fdr)
         if np.array_equal(found, trimmed) or np.mean(found) > _MAX_TRIMMED:
