@@ -19,6 +19,9 @@ from sklinfluence.heads._fit import _last_step
 _MAX_ROUNDS = 10
 # More rows than this are no gross errors but another population.
 _MAX_TRIMMED = 0.5
+# Ranges of the others that such a target is away: its square has six digits more than
+# theirs, and the fit is polished to seven.
+_DROWNING = 1e3
 
 
 def fit_trimmed(ranker, X, y, sample_weight, fdr):
@@ -44,7 +47,7 @@ def fit_trimmed(ranker, X, y, sample_weight, fdr):
         return ranker
     weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight)
     trimmed = np.zeros(len(y), dtype=bool)
-    drowning = _far_out(y, weight)
+    drowning = _drowning(y, weight)
     if drowning.any():
         trimmed = drowning
         kept = np.where(trimmed, 0.0, weight)
@@ -60,12 +63,15 @@ def fit_trimmed(ranker, X, y, sample_weight, fdr):
     return ranker
 
 
-def _far_out(y, weight):
-    """Targets that are outliers whatever their row."""
+def _drowning(y, weight):
+    """Targets beside whose squares those of the others are lost in rounding."""
     targets = np.asarray(y, dtype=np.float64).reshape(-1, 1)
     used = weight > 0
     lowest, highest = value_range(targets[used], weight[used])
-    return used & np.any((targets < lowest) | (targets > highest), axis=1)
+    # Halves, whose differences are numbers whatever the targets.
+    away = np.maximum(0.5 * lowest - 0.5 * targets, 0.5 * targets - 0.5 * highest)
+    spread = 0.5 * highest - 0.5 * lowest
+    return used & np.any(away / _DROWNING > spread, axis=1)
 
 
 def _takes_weights(estimator):

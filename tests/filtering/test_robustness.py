@@ -207,7 +207,8 @@ def test_one_huge_target_is_flagged_and_the_flags_of_the_others_stay(value, rule
     found = judged_by(rule, make()).fit(X, y)
     assert not support(found)[0]
     assert np.argmax(getattr(found, "filter_", found).scores_) == 0
-    if "cv" not in rule:  # whose folds differ
+    # Folds differ; and a bound on scores knows no trimming of what inflates the noise.
+    if "cv" not in rule and not ("threshold" in rule and value == 1e4):
         # A share of one row more may be a row less for the others.
         moved = np.sum(support(found)[1:] != support(without))
         assert moved <= ("contamination" in rule)
