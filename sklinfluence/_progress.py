@@ -6,6 +6,9 @@ costs anything.
 """
 
 from contextlib import contextmanager
+from functools import partial
+
+from sklearn.frozen import FrozenEstimator
 
 
 class FitTracker:
@@ -42,6 +45,21 @@ class FitTracker:
                 with self._running(context, task_name=name):
                     yield item
 
+    def fitting(self, name, estimator):
+        """One step that is the fit of another estimator, whose steps show below it."""
+        return self._fitting(self.context, name, estimator)
+
+    def each_fit(self, name, items):
+        """Each item with the context in which to fit another estimator for it.
+
+        Yields pairs of an item and a function of the estimator to be fitted.
+        """
+        with self._running(
+            self.context, task_name=name, max_subtasks=len(items)
+        ) as context:
+            for item in items:
+                yield item, partial(self._fitting, context, name)
+
     def done(self):
         """The fit is over."""
         if self.context is not None:
@@ -56,6 +74,19 @@ class FitTracker:
         context.call_on_fit_task_begin(estimator=self.estimator)
         yield context
         context.call_on_fit_task_end(estimator=self.estimator)
+
+    @contextmanager
+    def _fitting(self, parent, name, estimator):
+        # What is frozen is not fitted: it would never report that it has ended.
+        if parent is None or isinstance(estimator, FrozenEstimator):
+            with self._running(parent, task_name=name):
+                yield
+            return
+        context = parent.subcontext(task_name=name)
+        with context.propagate_callback_context(estimator):
+            context.call_on_fit_task_begin(estimator=self.estimator)
+            yield
+            context.call_on_fit_task_end(estimator=self.estimator)
 
 
 def untracked(name, items):

@@ -12,7 +12,10 @@ from sklearn.utils._metadata_requests import (
     _routing_enabled,
 )
 from sklearn.utils._missing import is_scalar_nan
-from sklearn.utils._optional_dependencies import check_matplotlib_support
+from sklearn.utils._optional_dependencies import (
+    check_matplotlib_support,
+    check_pandas_support,
+)
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -29,11 +32,15 @@ from sklearn.utils.validation import (
 from sklinfluence._whole_fit import whole
 
 try:
-    from sklearn.callback import CallbackSupportMixin
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
 except ImportError:  # callbacks came in scikit-learn 1.9, marked experimental
 
     class CallbackSupportMixin:
         """Estimators of an older scikit-learn have no callbacks."""
+
+    def with_callbacks(method):
+        """Nothing to be torn down after a fit."""
+        return method
 
 
 # The method of samplers, added as imbalanced-learn itself adds it when it is imported:
@@ -66,6 +73,8 @@ __all__ = [
     "_set_random_states",
     "_validate_style_kwargs",
     "check_matplotlib_support",
+    "check_pandas_support",
     "is_scalar_nan",
     "validate_params",
+    "with_callbacks",
 ]

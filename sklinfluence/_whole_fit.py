@@ -16,8 +16,10 @@ def whole(fit):
         try:
             return fit(self, *args, **kwargs)
         except BaseException:
+            # scikit-learn tears down by these what a fit has begun to report.
+            running = {k: v for k, v in vars(self).items() if "callback" in k}
             vars(self).clear()
-            vars(self).update(before)
+            vars(self).update(before | running)
             raise
 
     return fit_or_not

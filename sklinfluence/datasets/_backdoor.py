@@ -3,12 +3,11 @@
 from numbers import Real
 
 import numpy as np
-from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils import check_consistent_length, check_random_state
 
 from sklinfluence._messages import shown
 from sklinfluence._sklearn_compat import Interval, _safe_indexing, validate_params
-from sklinfluence.datasets._rows import replace_rows, take_labels
+from sklinfluence.datasets._rows import check_labels, replace_rows, take_labels
 
 
 @validate_params(
@@ -82,9 +81,13 @@ def add_backdoor(X, y, *, target, rate, trigger, random_state=None):
     >>> y_poisoned[is_poisoned], X_poisoned[is_poisoned, -1]
     (array([2, 2]), array([1., 1.]))
     """
-    labels = column_or_1d(y)
-    check_classification_targets(labels)
+    labels = check_labels(y)
     check_consistent_length(X, labels)
+    if np.ndim(target) > 0:
+        raise ValueError(
+            f"target must be one label of y, and is {target!r}. Poison the rows for "
+            "one target at a time."
+        )
     is_target = labels == target
     if not np.any(is_target):
         raise ValueError(
@@ -112,15 +115,23 @@ def _draw_rows(is_target, rate, rng):
 
 def _apply_trigger(trigger, rows):
     marked = trigger(rows)
+    if isinstance(rows, np.ndarray) and isinstance(marked, list):
+        marked = np.asarray(marked)
     before, after = _shape(rows), _shape(marked)
     if before != after:
         raise ValueError(
             "trigger must return the rows it was given, marked, in the same shape; it "
-            f"was given {before} and returned {after}."
+            f"was given {before} and returned {_named(marked, after)}."
         )
     return marked
 
 
 def _shape(rows):
     """Return the shape, of which lists of texts have the length only."""
-    return rows.shape if hasattr(rows, "shape") else (len(rows),)
+    if hasattr(rows, "shape"):
+        return rows.shape
+    return (len(rows),) if hasattr(rows, "__len__") else None
+
+
+def _named(rows, shape):
+    return repr(rows) if shape in (None, ()) else shape

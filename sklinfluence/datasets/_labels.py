@@ -8,12 +8,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils import check_array, check_consistent_length, check_random_state
 
 from sklinfluence._messages import shown
 from sklinfluence._sklearn_compat import Interval, StrOptions, validate_params
-from sklinfluence.datasets._rows import take_labels
+from sklinfluence.datasets._rows import check_labels, take_labels
+
+# Entries up to which sparse features are made dense: 80 MB.
+_MAX_DENSE = 10**7
 
 
 @validate_params(
@@ -59,7 +61,10 @@ def flip_labels(
           decision boundary, as human errors do.
 
     X : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
-        Numeric features, for ``kind='instance'`` only.
+        Numeric features, for ``kind='instance'`` only. A sparse matrix of more than
+        ten million entries, zeros counted, is not centred: the optimum is the same,
+        but where the fit stops is not, and a flip or two may differ from those of its
+        dense form.
 
     transition : array-like of shape (n_classes, n_classes), default=None
         For ``kind='class'``: the probability of every given label (column) for each
@@ -94,8 +99,7 @@ def flip_labels(
     >>> [(y[i], y_noisy[i]) for i in is_flipped.nonzero()[0]]
     [('dog', 'owl'), ('cat', 'dog'), ('owl', 'cat')]
     """
-    labels = column_or_1d(y)
-    check_classification_targets(labels)
+    labels = check_labels(y)
     classes, codes = np.unique(labels, return_inverse=True)
     _check_request(classes, rate, kind, X, transition)
     rng = check_random_state(random_state)
@@ -107,6 +111,7 @@ def flip_labels(
         transition = _check_transition(transition, len(classes))
         new_codes = _flip_by_class(codes, transition, rng)
     else:
+        X = _check_features(X)
         check_consistent_length(X, labels)
         new_codes = _flip_by_ambiguity(X, codes, rate, rng)
     is_flipped = new_codes != codes
@@ -141,18 +146,39 @@ def _check_request(classes, rate, kind, X, transition):
         raise ValueError(f"X is used by kind='instance' only, and kind is {kind!r}.")
 
 
+def _check_features(X):
+    """Finite numbers, in units whose squares are numbers too."""
+    X = check_array(X, accept_sparse="csr", dtype=np.float64, input_name="X")
+    if sparse.issparse(X) and X.shape[0] * X.shape[1] <= _MAX_DENSE:
+        X = X.toarray()
+    largest = abs(X).max(axis=0)
+    largest = np.ravel(largest.toarray() if sparse.issparse(largest) else largest)
+    beyond = (largest > 1e100) | ((largest < 1e-100) & (largest > 0))
+    if not beyond.any():
+        return X
+    unit = np.where(beyond, largest, 1.0)
+    # Two steps, since the inverse of the smallest numbers is none.
+    root = sparse.diags_array(1.0 / np.sqrt(unit))
+    scaled = X @ root @ root
+    return scaled.tocsr() if sparse.issparse(scaled) else scaled
+
+
 def _check_transition(transition, n_classes):
-    transition = np.asarray(transition, dtype=np.float64)
+    try:
+        transition = np.asarray(transition, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"transition must be a matrix of numbers: {error}.") from error
     if transition.shape != (n_classes, n_classes):
         raise ValueError(
             f"transition must have shape ({n_classes}, {n_classes}), a row and a "
             f"column for every class of y; got {transition.shape}."
         )
     # Written so that NaN fails too. 1e-8: probabilities typed in or normalised once.
-    if not (np.all(transition >= 0) and np.allclose(transition.sum(1), 1, atol=1e-8)):
+    is_share = (transition >= 0) & (transition <= 1 + 1e-8)
+    if not (is_share.all() and np.allclose(transition.sum(1), 1, atol=1e-8)):
         raise ValueError(
             "Every row of transition must be a distribution: no negative entries, sum "
-            f"1. Rows sum to {transition.sum(axis=1).tolist()}."
+            f"1. transition is {transition.tolist()}."
         )
     return transition
 
@@ -221,9 +247,11 @@ def _cross_validated_log_proba(X, codes, rng):
             "kind='instance' scores every row by a model fitted without it and needs "
             "two rows of each class; the smallest class has one."
         )
-    # Centring would make a sparse matrix dense.
+    # Centring would make a sparse matrix dense; the intercept takes the means up.
     scaler = StandardScaler(with_mean=not sparse.issparse(X))
     model = make_pipeline(scaler, LogisticRegression(max_iter=1000))
     # Five folds, as scikit-learn's default, or as many as the smallest class fills.
     cv = StratifiedKFold(min(5, smallest), shuffle=True, random_state=rng)
-    return cross_val_predict(model, X, codes, cv=cv, method="predict_log_proba")
+    # A probability of zero is as it should be: its logarithm gets a floor.
+    with np.errstate(divide="ignore"):
+        return cross_val_predict(model, X, codes, cv=cv, method="predict_log_proba")

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils import assert_all_finite, check_random_state, column_or_1d
 
 from sklinfluence._sklearn_compat import Interval, validate_params
+from sklinfluence.datasets._rows import in_container
 
 
 @validate_params(
@@ -41,8 +42,9 @@ def corrupt_targets(y, rate, *, scale=3.0, random_state=None):
 
     Returns
     -------
-    y_noisy : ndarray or Series of shape (n_samples,)
-        The targets after the corruption, as floats; a pandas Series when `y` is one.
+    y_noisy : array-like of shape (n_samples,)
+        The targets after the corruption, as floats, in the container of `y` (an array
+        when `y` is a list).
 
     is_corrupted : ndarray of shape (n_samples,), dtype=bool
         Which rows were changed.
@@ -62,19 +64,52 @@ def corrupt_targets(y, rate, *, scale=3.0, random_state=None):
     >>> bool(np.all(abs(y_noisy - y)[is_corrupted] >= 3 * y.std()))
     True
     """
-    values = column_or_1d(y)
-    # Integers would truncate the errors; float32 stays float32.
-    values = values.astype(np.result_type(values, np.float32), copy=True)
-    assert_all_finite(values, input_name="y")
-    spread = values.std()
+    values = _check_targets(y)
+    spread = _standard_deviation(values)
     if spread == 0:
         raise ValueError("y is constant, so errors in its standard deviations are 0.")
     rng = check_random_state(random_state)
     rows = rng.choice(len(values), size=round(rate * len(values)), replace=False)
-    sizes = scale * spread * rng.uniform(1, 2, size=len(rows))
-    values[rows] += rng.choice([-1.0, 1.0], size=len(rows)) * sizes
+    sizes = rng.uniform(1, 2, size=len(rows))
+    sizes *= rng.choice([-1.0, 1.0], size=len(rows))
+    values[rows] = _move(values[rows], scale, spread, sizes)
     is_corrupted = np.zeros(len(values), dtype=bool)
     is_corrupted[rows] = True
-    if hasattr(y, "iloc"):
-        values = type(y)(values, index=y.index, name=y.name)
-    return values, is_corrupted
+    return in_container(y, values), is_corrupted
+
+
+def _check_targets(y):
+    """A copy of the targets as floats."""
+    values = column_or_1d(y)
+    if len(values) == 0:
+        raise ValueError("y is empty: there are no targets to corrupt.")
+    if values.dtype.kind == "O":
+        values = values.astype(np.float64)
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"y must hold real numbers, and its dtype is {values.dtype}.")
+    # Integers would truncate the errors; float32 stays float32.
+    values = values.astype(np.result_type(values, np.float32), copy=True)
+    assert_all_finite(values, input_name="y")
+    return values
+
+
+def _standard_deviation(values):
+    """In float64, of numbers whose squares may be beyond its range."""
+    # A power of two, so that nothing is rounded.
+    unit = np.ldexp(1.0, np.frexp(np.abs(values).max())[1] - 1)
+    return (values / unit).std(dtype=np.float64) * unit
+
+
+def _move(values, scale, spread, sizes):
+    """Targets with errors of ``sizes`` times scale and spread added."""
+    with np.errstate(over="ignore"):
+        moved = (values + scale * spread * sizes).astype(values.dtype)
+    too_large = ~np.isfinite(moved)
+    bad = too_large | (moved == values)
+    if np.any(bad):
+        fate = "too large for" if np.any(too_large) else "lost in rounding to"
+        raise ValueError(
+            f"scale={scale!r} makes errors that are {fate} {values.dtype}, beside "
+            f"targets such as {values[bad][0]!r}. Choose another scale, or rescale y."
+        )
+    return moved

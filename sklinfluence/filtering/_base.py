@@ -1,5 +1,6 @@
 """What MislabelFilter and MislabelSampler share: finding the mislabelled rows."""
 
+from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -15,7 +16,9 @@ from sklearn.utils import (
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from sklinfluence._parts import PartsMixin
+from sklinfluence._progress import FitTracker
 from sklinfluence._sklearn_compat import (
+    CallbackSupportMixin,
     HasMethods,
     Interval,
     StrOptions,
@@ -29,22 +32,27 @@ from sklinfluence.filtering._inputs import rows_with_holes
 from sklinfluence.filtering._label_models import NoiseAwareRanker, PooledLabelModel
 from sklinfluence.filtering._net_targets import keeps_column
 from sklinfluence.filtering._parameter_only import ParameterOnly
-from sklinfluence.filtering._task import auto_score, takes_classes
+from sklinfluence.filtering._report import report_table, summary_text
+from sklinfluence.filtering._task import (
+    auto_score,
+    default_regression_ranker,
+    takes_classes,
+)
 from sklinfluence.filtering._thresholds import (
     bound_flags,
     flag_discoveries,
     flag_share,
     warn_about_share,
-    worst_first,
 )
 from sklinfluence.filtering._trimming import fit_trimmed
+from sklinfluence.filtering._uneven import warn_about_classes
 from sklinfluence.gradient import InfluenceRanker
 from sklinfluence.heads._ask import sliceable
 from sklinfluence.heads._ranges import check_weight_range
 from sklinfluence.heads._targets import refuse_missing_labels
 
 
-class _LabelNoiseDetector(PartsMixin, BaseEstimator):
+class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
     """Score every row's label by a ranker and decide which rows to flag."""
 
     score = ParameterOnly()
@@ -143,12 +151,18 @@ class _LabelNoiseDetector(PartsMixin, BaseEstimator):
         shape = (-1, 1) if keeps_column(self.ranker, y) else (-1,)
         X, y, sample_weight = self._check_training_data(X, y, sample_weight, groups)
         unfitted = self._model_for(y)
+        tracker = FitTracker(self, X, y)
+        whole = partial(tracker.fitting, "fit the ranker")
 
-        def fit(X, y, sample_weight):
+        def fit(X, y, sample_weight, fitting=whole):
             y = y.reshape(shape)
-            model = fit_ranker(clone(unfitted), X, y, sample_weight)
+            model = clone(unfitted)
+            with fitting(model):
+                fit_ranker(model, X, y, sample_weight)
             if self._trims(model):
-                model = fit_trimmed(model, X, y, sample_weight, self.fdr)
+                by_rule = self.threshold == "auto" and self.contamination is None
+                fdr = self.fdr if by_rule else None
+                model = fit_trimmed(model, X, y, sample_weight, fdr)
             return model
 
         model = fit(X, y, sample_weight)
@@ -158,7 +172,16 @@ class _LabelNoiseDetector(PartsMixin, BaseEstimator):
         self._check_scored_rows(evidence, len(y))
         if self.cv is not None:
             evidence = cross_fit(
-                fit, model, score, X, y, sample_weight, self.cv, groups, evidence
+                fit,
+                model,
+                score,
+                X,
+                y,
+                sample_weight,
+                self.cv,
+                groups,
+                evidence,
+                tracker.each_fit,
             )
         self._model, self._score_name = model, score
         self.ranker_ = getattr(model, "ranker_", model)
@@ -166,12 +189,15 @@ class _LabelNoiseDetector(PartsMixin, BaseEstimator):
             np.ones(len(y), dtype=bool) if sample_weight is None else sample_weight > 0
         )
         self._flag(evidence, y)
+        tracker.done()
         return self
 
     def _model_for(self, y):
         """What is fitted: a ranker, or a label model for ``score="auto"``."""
         ranker = self._get_ranker()
-        if vars(self)["score"] != "auto" or not takes_classes(ranker, y):
+        if not takes_classes(ranker, y):
+            return default_regression_ranker() if self.ranker is None else ranker
+        if vars(self)["score"] != "auto":
             return ranker
         if self.ranker is None:
             return PooledLabelModel(
@@ -186,8 +212,7 @@ class _LabelNoiseDetector(PartsMixin, BaseEstimator):
     def _trims(self, model):
         """Whether gross errors in real targets are to be taken out of the fit."""
         by_residual = vars(self)["score"] in ("auto", "studentized")
-        by_rule = self.threshold == "auto" and self.contamination is None
-        return by_residual and by_rule and hasattr(model, "loo_prediction_")
+        return by_residual and hasattr(model, "loo_prediction_")
 
     def _flag(self, evidence, y):
         """Set every fitted attribute that follows from the evidence on the labels."""
@@ -204,6 +229,8 @@ class _LabelNoiseDetector(PartsMixin, BaseEstimator):
         # Rows of weight zero are out already: they are neither flagged nor counted.
         rows = np.flatnonzero(self._in_use)
         flags[rows] = self._flagged(evidence, given, strata, rows)
+        if classification:
+            warn_about_classes(flags[rows], given[rows], self._model.classes_)
         # A noise model knows which class such a given label mostly stands for; a
         # plain one can only say what it predicts.
         self.suggested_labels_ = self._predicted_labels
@@ -285,24 +312,50 @@ class _LabelNoiseDetector(PartsMixin, BaseEstimator):
             One line a training row, indexed as the training X was, with the columns
 
             - `is_label_issue`: whether the row is flagged;
+            - `score`: what the lines are sorted by, `scores_`;
             - `label_quality`: leave-one-out probability of the given label
               (regression: two-sided p-value of the given target);
             - `given_label`;
-            - `predicted_label`: leave-one-out prediction.
+            - `predicted_label`: leave-one-out prediction;
+            - `suggested_label`: what relabelling writes, `suggested_labels_`: a noise
+              model knows what the given label mostly stands for (regression: the
+              prediction).
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
         """
         check_is_fitted(self)
-        import pandas as pd
+        columns = {
+            "is_label_issue": ~self._support,
+            "score": self.scores_,
+            "label_quality": self.label_quality_,
+            "given_label": self._given_labels,
+            "predicted_label": self._predicted_labels,
+            "suggested_label": self.suggested_labels_,
+        }
+        caller = f"{type(self).__name__}.report"
+        return report_table(columns, self.scores_, self._index, caller)
 
-        table = pd.DataFrame(
-            {
-                "is_label_issue": ~self._support,
-                "label_quality": self.label_quality_,
-                "given_label": self._given_labels,
-                "predicted_label": self._predicted_labels,
-            },
-            index=self._index,
+    def summary(self):
+        """Say in a few lines how many rows are flagged, by class.
+
+        Returns
+        -------
+        summary : str
+            One line for all rows, and for classes one a given class: its rows, and
+            how many of them are flagged. Of more than 20 classes those that lose most
+            rows are listed.
+        """
+        check_is_fitted(self)
+        return summary_text(
+            type(self).__name__,
+            ~self._support,
+            self._given_labels,
+            self._in_use,
+            is_classification(self._model),
         )
-        return table.iloc[worst_first(self.scores_, np.arange(len(table)))]
 
     def _check_scored_rows(self, evidence, n_rows):
         n_scored = len(evidence.scores)

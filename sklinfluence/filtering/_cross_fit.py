@@ -13,7 +13,7 @@ from sklinfluence.filtering._evidence import (
 from sklinfluence.heads._fit import refuse_weights, takes_weights
 
 
-def cross_fit(fit, fitted, score, X, y, sample_weight, cv, groups, fallback):
+def cross_fit(fit, fitted, score, X, y, sample_weight, cv, groups, fallback, each_fit):
     """Score every row by models fitted without the row's fold.
 
     Rows held out by several folds (repeated splitters) get the mean. Two kinds of rows
@@ -25,13 +25,17 @@ def cross_fit(fit, fitted, score, X, y, sample_weight, cv, groups, fallback):
     Parameters
     ----------
     fit : callable
-        ``fit(X, y, sample_weight)`` gives a fitted model.
+        ``fit(X, y, sample_weight, fitting)`` gives a model, fitted in the context
+        ``fitting(model)``.
 
     fitted : ranker or label model
         Fitted on all rows.
 
     fallback : LabelEvidence
         Of the training rows of `fitted`.
+
+    each_fit : callable
+        Reports progress: `FitTracker.each_fit`.
 
     Returns
     -------
@@ -41,14 +45,16 @@ def cross_fit(fit, fitted, score, X, y, sample_weight, cv, groups, fallback):
     splitter = check_cv(cv, y, classifier=classification)
     classes = fitted.classes_ if classification else None
     mean = _RunningMean(fallback)
-    for number, (train, test) in enumerate(splitter.split(X, y, groups)):
+    folds = list(splitter.split(X, y, groups))
+    numbered = each_fit("fit without a fold", list(enumerate(folds)))
+    for (number, (train, test)), fitting in numbered:
         if classification:
             test = test[np.isin(y[test], y[train])]
             if len(test) == 0 or len(np.unique(y[train])) < 2:
                 continue
         weight = None if sample_weight is None else sample_weight[train]
         try:
-            model = fit(_safe_indexing(X, train), y[train], weight)
+            model = fit(_safe_indexing(X, train), y[train], weight, fitting)
         except ValueError as error:
             raise ValueError(
                 f"The ranker could not be fitted without fold {number} of cv, on "

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sklinfluence._progress import untracked
 from sklinfluence.filtering._noise_model import (
     INITIAL_RATE,
     LOG_TINY,
@@ -86,7 +87,15 @@ class EMResult:
         )
 
 
-def fit_em(surrogates, codes, n_classes, sample_weight, noise="class", n_rounds=3):
+def fit_em(
+    surrogates,
+    codes,
+    n_classes,
+    sample_weight,
+    noise="class",
+    n_rounds=3,
+    each=untracked,
+):
     """Run the rounds.
 
     Parameters
@@ -103,6 +112,8 @@ def fit_em(surrogates, codes, n_classes, sample_weight, noise="class", n_rounds=
         None scores by the first leave-one-out predictions alone.
     n_rounds : int, default=3
         At most so many refits on soft labels.
+    each : callable, default=untracked
+        Reports progress: `FitTracker.each`.
 
     Returns
     -------
@@ -110,8 +121,10 @@ def fit_em(surrogates, codes, n_classes, sample_weight, noise="class", n_rounds=
     """
     targets = np.eye(n_classes)[codes]
     transition = None if noise is None else uniform_transition(INITIAL_RATE, n_classes)
-    rounds, log_odds, lowest, pool = [], [], np.inf, None
-    for _ in range(1 if noise is None else n_rounds):
+    rounds, log_odds, lowest, pool, overfitted = [], [], np.inf, None, False
+    for _ in each("round of the noise model", range(1 if noise is None else n_rounds)):
+        if overfitted:
+            continue
         fits = [surrogate.refit(targets) for surrogate in surrogates]
         loo, models = [fit[0] for fit in fits], [fit[1] for fit in fits]
         pool = fit_pool(loo, targets, sample_weight, start=pool)
@@ -120,8 +133,9 @@ def fit_em(surrogates, codes, n_classes, sample_weight, noise="class", n_rounds=
             targets = posterior(log_proba, codes, transition)
             transition = update_transition(targets, codes, sample_weight, noise)
             risk = forward_risk(log_proba, codes, transition, sample_weight)
-            if risk > GUARD * lowest:
-                break
+            overfitted = risk > GUARD * lowest
+            if overfitted:
+                continue
             lowest = min(lowest, risk)
         rounds.append(Round(models, pool, transition))
         log_odds.append(log_odds_wrong(log_proba, codes, transition))

@@ -1,6 +1,5 @@
 """What models that never saw a row say about its label."""
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +7,7 @@ from scipy.special import softmax
 from scipy.stats import t as student_t
 
 from sklinfluence.filtering._thresholds import flag_disagreement, log_odds_against
+from sklinfluence.filtering._warn import warn_user
 
 # Relative difference of two probabilities that only rounding makes.
 _TIE = 1e-6
@@ -119,10 +119,9 @@ def residual_dof(ranker):
     n_rows = np.count_nonzero(ranker.head_.weights)
     left = n_rows - np.nansum(ranker.leverage_) - 1
     if left <= 0:
-        warnings.warn(
+        warn_user(
             "The regression leaves no degrees of freedom: it fits every row, and none "
             "can look wrong. Penalise it more (a larger alpha) or drop columns.",
-            stacklevel=6,
         )
     return max(left, 0.0)
 

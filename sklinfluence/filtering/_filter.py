@@ -49,7 +49,10 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
         estimator with `fit` and `label_scores`, used alone. Integer targets are
         classes unless it wraps a regressor. None: for ``score="auto"`` and classes,
         two surrogates of its own, a linear head and an RBF ridge on scaled columns,
-        pooled by leave-one-out likelihood; else ``InfluenceRanker()``.
+        pooled by leave-one-out likelihood; else ``InfluenceRanker()``. The surrogates
+        standardise columns; many columns that are nearly all zeros (terms of texts)
+        keep their own scales; a weight of 2 is a row twice. Surrogates and
+        the ranker of real targets hold outliers at the nearest value that is none.
 
     score : str, default="auto"
         "auto", classes: the log odds that the given label is wrong, under a

@@ -2,14 +2,13 @@
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
-from sklearn.linear_model import Ridge
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklinfluence._sklearn_compat import _estimator_has
 from sklinfluence.filtering._base import _LabelNoiseDetector
 from sklinfluence.filtering._filtered_base import _FilteredEstimator
-from sklinfluence.gradient import InfluenceRanker
+from sklinfluence.filtering._task import default_regression_ranker
 from sklinfluence.heads._targets import refuse_missing_labels
 
 
@@ -171,7 +170,8 @@ class FilteredRegressor(RegressorMixin, _FilteredEstimator):
         support dropped; a :class:`MislabelSampler` has its action taken. One that is
         fitted already comes as a FrozenEstimator and is for the rows it was fitted on.
         ``MislabelFilter(random_state=0)`` when None. A filter without a ranker gets
-        ``InfluenceRanker(Ridge())`` here, integer targets or not.
+        ``InfluenceRanker(Ridge())`` here, outliers of its columns held at the nearest
+        value that is none, integer targets or not.
 
     Attributes
     ----------
@@ -229,5 +229,5 @@ class FilteredRegressor(RegressorMixin, _FilteredEstimator):
         detector = super()._clone_filter()
         # By itself the filter takes integers for classes; here they are targets.
         if isinstance(detector, _LabelNoiseDetector) and detector.ranker is None:
-            detector.set_params(ranker=InfluenceRanker(Ridge()))
+            detector.set_params(ranker=default_regression_ranker())
         return detector

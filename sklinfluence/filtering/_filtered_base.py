@@ -25,7 +25,9 @@ from sklearn.utils.validation import (
 )
 
 from sklinfluence._parts import PartsMixin
+from sklinfluence._progress import FitTracker
 from sklinfluence._sklearn_compat import (
+    CallbackSupportMixin,
     HasMethods,
     _check_method_params,
     _estimator_has,
@@ -44,7 +46,9 @@ from sklinfluence.heads._fit import weight_keywords
 _DELEGATED = ("predict", "predict_proba", "predict_log_proba", "decision_function")
 
 
-class _FilteredEstimator(PartsMixin, MetaEstimatorMixin, BaseEstimator):
+class _FilteredEstimator(
+    PartsMixin, CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
+):
     """Fit an estimator on the rows that a filter keeps."""
 
     _parameter_constraints: dict = {
@@ -122,7 +126,9 @@ class _FilteredEstimator(PartsMixin, MetaEstimatorMixin, BaseEstimator):
         # Before the filter's work, which may be long.
         weights = estimator_params.pop("sample_weight", None)
         estimator_params.update(weight_keywords(self.estimator, weights))
-        X_kept, y_kept, rows = self._resample(X, y, filter_params)
+        tracker = FitTracker(self, X, y)
+        with tracker.fitting("fit the filter", self.filter_):
+            X_kept, y_kept, rows = self._resample(X, y, filter_params)
         if rows is not None:
             self.sample_indices_ = rows
             estimator_params = _check_method_params(X, estimator_params, rows)
@@ -136,10 +142,12 @@ class _FilteredEstimator(PartsMixin, MetaEstimatorMixin, BaseEstimator):
             y_kept = np.reshape(y_kept, (-1, 1))
         estimator = clone(self.estimator)
         with interruptible(estimator):
-            self.estimator_ = estimator.fit(X_kept, y_kept, **estimator_params)
+            with tracker.fitting("fit the estimator", estimator):
+                self.estimator_ = estimator.fit(X_kept, y_kept, **estimator_params)
         vars(self).pop("classes_", None)
         if hasattr(self.estimator_, "classes_"):
             self.classes_ = self.estimator_.classes_
+        tracker.done()
         return self
 
     def _resample(self, X, y, filter_params):
@@ -293,12 +301,9 @@ class _FilteredEstimator(PartsMixin, MetaEstimatorMixin, BaseEstimator):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         parts = [get_tags(self.estimator), get_tags(self._clone_filter())]
-        for name in ("sparse", "string"):
+        for name in ("sparse", "string", "allow_nan"):
             shared = all(getattr(part.input_tags, name) for part in parts)
             setattr(tags.input_tags, name, shared)
-        # New rows are the estimator's business alone; training rows the filter's too,
-        # which says so itself.
-        tags.input_tags.allow_nan = parts[0].input_tags.allow_nan
         tags.target_tags.positive_only = parts[0].target_tags.positive_only
         tags.target_tags.required = True
         return tags

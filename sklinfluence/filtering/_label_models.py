@@ -5,16 +5,21 @@ A filter asks of what it fits: ``label_scores``, ``loo_proba_``, ``predict`` and
 expectation-maximisation on leave-one-out predictions.
 """
 
-import warnings
-
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklinfluence._sklearn_compat import _check_sample_weight
+from sklinfluence._progress import FitTracker
+from sklinfluence._sklearn_compat import (
+    CallbackSupportMixin,
+    _check_sample_weight,
+    with_callbacks,
+)
+from sklinfluence.filtering._advice import advice_on_columns
 from sklinfluence.filtering._em import fit_em, suggest_codes
 from sklinfluence.filtering._linear_surrogate import LinearSurrogate
 from sklinfluence.filtering._pooled_detector import PooledDetector
+from sklinfluence.filtering._warn import warn_user
 from sklinfluence.heads._targets import label_index
 
 # One-step leave-one-out predictions turn optimistic as heads interpolate: on data
@@ -22,7 +27,7 @@ from sklinfluence.heads._targets import label_index
 MAX_MEAN_LEVERAGE = 0.35
 
 
-class PooledLabelModel(BaseEstimator):
+class PooledLabelModel(CallbackSupportMixin, BaseEstimator):
     """Two surrogates, a linear head and an RBF ridge, pooled by leave-one-out.
 
     What a filter fits when it is given no ranker.
@@ -39,6 +44,7 @@ class PooledLabelModel(BaseEstimator):
         self.n_rounds = n_rounds
         self.random_state = random_state
 
+    @with_callbacks
     def fit(self, X, y, sample_weight=None):
         X = self._check_columns(X, reset=True)
         if sample_weight is not None:
@@ -46,10 +52,12 @@ class PooledLabelModel(BaseEstimator):
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True
             )
         self.classes_, codes = np.unique(y, return_inverse=True)
+        tracker = FitTracker(self, X, y)
         self._detector = PooledDetector(
             noise=self.noise, n_rounds=self.n_rounds, random_state=self.random_state
-        ).fit(X, codes, len(self.classes_), sample_weight)
+        ).fit(X, codes, len(self.classes_), sample_weight, tracker)
         self.loo_proba_ = self._detector.loo_proba_
+        tracker.done()
         return self
 
     def suggest_labels(self, is_doubted):
@@ -73,20 +81,8 @@ class PooledLabelModel(BaseEstimator):
 
     def _check_columns(self, X, reset=False):
         dtype = [np.float64, np.float32]
-        try:
+        with advice_on_columns(X, "LogisticRegression()"):
             return validate_data(self, X, reset=reset, accept_sparse="csr", dtype=dtype)
-        except ValueError as error:
-            holds = {"convert string": "text", "contains NaN": "missing values (NaN)"}
-            kind = [what for sign, what in holds.items() if sign in str(error)]
-            if not kind:
-                raise
-            raise ValueError(
-                f"X holds {kind[0]}, and ranker=None works on columns of numbers. Pass "
-                "a ranker whose estimator takes X as it is, such as "
-                "ranker=InfluenceRanker(make_pipeline(TfidfVectorizer(), "
-                "LogisticRegression())), or make finite numbers of X before. "
-                f"({str(error).splitlines()[0]})"
-            ) from error
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -95,7 +91,7 @@ class PooledLabelModel(BaseEstimator):
         return tags
 
 
-class NoiseAwareRanker(BaseEstimator):
+class NoiseAwareRanker(CallbackSupportMixin, BaseEstimator):
     """A user's ranker, alone, its head refitted under a label-noise model.
 
     Parameters
@@ -111,10 +107,13 @@ class NoiseAwareRanker(BaseEstimator):
         self.noise = noise
         self.n_rounds = n_rounds
 
+    @with_callbacks
     def fit(self, X, y, sample_weight=None):
         ranker = clone(self.ranker)
         keywords = {} if sample_weight is None else {"sample_weight": sample_weight}
-        self.ranker_ = ranker.fit(X, y, **keywords)
+        tracker = FitTracker(self, X, y)
+        with tracker.fitting("fit the ranker", ranker):
+            self.ranker_ = ranker.fit(X, y, **keywords)
         self.classes_ = ranker.classes_
         fitted, n_classes = ranker._fitted, len(ranker.classes_)
         codes = label_index(y, self.classes_)
@@ -126,10 +125,12 @@ class NoiseAwareRanker(BaseEstimator):
             fitted.objective.weights,
             self.noise,
             self.n_rounds,
+            tracker.each,
         )
         self._warn_about_leverage(np.nanmean(ranker.leverage_))
         self.loo_proba_ = np.exp(self._result.loo_log_proba)
         self._codes = codes
+        tracker.done()
         return self
 
     def suggest_labels(self, is_doubted):
@@ -154,10 +155,9 @@ class NoiseAwareRanker(BaseEstimator):
 
     def _warn_about_leverage(self, mean_leverage):
         if mean_leverage > MAX_MEAN_LEVERAGE:
-            warnings.warn(
+            warn_user(
                 f"The ranker's head has {mean_leverage:.2f} degrees of freedom a row, "
                 f"more than {MAX_MEAN_LEVERAGE}: its leave-one-out predictions are "
                 "optimistic, and wrong labels may hide. Penalise it more (a smaller "
                 "C, a larger alpha), or leave ranker=None, which tunes its own.",
-                stacklevel=8,  # who called the filter's fit
             )

@@ -3,11 +3,15 @@
 import numpy as np
 from sklearn.utils import check_random_state
 
+from sklinfluence._progress import FitTracker
 from sklinfluence.filtering._em import fit_em, suggest_codes
 from sklinfluence.filtering._linear_search import tune_linear_surrogate
 from sklinfluence.filtering._noise_model import LOG_TINY
 from sklinfluence.filtering._rbf_ridge import RBFRidge
 from sklinfluence.filtering._representation import Representation
+
+# How far from one the mean weight may be for weights to count as copies of rows.
+_NEAR_ONE = 10.0
 
 
 class PooledDetector:
@@ -42,7 +46,7 @@ class PooledDetector:
         self.n_rounds = n_rounds
         self.random_state = random_state
 
-    def fit(self, X, codes, n_classes, sample_weight=None):
+    def fit(self, X, codes, n_classes, sample_weight=None, tracker=None):
         """Fit the surrogates and the noise model, and score the rows.
 
         Parameters
@@ -52,17 +56,18 @@ class PooledDetector:
             Given labels, 0 to n_classes - 1.
         n_classes : int
         sample_weight : ndarray of shape (n,), default=None
+            A weight of 2 is a row twice. Where their mean is far from one, beyond
+            ten times, only their ratios count.
+        tracker : FitTracker, default=None
+            Reports progress.
 
         Returns
         -------
         self
         """
+        tracker = FitTracker(self) if tracker is None else tracker
         rng = check_random_state(self.random_state)
-        weight = (
-            np.ones(len(codes))
-            if sample_weight is None
-            else np.asarray(sample_weight, dtype=float)
-        )
+        weight = _relative_weights(sample_weight, len(codes))
         self.n_classes_ = n_classes
         self.present_ = np.unique(codes[weight > 0])
         if len(self.present_) < 2:
@@ -71,17 +76,26 @@ class PooledDetector:
                 f"classes; {_whose_classes(sample_weight)} {len(self.present_)} class."
             )
         self.representation_ = Representation(rng)
-        Z = self.representation_.fit_transform(X, weight)
+        with tracker.task("scale the columns"):
+            Z = self.representation_.fit_transform(X, weight)
         inner = self._inner_codes(codes)
         known = inner >= 0
         # A row of weight zero may have a label that no row in use has.
         inner = np.where(known, inner, 0)
         weight = np.where(known, weight, 0.0)
         targets = np.eye(len(self.present_))[inner]
-        linear, self.C_ = tune_linear_surrogate(Z, targets, weight)
-        rbf = RBFRidge(random_state=rng).fit(Z, targets, weight)
+        with tracker.task("tune the linear head"):
+            linear, self.C_ = tune_linear_surrogate(Z, targets, weight)
+        with tracker.task("tune the RBF ridge"):
+            rbf = RBFRidge(random_state=rng).fit(Z, targets, weight)
         self.result_ = fit_em(
-            [linear, rbf], inner, targets.shape[1], weight, self.noise, self.n_rounds
+            [linear, rbf],
+            inner,
+            targets.shape[1],
+            weight,
+            self.noise,
+            self.n_rounds,
+            tracker.each,
         )
         self._inner, self._known = inner, known
         self.scores_ = np.where(known, self.result_.scores, -LOG_TINY)
@@ -129,6 +143,23 @@ class PooledDetector:
         return np.where(
             self._known, self.present_[inner], self.loo_proba_.argmax(axis=1)
         )
+
+
+def _relative_weights(sample_weight, n_rows):
+    """Weights as they are where rows of weight one would have such; else of mean one.
+
+    The penalties that the surrogates try are those that suit a row of weight one;
+    weights that sum to one, or to 1e90, would leave the best of them out of reach.
+    """
+    if sample_weight is None:
+        return np.ones(n_rows)
+    sample_weight = np.asarray(sample_weight, dtype=np.float64)
+    used = sample_weight > 0
+    if not used.any():
+        return sample_weight
+    mean = sample_weight.mean(where=used)
+    is_near = 1.0 / _NEAR_ONE <= mean <= _NEAR_ONE
+    return sample_weight if is_near else sample_weight / mean
 
 
 def _whose_classes(sample_weight):

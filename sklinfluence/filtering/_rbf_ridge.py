@@ -30,6 +30,9 @@ WIDTH_LANDMARKS = 400
 # Keeps the factor of the landmarks' kernel matrix away from rank deficiency (near
 # duplicates among landmarks); 1e-6 changes kernel values in the sixth digit only.
 JITTER = 1e-6
+# Squared distances below this share of the squared lengths are mostly rounding: their
+# error of 1e-16, in units of the narrowest kernel, must stay far below `JITTER`.
+_RESOLUTION = 1e-7
 
 
 @dataclass(frozen=True)
@@ -193,10 +196,15 @@ def _kernel(X, landmarks, gamma):
 
 
 def _median_distance(landmarks):
-    """Median squared distance between landmarks; 1 where all coincide."""
+    """Median squared distance between landmarks; 1 where all coincide.
+
+    The mean where most landmarks coincide but for rounding: a kernel narrower than
+    the error of its distances would be no kernel (its matrix has no factor).
+    """
     squared = euclidean_distances(landmarks, squared=True)
     pairs = squared[np.triu_indices_from(squared, k=1)]
     if len(pairs) == 0:
         return 1.0
     median = np.median(pairs)
-    return median if median > 0 else max(pairs.mean(), 0.0) or 1.0
+    noise = _RESOLUTION * np.square(landmarks).sum(axis=1).max()
+    return median if median > noise else max(pairs.mean(), 0.0) or 1.0

@@ -5,6 +5,9 @@ whatever the caller's units. Wide data (more columns than rows, or text with
 thousands of terms) are rotated onto their principal axes: a ridge-penalised linear
 head and distances are unchanged by a rotation, so that nothing is lost while all axes
 are kept, and the head's curvature stays small enough to factor.
+
+What is done depends on the numbers alone: a sparse matrix and its dense form come out
+the same.
 """
 
 import numpy as np
@@ -12,18 +15,27 @@ from scipy import sparse
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.extmath import randomized_svd
 
+from sklinfluence.filtering._winsorize import value_range
+
 # Past this many columns the head's Cholesky factors would rule the time.
 MAX_COLUMNS = 1000
 # Axes kept of wider data with more rows than this.
 MAX_AXES = 500
+# Wide data with a smaller share of entries that are not zero are taken for counts or
+# weights of terms: a page of text has a hundredth of a vocabulary, an image a fifth
+# of its pixels or more.
+MAX_TERM_DENSITY = 0.05
+# The length of a row of the largest numbers must be a number; a power of two is exact.
+_SMALL = 2.0**-12
 
 
 class Representation:
-    """Standardise columns and rotate wide data onto principal axes.
+    """Scale columns and rotate wide data onto principal axes.
 
-    Dense columns are centred and scaled to unit variance. Sparse columns are left
-    on their own scales (the weights of a term are its scale) and only divided by one
-    common number; they become dense after the rotation, never before.
+    Columns are standardised, unless they are many and nearly all zeros: the weight of
+    a term is its scale, and to standardise would make the rarest terms the heaviest.
+    Those are divided by one common number, and become dense after the rotation, never
+    before. Outliers are held at the nearest value that is none.
 
     Parameters
     ----------
@@ -37,48 +49,100 @@ class Representation:
     def fit_transform(self, X, sample_weight):
         """Dense float64 array of shape (n, n_axes)."""
         used = sample_weight > 0
+        weight = sample_weight[used]
+        is_wide = X.shape[1] > min(MAX_COLUMNS, len(weight))
+        holds_terms = is_wide and _density(X[used], weight) < MAX_TERM_DENSITY
+        scaling = _Terms() if holds_terms else _Columns()
+        self.scaling_ = scaling.fit(scaling.prepare(X)[used], weight)
+        scaled = scaling.transform(X)
         self.axes_ = None
-        if sparse.issparse(X):
-            norms = np.asarray(X.multiply(X).sum(axis=1)).ravel()
-            mean_norm = sample_weight @ norms / sample_weight.sum()
-            # About unit variance an axis; the number of rows plays no part, or a
-            # row of weight two would not be two rows.
-            n_axes = min(X.shape[1], MAX_AXES)
-            self.scale_ = np.sqrt(max(mean_norm / n_axes, 1e-300))
-            scaled = X / self.scale_
-        else:
-            X = np.asarray(X, dtype=np.float64)
-            self.unit_ = _units(X[used])
-            X = X / self.unit_
-            # Arrays whatever a global set_output asks for.
-            scaler = StandardScaler().set_output(transform="default")
-            self.scaler_ = scaler.fit(X, sample_weight=sample_weight)
-            self.range_ = X[used].min(axis=0), X[used].max(axis=0)
-            scaled = self._scale(X)
-        if X.shape[1] > min(MAX_COLUMNS, used.sum()):
+        if is_wide:
             self.axes_ = _principal_axes(scaled[used], self.random_state)
         return self._rotate(scaled)
 
     def transform(self, X):
         """The same columns for other rows."""
-        # Rows may come in the other kind of container than those of the fit.
-        if hasattr(self, "scale_"):
-            return self._rotate(sparse.csr_matrix(X) / self.scale_)
-        X = X.toarray() if sparse.issparse(X) else X
-        return self._rotate(self._scale(np.asarray(X, dtype=np.float64) / self.unit_))
-
-    def _scale(self, X):
-        """Standardised columns, rows held within the range that was seen.
-
-        A column that is all but constant in the rows seen has a tiny scale: one new
-        value there would put its row far from everything.
-        """
-        return self.scaler_.transform(np.clip(X, *self.range_))
+        return self._rotate(self.scaling_.transform(X))
 
     def _rotate(self, scaled):
         if self.axes_ is None:
-            return scaled.toarray() if sparse.issparse(scaled) else scaled
+            return scaled
         return np.asarray(scaled @ self.axes_)
+
+
+class _Columns:
+    """Columns standardised, values held within the range that was seen.
+
+    A column that is all but constant in the rows seen has a tiny scale: one new value
+    there would put its row far from everything.
+    """
+
+    def prepare(self, X):
+        X = X.toarray() if sparse.issparse(X) else X
+        return np.asarray(X, dtype=np.float64)
+
+    def fit(self, X, weight):
+        self.range_ = value_range(X, weight)
+        X = np.clip(X, *self.range_)
+        self.unit_ = _units(X)
+        # Arrays whatever a global set_output asks for.
+        scaler = StandardScaler().set_output(transform="default")
+        self.scaler_ = scaler.fit(X / self.unit_, sample_weight=weight)
+        return self
+
+    def transform(self, X):
+        X = np.clip(self.prepare(X), *self.range_)
+        return self.scaler_.transform(X / self.unit_)
+
+
+class _Terms:
+    """Rows of term weights on their common scale; overlong rows are shortened."""
+
+    def prepare(self, X):
+        X = sparse.csr_matrix(X, dtype=np.float64, copy=True)
+        # One form of one row, or sums over it would differ in the last digits.
+        X.sum_duplicates()
+        X.eliminate_zeros()
+        X.data *= _SMALL
+        return X
+
+    def fit(self, X, weight):
+        lengths = _lengths(X)
+        self.longest_ = value_range(lengths[:, None], weight)[1][0]
+        lengths = np.minimum(lengths, self.longest_)
+        unit = lengths.max() or 1.0
+        mean_square = weight @ np.square(lengths / unit) / weight.sum()
+        # About unit variance an axis; the number of rows plays no part, or a row of
+        # weight two would not be two rows.
+        n_axes = min(X.shape[1], MAX_AXES)
+        self.scale_ = unit * np.sqrt(mean_square / n_axes) or 1.0
+        return self
+
+    def transform(self, X):
+        X = self.prepare(X)
+        lengths = _lengths(X)
+        kept = np.minimum(self.longest_ / np.where(lengths > 0, lengths, 1.0), 1.0)
+        X.data *= np.repeat(kept, np.diff(X.indptr))
+        X.data /= self.scale_
+        return X
+
+
+def _density(X, weight):
+    """Share of the entries that are not zero, rows counted by their weights."""
+    if sparse.issparse(X):
+        counts = X.count_nonzero(axis=1)
+    else:
+        counts = np.count_nonzero(X, axis=1)
+    return weight @ counts / weight.sum() / X.shape[1]
+
+
+def _lengths(X):
+    """Euclidean lengths of CSR rows, however large their entries."""
+    largest = abs(X).max(axis=1).toarray().ravel()
+    unit = np.where(largest > 0, largest, 1.0)
+    scaled = X.data / np.repeat(unit, np.diff(X.indptr))
+    squares = sparse.csr_matrix((np.square(scaled), X.indices, X.indptr), X.shape)
+    return unit * np.sqrt(np.asarray(squares.sum(axis=1)).ravel())
 
 
 def _units(X):
@@ -96,6 +160,8 @@ def _principal_axes(scaled, random_state):
         gram = scaled @ scaled.T
         gram = gram.toarray() if sparse.issparse(gram) else gram
         values, vectors = np.linalg.eigh(gram)
+        if values[-1] <= 0:  # all rows alike: one axis that tells so
+            return np.zeros((scaled.shape[1], 1))
         kept = values > values[-1] * n_rows * np.finfo(float).eps
         return np.asarray(scaled.T @ (vectors[:, kept] / np.sqrt(values[kept])))
     n_axes = min(MAX_AXES, scaled.shape[1] - 1)

@@ -1,11 +1,23 @@
 """What a filter does with given targets: classes or real values, by which score."""
 
 from sklearn.base import is_regressor
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
 
 from sklinfluence.base import BaseRanker
 from sklinfluence.filtering._evidence import is_classification
 from sklinfluence.filtering._label_models import NoiseAwareRanker, PooledLabelModel
+from sklinfluence.filtering._winsorize import Winsorizer
+from sklinfluence.gradient import InfluenceRanker
 from sklinfluence.gradient._inputs import are_classes
+
+
+def default_regression_ranker():
+    """What judges real targets where no ranker is given.
+
+    One row of 1e8 would leave the directions of all others without a curvature.
+    """
+    return InfluenceRanker(make_pipeline(Winsorizer(), Ridge()))
 
 
 def takes_classes(ranker, y):

@@ -5,10 +5,10 @@ go. Bounds count rows of the same given label ("stratum"); a regression target h
 stratum, all rows.
 """
 
-import warnings
-
 import numpy as np
 from scipy.stats import false_discovery_control
+
+from sklinfluence.filtering._warn import warn_user
 
 # The log odds above which another label is worth believing. Well below even odds: a
 # model trained on noisy labels underestimates how noisy they are (flagging at even odds
@@ -103,10 +103,9 @@ def worst_first(scores, rows):
 def warn_about_share(share):
     """Many flags may be honest rows of classes that overlap."""
     if share >= LARGE_SHARE:
-        warnings.warn(
+        warn_user(
             f"{share:.0%} of the rows are flagged. If the labels are not that noisy, "
             "the classes overlap or the columns say little about them, and the flagged "
             "rows are honest: dropping them would bias the model. Look at report() "
             "first; contamination or a numeric threshold flags fewer.",
-            stacklevel=7,  # who called the filter's fit
         )

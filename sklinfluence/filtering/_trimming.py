@@ -2,7 +2,8 @@
 
 A gross error inflates the noise estimate and bends the fit, and so hides the others.
 Rows that are discovered get weight zero and the fit is repeated, until nothing
-changes; a row of weight zero is judged as the new row it is to that fit.
+changes; a row of weight zero is judged as the new row it is to that fit. Targets so
+far from the others that they would drown the noise estimate start out with none.
 """
 
 from contextlib import nullcontext
@@ -14,11 +15,15 @@ from sklearn.frozen import FrozenEstimator
 
 from sklinfluence.filtering._evidence import training_evidence
 from sklinfluence.filtering._thresholds import flag_discoveries
+from sklinfluence.filtering._winsorize import value_range
 from sklinfluence.heads._fit import _last_step, takes_weights
 
 _MAX_ROUNDS = 10
 # More rows than this are no gross errors but another population.
 _MAX_TRIMMED = 0.5
+# Ranges of the others that such a target is away: its square has six digits more than
+# theirs, and the fit is polished to seven.
+_DROWNING = 1e3
 
 
 def fit_trimmed(ranker, X, y, sample_weight, fdr):
@@ -30,8 +35,9 @@ def fit_trimmed(ranker, X, y, sample_weight, fdr):
         Fitted on all rows.
     X, y, sample_weight : object
         Training rows.
-    fdr : float
-        False-discovery rate at which a row is trimmed.
+    fdr : float or None
+        False-discovery rate at which a row is trimmed. None: those rows only whose
+        targets would drown the noise estimate, and with it all scores.
 
     Returns
     -------
@@ -43,7 +49,12 @@ def fit_trimmed(ranker, X, y, sample_weight, fdr):
         return ranker
     weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight)
     trimmed = np.zeros(len(y), dtype=bool)
-    for _ in range(_MAX_ROUNDS):
+    drowning = _drowning(y, weight)
+    if drowning.any():
+        trimmed = drowning
+        kept = np.where(trimmed, 0.0, weight)
+        ranker = clone(ranker).fit(X, y, sample_weight=kept)
+    for _ in range(0 if fdr is None else _MAX_ROUNDS):
         evidence = training_evidence(ranker, "studentized", X)
         found = flag_discoveries(evidence.p_values, fdr)
         if np.array_equal(found, trimmed) or np.mean(found) > _MAX_TRIMMED:
@@ -61,6 +72,17 @@ def _fit_by(weight, ranker, X, y, is_routed):
     )
     with context:
         return clone(ranker).fit(X, y, sample_weight=weight)
+
+
+def _drowning(y, weight):
+    """Targets beside whose squares those of the others are lost in rounding."""
+    targets = np.asarray(y, dtype=np.float64).reshape(-1, 1)
+    used = weight > 0
+    lowest, highest = value_range(targets[used], weight[used])
+    # Halves, whose differences are numbers whatever the targets.
+    away = np.maximum(0.5 * lowest - 0.5 * targets, 0.5 * targets - 0.5 * highest)
+    spread = 0.5 * highest - 0.5 * lowest
+    return used & np.any(away / _DROWNING > spread, axis=1)
 
 
 def _takes_weights(estimator):

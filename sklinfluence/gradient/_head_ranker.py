@@ -4,11 +4,10 @@ import numpy as np
 from sklearn.base import is_regressor
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils import check_consistent_length
-from sklearn.utils.multiclass import type_of_target
 
 from sklinfluence._sklearn_compat import _check_sample_weight
 from sklinfluence.base import BaseRanker
-from sklinfluence.gradient._inputs import check_embedding
+from sklinfluence.gradient._inputs import check_embedding, kind_of_targets
 from sklinfluence.gradient._scores import Queries
 from sklinfluence.heads._ask import ask
 from sklinfluence.heads._ranges import check_weight_range
@@ -39,7 +38,7 @@ class HeadRanker(BaseRanker):
         refuse_named_targets(name, y)
         check_consistent_length(X, y, sample_weight)
         refuse_missing_labels(y)
-        kind = type_of_target(y, input_name="y")
+        kind = kind_of_targets(y)
         refused = ("multilabel-indicator", "multiclass-multioutput")
         if kind in refused and not self._is_regression():
             raise ValueError(

@@ -18,6 +18,15 @@ from sklinfluence.heads._ranges import check_values
 _LARGEST_OFFSET = 1e5
 
 
+def kind_of_targets(y):
+    """scikit-learn's `type_of_target`, of numbers beyond the integers too.
+
+    It compares floats with themselves as integers, of which numpy warns for large ones.
+    """
+    with np.errstate(invalid="ignore"):
+        return type_of_target(y, input_name="y")
+
+
 def are_classes(y):
     """Whether targets are class labels where no estimator says so.
 
@@ -25,7 +34,7 @@ def are_classes(y):
     integers of many values are taken as classes, with a warning.
     """
     y = np.asarray(y)
-    if type_of_target(y, input_name="y").startswith("continuous"):
+    if kind_of_targets(y).startswith("continuous"):
         return False
     if y.ndim != 1 or y.dtype.kind not in "fiu":
         return True

@@ -2,10 +2,13 @@
 
 import pytest
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
-from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.tree import (
+    BaseDecisionTree,
+    DecisionTreeClassifier,
+    DecisionTreeRegressor,
+)
 from sklearn.utils.estimator_checks import (
     check_dataframe_column_names_consistency,
     check_get_feature_names_out_error,
@@ -46,7 +49,9 @@ META_ESTIMATORS = [
         DecisionTreeClassifier(random_state=0), MislabelSampler(action="relabel")
     ),
     FilteredRegressor(Ridge()),
-    FilteredRegressor(KNeighborsRegressor(), MislabelSampler(action="relabel")),
+    FilteredRegressor(
+        DecisionTreeRegressor(random_state=0), MislabelSampler(action="relabel")
+    ),
 ]
 # Beside the suite, as scikit-learn runs them on itself.
 FOR_ALL = [
@@ -66,7 +71,22 @@ FOR_TRANSFORMERS = [
 ]
 
 
-@parametrize_with_checks(DETECTORS + META_ESTIMATORS, xfail_strict=True)
+def expected_failures(estimator):
+    failures = {}
+    if isinstance(estimator, FilteredClassifier):
+        copies = "a row left out is met again in its copy, a row of weight 2 is not"
+        for form in ("dense", "sparse"):
+            failures[f"check_sample_weight_equivalence_on_{form}_data"] = copies
+    if isinstance(getattr(estimator, "estimator", None), BaseDecisionTree):
+        failures["check_estimators_nan_inf"] = "the tree predicts rows with holes"
+    return failures
+
+
+@parametrize_with_checks(
+    DETECTORS + META_ESTIMATORS,
+    expected_failed_checks=expected_failures,
+    xfail_strict=True,
+)
 def test_sklearn_compatible_estimator(estimator, check):
     check(estimator)
 

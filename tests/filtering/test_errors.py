@@ -1,5 +1,7 @@
 """Bad input: one clear error each."""
 
+import re
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -122,11 +124,37 @@ def test_a_model_in_the_rankers_place_is_told_how_to_be_wrapped():
         MislabelFilter(LogisticRegression()).fit(X, y)
 
 
-def test_missing_values_with_the_default_model_name_the_ranker():
-    holes = np.array(X, dtype=float)
-    holes[0, 0] = np.nan
-    with pytest.raises(ValueError, match=r"missing values.*ranker=None"):
-        MislabelFilter().fit(holes, y)
+HOLES = np.where(np.arange(40).reshape(20, 2) == 5, np.nan, X)
+WORDS = [f"word{i % 7}" for i in range(20)]
+STRINGS = np.c_[X.astype(object), WORDS]
+ADVICE = {
+    "array with holes": (
+        HOLES,
+        "missing values",
+        r"make_pipeline\(SimpleImputer\(\), ",
+    ),
+    "missing objects": (
+        np.where(np.isnan(HOLES), None, HOLES),
+        "missing values",
+        r"make_pipeline\(SimpleImputer\(\), ",
+    ),
+    "text": (WORDS, "text", r"make_pipeline\(TfidfVectorizer\(\), "),
+    "table of strings": (STRINGS, "columns of strings", "OneHotEncoder"),
+}
+
+
+@pytest.mark.parametrize("name", ADVICE)
+@pytest.mark.parametrize("door", [MislabelFilter, MislabelSampler])
+@pytest.mark.parametrize(
+    ("target", "model"), [(y, r"LogisticRegression\(\)"), (X[:, 0], r"Ridge\(\)")]
+)
+def test_advice_of_the_default_models_fits_what_came(name, door, target, model):
+    table, what, steps = ADVICE[name]
+    with pytest.raises(ValueError, match=f"X holds {what}.*ranker=None") as error:
+        door().fit(table, target)
+    assert re.search(f"InfluenceRanker.*{steps}.*{model}", str(error.value))
+    for other in ("TfidfVectorizer", "SimpleImputer", "OneHotEncoder"):
+        assert (other in str(error.value)) == (other in steps)
 
 
 def test_many_flags_are_warned_about():

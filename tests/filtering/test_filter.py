@@ -152,9 +152,11 @@ def test_report(noisy_blobs):
     report = detector.report()
     assert list(report.columns) == [
         "is_label_issue",
+        "score",
         "label_quality",
         "given_label",
         "predicted_label",
+        "suggested_label",
     ]
     assert set(report.index[:5]) == {names[row] for row in np.flatnonzero(wrong)}
     assert report["is_label_issue"].tolist() == [True] * 5 + [False] * 55

@@ -192,20 +192,20 @@ def test_score_samples_of_new_rows_match_held_out_quality(flipped_digits):
 def test_labels_that_training_lacked_are_named(noisy_blobs, ranker):
     X, y, _ = noisy_blobs
     detector = MislabelFilter(ranker, random_state=0).fit(X, y)
-    with pytest.raises(ValueError, match=r"not fitted on: \[yew\]"):
+    with pytest.raises(ValueError, match=r"not fitted on: \['yew'\]"):
         detector.score_samples(X[:2], ["ash", "yew"])
 
 
 @pytest.mark.parametrize(
-    "X",
+    ("X", "what"),
     [
-        ["good", "bad", "ugly", "fine"] * 5,
-        np.array([["good"], ["bad"]] * 10),
-        pd.DataFrame({"word": ["good", "bad"] * 10}),
+        (["good", "bad", "ugly", "fine"] * 5, "text"),
+        (np.array([["good"], ["bad"]] * 10), "columns of strings"),
+        (pd.DataFrame({"word": ["good", "bad"] * 10}), "columns of strings"),
     ],
 )
-def test_text_needs_a_ranker(X):
-    with pytest.raises(ValueError, match=r"X holds text.*Pass a ranker"):
+def test_text_needs_a_ranker(X, what):
+    with pytest.raises(ValueError, match=rf"X holds {what}, .*Pass a ranker"):
         MislabelFilter().fit(X, [0, 1] * 10)
 
 

@@ -86,7 +86,7 @@ def test_a_ranker_that_scores_by_self_influence(data):
     found = MislabelFilter(
         DeepInfluenceRanker(make()), score="self_influence", contamination=0.05
     ).fit(X, y)
-    assert not found.get_support()[3] and found.report().shape == (80, 4)
+    assert not found.get_support()[3] and found.report().shape == (80, 6)
 
 
 def test_flat_targets_are_refused_by_name(data):

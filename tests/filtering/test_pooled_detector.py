@@ -123,6 +123,9 @@ def hard_cases():
     yield "more columns than rows", rng.standard_normal((40, 300)), np.arange(40) % 3
     yield "separable", np.repeat([[0.0], [9.0]], 20, axis=0), np.repeat([0, 1], 20)
     yield "two rows", np.array([[0.0], [1.0]]), np.array([0, 1])
+    yield "wide rows all alike", np.ones((6, 30)), np.arange(6) % 2
+    far = np.repeat([[0.0], [1.0]], [80, 40], axis=0)
+    yield "far clusters", far + 1e-7 * rng.standard_normal((120, 2)), np.arange(120) % 2
     yield "huge values", 1e150 * X, y
     yield "a column beyond squaring", X * [1e250, 1e-250, 1.0, 1.0], y
 
