@@ -1,7 +1,10 @@
 """scikit-learn's own checks, on rankers of a net that takes what those checks give.
 
 A bare skorch net neither validates nor casts its inputs: lists, strings as labels,
-NaN, float64, one feature too many. The net below does, as a user would write it once.
+NaN, integers, one feature too many. The net below does, as a user would write it once.
+It computes in float64: the checks compare at 1e-7 what another order of rows leaves
+equal but for rounding, and float32 rounds by 6e-8, more or less of it as the
+processor's instructions have it.
 """
 
 import numpy as np
@@ -31,7 +34,7 @@ class CastingNet(NeuralNetClassifier):
     """A net that validates X, casts it and codes the labels."""
 
     def fit(self, X, y, **params):
-        X, y = validate_data(self, X, y, dtype=np.float32)
+        X, y = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(y)
         self.classes_inferred_ = np.unique(y)
         if len(self.classes_) < 2:
@@ -45,7 +48,7 @@ class CastingNet(NeuralNetClassifier):
         """Leave ``classes_`` as `fit` found them."""
 
     def get_dataset(self, X, y=None):
-        X = validate_data(self, X, dtype=np.float32, reset=False)
+        X = validate_data(self, X, dtype=np.float64, reset=False)
         y = None if y is None else np.searchsorted(self.classes_, y)
         return super().get_dataset(X, y)
 
@@ -66,12 +69,12 @@ class Autoencoder(NeuralNet):
     """A net without targets: rows through one hidden unit and back."""
 
     def fit(self, X, y=None, **params):
-        X = validate_data(self, X, dtype=np.float32)
+        X = validate_data(self, X, dtype=np.float64)
         self.set_params(module__n_features=X.shape[1])
         return super().fit(X, None, **params)
 
     def get_dataset(self, X, y=None):
-        X = validate_data(self, X, dtype=np.float32, reset=False)
+        X = validate_data(self, X, dtype=np.float64, reset=False)
         return super().get_dataset(X, None)
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
@@ -81,7 +84,10 @@ class Autoencoder(NeuralNet):
 class Narrow(torch.nn.Sequential):
     def __init__(self, n_features):
         linear = torch.nn.Linear
-        super().__init__(linear(n_features, 1), linear(1, n_features))
+        super().__init__(
+            linear(n_features, 1, dtype=torch.float64),
+            linear(1, n_features, dtype=torch.float64),
+        )
 
 
 SETTINGS = {
@@ -95,7 +101,8 @@ SETTINGS = {
 
 def classifier():
     loss = torch.nn.CrossEntropyLoss
-    return CastingNet(torch.nn.Linear, criterion=loss, **SETTINGS)
+    own = {"criterion": loss, "module__dtype": torch.float64}
+    return CastingNet(torch.nn.Linear, **own, **SETTINGS)
 
 
 def autoencoder():
