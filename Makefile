@@ -25,12 +25,13 @@ DEMO_STAMP := $(VENV)/.installed-demo
 TEST_STAMP := $(VENV)/.installed-test
 DOCS_STAMP := $(VENV)/.installed-docs
 
-.PHONY: help demo test test-slow lint format docs bench clean
+.PHONY: help demo test test-slow test-kernels lint format docs bench clean
 
 help:
 	@echo "make demo       run the main job on scikit-learn's digits (no torch needed)"
 	@echo "make test       run the tests; docstring, README and user guide examples too"
 	@echo "make test-slow  run the tests marked slow"
+	@echo "make test-kernels  run the numeric tests under SSE, AVX2 and AVX-512"
 	@echo "make lint       ruff check and ruff format --check"
 	@echo "make format     let ruff mend what it can"
 	@echo "make docs       build the documentation into doc/_build/html"
@@ -46,6 +47,10 @@ test: $(TEST_STAMP)
 
 test-slow: $(TEST_STAMP)
 	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) -m slow tests $(PYTEST_ARGS)
+
+# Sums round differently under other instructions; half an hour on two cores.
+test-kernels: $(TEST_STAMP)
+	$(BIN)/python tests/kernels.py --workers $(WORKERS) $(PYTEST_ARGS)
 
 lint: $(TEST_STAMP)
 	$(BIN)/ruff check .

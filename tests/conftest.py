@@ -9,7 +9,17 @@ import pytest
 # Before anything imports matplotlib: tests draw, and none may open a window.
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+# Tests of words and wiring. Every other test is numeric and runs under each set of
+# instructions (`make test-kernels`): a new file is, unless it is named here.
+NOT_NUMERIC = {"test_public_api.py"}
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items):
+    """Mark as numeric what compares numbers, doctests and guide pages included."""
+    for item in items:
+        if item.path.name not in NOT_NUMERIC:
+            item.add_marker(pytest.mark.numeric)
 
 
 @pytest.fixture
