@@ -64,7 +64,7 @@ docs: $(DOCS_STAMP)
 	MPLBACKEND=Agg $(BIN)/python -m sphinx -b html doc doc/_build/html
 
 bench: $(TEST_STAMP)
-	@set -e; for script in $(sort $(wildcard benchmarks/*.py)); do \
+	@set -e; for script in $(sort $(wildcard benchmarks/[a-z]*.py)); do \
 		echo "== $$script"; MPLBACKEND=Agg $(BIN)/python $$script; \
 	done
 

@@ -21,7 +21,7 @@ MLP trained with and without weight decay.
 
 import argparse
 import gc
-import importlib.util
+import importlib
 import multiprocessing
 import time
 import warnings
@@ -29,6 +29,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
+import _data
 import deep_peers
 import numpy as np
 import torch
@@ -47,7 +48,7 @@ from sklinfluence.filtering import MislabelFilter
 from sklinfluence.gradient import InfluenceRanker
 
 DECAY = 1e-4
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+FILES = {"digits": "digits", "mnist": "mnist_train5k"}
 
 
 def flipped(y, rate, seed=0):
@@ -236,10 +237,7 @@ def load_images(name):
     if name == "digits":
         X, y = load_digits(return_X_y=True)
         return (X / 16).astype(np.float32).reshape(-1, 1, 8, 8), y
-    spec = importlib.util.spec_from_file_location("loader", DATA / "load.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    data = module.load("mnist_train5k")
+    data = _data.load(name)
     X = np.asarray(data["X"], dtype=np.float32).reshape(-1, 1, 28, 28)
     return X / X.max(), np.asarray(data["y"])
 
@@ -280,7 +278,7 @@ def find_mislabels(name, rate=0.1, seed=0):
             f"{score} {average_precision_score(wrong, ranker.label_scores(score)):.3f}"
             for score in ("self_influence", "loss", "loo_loss")
         ]
-        print(f"{name:8s} {label:22s} {seconds:6.1f} s  AP: {', '.join(scores)}")
+        print(f"{name:13s} {label:22s} {seconds:6.1f} s  AP: {', '.join(scores)}")
 
 
 def compare_decays(seed, rate=0.1):
@@ -328,12 +326,13 @@ def main():
         default=1024,
         help="scikit-learn's setting, in MiB: bounds the blocks of this package",
     )
-    parser.add_argument("--mislabels", nargs="+", choices=["digits", "mnist"])
+    parser.add_argument("--mislabels", nargs="+", choices=list(FILES))
     parser.add_argument("--decay", action="store_true")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     if options.mislabels:
-        for name in options.mislabels:
+        names = [FILES[name] for name in options.mislabels]
+        for name in _data.present(names, bundled=["digits"]):
             find_mislabels(name)
     elif options.decay:
         for seed in range(3):

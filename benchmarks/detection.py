@@ -15,11 +15,10 @@ package uses (that logistic regression and the RBF vote), fitted fold by fold.
 """
 
 import argparse
-import importlib.util
 import time
 import warnings
-from pathlib import Path
 
+import _data
 import numpy as np
 from cleanlab.filter import find_label_issues
 from cleanlab.rank import get_label_quality_scores
@@ -37,7 +36,6 @@ from sklinfluence.filtering import MislabelFilter
 from sklinfluence.filtering._pool import fit_pool, pool_log_proba
 from sklinfluence.filtering._rbf_ridge import RBFRidge
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 FILES = [
     "adult",
     "bank_marketing",
@@ -104,11 +102,8 @@ def parse_args():
     parser.add_argument("--rates", nargs="+", type=float, default=None)
     parser.add_argument("--ablate", action="store_true", help="noise=uniform, None too")
     args = parser.parse_args()
-    everything = BUNDLED + SYNTHETIC
-    if DATA.exists():
-        everything = everything + FILES + REAL_ERRORS
-    wanted = QUICK if args.quick else everything
-    args.sets = args.sets or [name for name in wanted if name in everything]
+    wanted = QUICK if args.quick else BUNDLED + SYNTHETIC + FILES + REAL_ERRORS
+    args.sets = _data.present(args.sets or wanted, BUNDLED + SYNTHETIC)
     args.seeds = args.seeds or ([0] if args.quick else [0, 1, 2])
     args.rows = args.rows or (1000 if args.quick else 2000)
     args.rates = args.rates or ([0.1, 0.2] if args.quick else [0.05, 0.1, 0.2])
@@ -118,14 +113,6 @@ def parse_args():
 # --- data -----------------------------------------------------------------------------
 
 
-def read_file(name):
-    """One set of the shared folder, by its own loader."""
-    spec = importlib.util.spec_from_file_location("load", DATA / "load.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.load(name)
-
-
 def load_set(name, seed):
     """X, y and, where people verified them, the wrong rows."""
     if name in BUNDLED:
@@ -133,10 +120,10 @@ def load_set(name, seed):
     if name in SYNTHETIC:
         return *make_synthetic(name, seed), None
     if name == "sms_spam":
-        found = read_file("sms_spam")
+        found = _data.load("sms_spam")
         X = TfidfVectorizer(min_df=3, sublinear_tf=True).fit_transform(found["texts"])
         return X, found["y"], None
-    found = read_file(name)
+    found = _data.load(name)
     X = found["X"]
     if X is None:
         X = np.log(np.maximum(found["P"], 1e-6))

@@ -8,11 +8,10 @@ checkout, on larger ones. "test loss" is the held-out log loss of the refitted w
 """
 
 import argparse
-import importlib.util
 import time
 import warnings
-from pathlib import Path
 
+import _data
 import numpy as np
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 from sklearn.exceptions import ConvergenceWarning
@@ -25,7 +24,6 @@ from sklearn.preprocessing import StandardScaler
 from sklinfluence.model_selection import LeaveOneOutSearch
 
 GRID = {"logisticregression__C": np.logspace(-4, 3, 15)}
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "load.py"
 
 
 def data_sets(quick):
@@ -34,13 +32,9 @@ def data_sets(quick):
     if quick:
         return
     yield "digits", load_digits(return_X_y=True)
-    if SHARED.exists():
-        spec = importlib.util.spec_from_file_location("shared_data", SHARED)
-        loader = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(loader)
-        for name in ("spambase", "satimage"):
-            data = loader.load(name)
-            yield name, (np.asarray(data["X"], dtype=float), data["y"])
+    for name in _data.present(["spambase", "satimage"]):
+        data = _data.load(name)
+        yield name, (np.asarray(data["X"], dtype=float), data["y"])
 
 
 def timed(search, X, y):

@@ -14,10 +14,9 @@ errors, on the columns of diabetes: the check that the rule itself keeps its pro
 """
 
 import argparse
-import importlib.util
 import warnings
-from pathlib import Path
 
+import _data
 import numpy as np
 from scipy.stats import kurtosis
 from sklearn.datasets import load_diabetes
@@ -30,7 +29,7 @@ from sklinfluence.datasets import corrupt_targets
 from sklinfluence.filtering import FilteredRegressor, MislabelFilter
 from sklinfluence.gradient import InfluenceRanker
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+BUNDLED = ["normal errors", "diabetes"]
 FILES = [
     "energy_heating",
     "airquality_co",
@@ -62,14 +61,14 @@ def main():
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    everything = ["normal errors", "diabetes", *FILES]
-    available = everything if DATA.exists() else everything[:2]
-    parser.add_argument("--sets", nargs="+", default=available)
+    parser.add_argument("--sets", nargs="+", default=[*BUNDLED, *FILES])
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--rows", type=int, default=1500, help="sub-sample to so many")
     parser.add_argument("--rate", type=float, default=0.05)
     parser.add_argument("--fdr", type=float, default=0.05)
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.sets = _data.present(args.sets, BUNDLED)
+    return args
 
 
 def load_set(name, n_rows, seed):
@@ -77,13 +76,10 @@ def load_set(name, n_rows, seed):
 
     Only the normal errors, which are made here, differ from seed to seed.
     """
-    if name in ("diabetes", "normal errors"):
+    if name in BUNDLED:
         X, y = load_diabetes(return_X_y=True)
     else:
-        spec = importlib.util.spec_from_file_location("load", DATA / "load.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        found = module.load(name)
+        found = _data.load(name)
         X, y = found["X"].astype(float), np.asarray(found["y"], dtype=float)
     index = np.random.RandomState(0).permutation(len(y))[:n_rows]
     X, y = StandardScaler().fit_transform(X[index]), y[index]

@@ -9,10 +9,11 @@
     python benchmarks/solvers.py few-rows
     python benchmarks/solvers.py damping
     python benchmarks/solvers.py wide
+    python benchmarks/solvers.py  # all of these on digits, or --sets
 
 Sets are ``.npz`` files with X and y (or int8 ``X_q`` and ``X_scale``) in ``--data``;
-without that folder, "digits" and "breast_cancer" of scikit-learn can be named. Every
-set is standardised, banking77's sentence embeddings apart. Beside the seconds stand the
+those of scikit-learn can be named too, and what is in neither is skipped. Every set is
+standardised, banking77's sentence embeddings apart. Beside the seconds stand the
 operations that were counted and the rate that a matrix product of this machine reached
 in the same run, so that a busy machine is seen for what it is.
 """
@@ -23,6 +24,7 @@ import warnings
 from itertools import product
 from pathlib import Path
 
+import _data
 import numpy as np
 from scipy import sparse
 from scipy.linalg import eigh
@@ -43,7 +45,7 @@ from sklinfluence.curvature._solvers._block_preconditioners import (
 from sklinfluence.gradient import InfluenceRanker
 from sklinfluence.heads import linear_head
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+BUNDLED = ["digits", "breast_cancer", "wine", "iris"]
 
 
 def load(name, folder, n_rows=None):
@@ -310,11 +312,11 @@ RUNS = {
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", choices=list(RUNS))
+    parser.add_argument("run", nargs="?", choices=[*RUNS, "all"], default="all")
     parser.add_argument("--sets", nargs="+", default=["digits"])
     parser.add_argument("--C", nargs="+", type=float, default=[0.01, 1.0])
     parser.add_argument("--rows", type=int)
-    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--data", type=Path, default=_data.FOLDER)
     parser.add_argument(
         "--preconditioners",
         nargs="+",
@@ -325,4 +327,6 @@ if __name__ == "__main__":
     )
     parser.add_argument("--columns", nargs="+", type=int, default=[64])
     arguments = parser.parse_args()
-    RUNS[arguments.run](arguments)
+    arguments.sets = _data.present(arguments.sets, BUNDLED, arguments.data)
+    for run in RUNS if arguments.run == "all" else [arguments.run]:
+        RUNS[run](arguments)

@@ -22,11 +22,10 @@ here and in the paper's table 2.
 """
 
 import argparse
-import importlib.util
 import time
 from itertools import combinations
-from pathlib import Path
 
+import _data
 import numpy as np
 import torch
 from scipy.stats import spearmanr
@@ -40,7 +39,7 @@ from sklinfluence.deep import CheckpointRecorder, TracInRanker
 from sklinfluence.deep._functional import FunctionalNet
 from sklinfluence.metrics import poisoning_ratio, stability
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+FILES = {"digits": "digits", "mnist": "mnist_train5k", "comnist": "comnist_ab"}
 METHODS = [
     "leave-one-out",
     "influence",
@@ -101,10 +100,7 @@ def load(name):
     if name == "digits":
         X, y = load_digits(n_class=2, return_X_y=True)
         return (X / 16).astype(np.float32), y
-    spec = importlib.util.spec_from_file_location("shared_data", DATA / "load.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    found = module.load({"mnist": "mnist_train5k", "comnist": "comnist_ab"}[name])
+    found = _data.load(name)
     X, y = found["X"][found["y"] < 2], found["y"][found["y"] < 2]
     halved = X.reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4)).reshape(-1, 196)
     return (halved / 255).astype(np.float32), y
@@ -336,9 +332,7 @@ def run_poison(name, options):
 
 def parse(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--data", nargs="+", default=["digits"], choices=["digits", "mnist", "comnist"]
-    )
+    parser.add_argument("--data", nargs="+", default=["digits"], choices=list(FILES))
     parser.add_argument("--n-models", type=int, default=8, help="in each of two sets")
     parser.add_argument("--n-train", type=int, default=120)
     parser.add_argument("--n-test", type=int, default=50)
@@ -361,5 +355,6 @@ def parse(argv=None):
 
 if __name__ == "__main__":
     options = parse()
-    for name in options.data:
+    names = [FILES[name] for name in options.data]
+    for name in _data.present(names, bundled=["digits"]):
         (run_poison if options.poison else run_stability)(name, options)
