@@ -304,7 +304,7 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
     def report(self):
         """Tabulate the labels, the worst first.
 
-        Needs pandas.
+        Needs pandas (the extra ``report``).
 
         Returns
         -------

@@ -5,6 +5,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from sklinfluence._sklearn_compat import check_pandas_support
 from sklinfluence.base import BaseRanker
 from sklinfluence.gradient import InfluenceRanker
 from sklinfluence.gradient._diagnostics import (
@@ -103,7 +104,7 @@ def diagnostics(ranker, X=None, y=None, *, sample_weight=None, dfbetas=True):
     >>> bool(diagnostics(model, X, y, dfbetas=False).equals(table))
     True
     """
-    import pandas as pd
+    pd = check_pandas_support("diagnostics")
 
     ranker = _ranker_of(ranker, X, y, sample_weight)
     if ranker.damping:
