@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.integrate import trapezoid
 from sklearn.base import BaseEstimator
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
@@ -79,7 +80,7 @@ def test_average_precision_and_auroc_by_their_definitions(pyplot):
 def test_auroc_is_the_normalised_area_under_the_curve(pyplot, share):
     truth, scores = make_scores(share=share, n_levels=2)
     display = DetectionCurveDisplay.from_predictions(truth, scores)
-    area = np.trapezoid(display.found, display.inspected)
+    area = trapezoid(display.found, display.inspected)
     normalised = (area - display.prevalence / 2) / (1 - display.prevalence)
     # An identity; 1e-12 for rounding.
     assert display.roc_auc == pytest.approx(normalised, abs=1e-12)
