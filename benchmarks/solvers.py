@@ -37,11 +37,11 @@ from sklearn.preprocessing import scale
 from sklinfluence.curvature import EKFAC, Arnoldi, Cholesky, ConjugateGradient, LiSSA
 from sklinfluence.curvature._design import Design
 from sklinfluence.curvature._objective import Objective
-from sklinfluence.curvature._solvers import _row_space
-from sklinfluence.curvature._solvers._block_preconditioners import (
+from sklinfluence.curvature._preconditioners._block_preconditioners import (
     BlockCholesky,
     BlockNystrom,
 )
+from sklinfluence.curvature._solvers import _row_space
 from sklinfluence.gradient import InfluenceRanker
 from sklinfluence.heads import linear_head
 

@@ -36,7 +36,7 @@ from torch.func import functional_call, grad, vmap
 
 from sklinfluence.datasets import add_backdoor
 from sklinfluence.deep import CheckpointRecorder, TracInRanker
-from sklinfluence.deep._functional import FunctionalNet
+from sklinfluence.deep._net._functional import FunctionalNet
 from sklinfluence.metrics import poisoning_ratio, stability
 
 FILES = {"digits": "digits", "mnist": "mnist_train5k", "comnist": "comnist_ab"}

@@ -20,7 +20,8 @@ from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.metrics import pairwise_distances
 
-from sklinfluence.gradient import InfluenceRanker, select_diverse
+from sklinfluence.gradient import InfluenceRanker
+from sklinfluence.inspection import select_diverse
 
 X, y = load_digits(return_X_y=True)
 X = X / 16

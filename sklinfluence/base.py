@@ -14,14 +14,14 @@ from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
+from sklinfluence._blocks import block_slices
+from sklinfluence._estimators import ask, sliceable
 from sklinfluence._parts import PartsMixin
 from sklinfluence._sklearn_compat import (
     CallbackSupportMixin,
     _estimator_has,
     _safe_indexing,
 )
-from sklinfluence.curvature._design import block_slices
-from sklinfluence.heads._ask import ask, sliceable
 
 __all__ = ["BaseRanker"]
 

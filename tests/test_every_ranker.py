@@ -18,7 +18,8 @@ from sklearn.neural_network import MLPClassifier
 
 import sklinfluence
 from sklinfluence.base import BaseRanker
-from sklinfluence.gradient import ExpectedRanker, InfluenceRanker, RepresenterRanker
+from sklinfluence.gradient import InfluenceRanker, RepresenterRanker
+from sklinfluence.retraining import ExpectedRanker
 
 N_TRAIN, N_QUERIES = 22, 9
 

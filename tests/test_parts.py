@@ -23,8 +23,9 @@ from sklinfluence.filtering import (
     MislabelFilter,
     MislabelSampler,
 )
-from sklinfluence.gradient import ExpectedRanker, InfluenceRanker, RepresenterRanker
+from sklinfluence.gradient import InfluenceRanker, RepresenterRanker
 from sklinfluence.model_selection import LeaveOneOutSearch
+from sklinfluence.retraining import ExpectedRanker
 
 rng = np.random.default_rng(0)
 X = rng.standard_normal((30, 3))

@@ -20,7 +20,8 @@ from sklinfluence.filtering import (
     MislabelFilter,
     MislabelSampler,
 )
-from sklinfluence.gradient import ExpectedRanker, InfluenceRanker, RepresenterRanker
+from sklinfluence.gradient import InfluenceRanker, RepresenterRanker
+from sklinfluence.retraining import ExpectedRanker
 
 CLASSIFIERS = [
     InfluenceRanker(),

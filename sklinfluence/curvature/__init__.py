@@ -1,16 +1,41 @@
 """Curvature of a linear head: losses, the Hessian as an operator, its solvers."""
 
-from sklinfluence.curvature._solvers import (
-    EKFAC,
-    Arnoldi,
-    Cholesky,
-    ConjugateGradient,
-    DivergenceError,
-    LiSSA,
-    Nystrom,
-    SingularHessianError,
-    choose_solver,
+from sklinfluence.curvature._active_set import ActiveSetObjective, WholeDesign
+from sklinfluence.curvature._design import Design
+from sklinfluence.curvature._losses import (
+    LogisticLoss,
+    PredictionDrop,
+    SoftmaxLoss,
+    SquaredLoss,
 )
+from sklinfluence.curvature._newton import Stationary, minimize, read_as_is
+from sklinfluence.curvature._objective import Objective
+from sklinfluence.curvature._preconditioners._block_preconditioners import block_factors
+from sklinfluence.curvature._row_blocks import (
+    KroneckerBlocks,
+    RowCurvature,
+    row_curvature,
+    solve_added,
+)
+from sklinfluence.curvature._solver_report import warn_about_residual
+from sklinfluence.curvature._solvers._approximate import ApproximateSolver
+from sklinfluence.curvature._solvers._arnoldi import Arnoldi
+from sklinfluence.curvature._solvers._auto import (
+    MEMORY,
+    SOLVERS,
+    choose_solver,
+    explain_solver,
+    resolve_solver,
+    solver_name,
+)
+from sklinfluence.curvature._solvers._base import SingularHessianError
+from sklinfluence.curvature._solvers._cholesky import Cholesky
+from sklinfluence.curvature._solvers._conjugate_gradient import ConjugateGradient
+from sklinfluence.curvature._solvers._ekfac import EKFAC
+from sklinfluence.curvature._solvers._krylov import lanczos
+from sklinfluence.curvature._solvers._lissa import DivergenceError, LiSSA
+from sklinfluence.curvature._solvers._nystrom import Nystrom
+from sklinfluence.curvature._solvers._spectral import Spectral
 
 __all__ = [
     "EKFAC",

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sklinfluence.curvature._design import Design, block_slices
+from sklinfluence._blocks import block_slices
+from sklinfluence.curvature._design import Design
 from sklinfluence.curvature._hessian import Hessian
 from sklinfluence.curvature._objective import Objective
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.linalg.blas import dsyrk
 
-from sklinfluence.curvature._design import block_slices
+from sklinfluence._blocks import block_slices
 from sklinfluence.curvature._kronecker import KroneckerFactors
 
 

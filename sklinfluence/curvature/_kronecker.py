@@ -9,7 +9,7 @@ correction of EK-FAC), so that only what lies beside it is lost.
 import numpy as np
 from scipy.linalg import eigh
 
-from sklinfluence.curvature._design import block_slices
+from sklinfluence._blocks import block_slices
 
 # Eigenvalues below this share of the largest are rounding: directions of the kernel.
 _KERNEL = 1e-12

@@ -1,11 +1,11 @@
 """Deep networks through skorch, with the interface of everything else."""
 
 from sklinfluence.deep._anomaly import TracInAnomalyDetector
-from sklinfluence.deep._checkpoints import CheckpointRecorder
 from sklinfluence.deep._deep_influence import DeepInfluenceRanker
 from sklinfluence.deep._embedding import SkorchEmbedding
 from sklinfluence.deep._hydra import HydraRanker
-from sklinfluence.deep._network_ekfac import NetworkEKFAC
+from sklinfluence.deep._net._network_ekfac import NetworkEKFAC
+from sklinfluence.deep._path._checkpoints import CheckpointRecorder
 from sklinfluence.deep._sgd_influence import SGDInfluenceRanker
 from sklinfluence.deep._tracin import TracInRanker
 

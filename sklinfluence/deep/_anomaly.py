@@ -7,13 +7,13 @@ from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
+from sklinfluence._nets import rows_and_targets
 from sklinfluence._sklearn_compat import (
     HasMethods,
     Interval,
     StrOptions,
     _fit_context,
 )
-from sklinfluence.deep._path_inputs import sliceable
 
 
 class TracInAnomalyDetector(OutlierMixin, BaseEstimator):
@@ -153,7 +153,7 @@ class TracInAnomalyDetector(OutlierMixin, BaseEstimator):
         return self
 
     def _statistic(self, X):
-        X, _ = sliceable(X, None)
+        X, _ = rows_and_targets(X, None)
         if len(self.rows_) == len(self.ranker_.self_influence_):
             total = np.zeros(_num_samples(X))
             for block, influence in self.ranker_._blocks(X, None):

@@ -7,6 +7,8 @@ from sklearn.base import clone
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
+from sklinfluence._estimators import ask, check_training, fit_weighted, sliceable
+from sklinfluence._nets import refuse_non_finite
 from sklinfluence._sklearn_compat import (
     HasMethods,
     Interval,
@@ -14,14 +16,10 @@ from sklinfluence._sklearn_compat import (
     _fit_context,
 )
 from sklinfluence.base import BaseRanker
-from sklinfluence.curvature._solvers._auto import SOLVERS
-from sklinfluence.deep._net_inputs import check_training, net_objective, query_rows
-from sklinfluence.deep._net_solver import describe, init_solver, resolve_net_solver
-from sklinfluence.deep._operators import NetCurvature
-from sklinfluence.gradient._fitted_head import warn_about_residual
-from sklinfluence.heads._ask import ask, sliceable
-from sklinfluence.heads._fit import fit_weighted
-from sklinfluence.heads._skorch._refusals import refuse_non_finite
+from sklinfluence.curvature import SOLVERS, warn_about_residual
+from sklinfluence.deep._net._net_objective import net_objective, query_rows
+from sklinfluence.deep._net._net_solver import describe, init_solver, resolve_net_solver
+from sklinfluence.deep._net._operators import NetCurvature
 
 
 class DeepInfluenceRanker(BaseRanker):

@@ -12,21 +12,20 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import _num_samples, check_is_fitted
 from skorch import NeuralNet
 
+from sklinfluence._estimators import fit_weighted, sliceable
+from sklinfluence._nets import (
+    cast,
+    find_last_linear,
+    layer_inputs,
+    module_dtype,
+    to_array,
+)
 from sklinfluence._sklearn_compat import (
     HasMethods,
     StrOptions,
     _fit_context,
     _safe_indexing,
 )
-from sklinfluence.heads._ask import sliceable
-from sklinfluence.heads._fit import fit_weighted
-from sklinfluence.heads._skorch._forward import (
-    cast,
-    layer_inputs,
-    module_dtype,
-    to_array,
-)
-from sklinfluence.heads._skorch._layer import find_last_linear
 
 
 class SkorchEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):

@@ -3,12 +3,13 @@
 import numpy as np
 import torch
 
+from sklinfluence._removal import inverse_ratio
 from sklinfluence._sklearn_compat import StrOptions
+from sklinfluence.deep._path._sgd_step import SGDStep
+from sklinfluence.deep._path._training_path import batch_total
 from sklinfluence.deep._path_ranker import PathRanker, to_float64
 from sklinfluence.deep._tracin import _NET_CONSTRAINTS, LAYERS
-from sklinfluence.gradient._dynamic import SGDStep, batch_total
-from sklinfluence.gradient._normalize import NORMALIZATIONS
-from sklinfluence.gradient._scores import inverse_ratio
+from sklinfluence.gradient import NORMALIZATIONS
 
 
 class HydraRanker(PathRanker):

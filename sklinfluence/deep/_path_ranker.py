@@ -7,41 +7,40 @@ from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
+from sklinfluence._estimators import ask
 from sklinfluence._messages import shown
+from sklinfluence._nets import (
+    cast,
+    check_before_training,
+    check_initialized,
+    check_loss,
+    explained,
+    module_dtype,
+    refuse_frame,
+    refuse_non_finite,
+    rows_and_targets,
+)
+from sklinfluence._removal import inverse_ratio
 from sklinfluence._sklearn_compat import _estimator_has
 from sklinfluence._whole_fit import whole
 from sklinfluence.base import BaseRanker
-from sklinfluence.deep._functional import FunctionalNet
-from sklinfluence.deep._margins import margins
-from sklinfluence.deep._path_inputs import (
-    check_initialized,
+from sklinfluence.deep._net._functional import FunctionalNet
+from sklinfluence.deep._net._inputs import (
     check_net,
     check_rows,
     is_frozen,
     net_inputs,
-    sliceable,
     unwrap,
 )
-from sklinfluence.deep._path_loss import check_own_loss
-from sklinfluence.deep._replay import check_end, check_steps
-from sklinfluence.deep._training import check_data, read, real_dtype, train
-from sklinfluence.gradient._dynamic import (
+from sklinfluence.deep._path._margins import (
     area_under_margin,
-    check_unrollable,
     forgetting_events,
+    margins,
 )
-from sklinfluence.gradient._scores import inverse_ratio
-from sklinfluence.heads._ask import ask
-from sklinfluence.heads._skorch._before_training import (
-    check_before_training,
-    check_loss,
-)
-from sklinfluence.heads._skorch._forward import (
-    cast,
-    explained,
-    module_dtype,
-)
-from sklinfluence.heads._skorch._refusals import refuse_frame, refuse_non_finite
+from sklinfluence.deep._path._path_loss import check_own_loss
+from sklinfluence.deep._path._replay import check_end, check_steps
+from sklinfluence.deep._path._training import check_data, read, real_dtype, train
+from sklinfluence.deep._path._training_path import check_unrollable
 
 LABEL_SCORES = ("self_influence", "area_under_margin", "forgetting", "loss", "margin")
 
@@ -94,7 +93,7 @@ class PathRanker(BaseRanker):
                 f"This {type(self).__name__} estimator requires y to be passed, but "
                 "the target y is None."
             )
-        X, y = net_inputs(net, *sliceable(X, y))
+        X, y = net_inputs(net, *rows_and_targets(X, y))
         if is_frozen(self.net):
             check_initialized(net)
             check_loss(net, X, y)
@@ -266,7 +265,7 @@ class PathRanker(BaseRanker):
             An estimate of the rise in each query's loss when each training row is left
             out; rows that no batch held have none.
         """
-        return super().influence(*sliceable(X, y))
+        return super().influence(*rows_and_targets(X, y))
 
     def mean_influence(self, X, y=None):
         """Mean influence of every training row over all queries.
@@ -281,10 +280,10 @@ class PathRanker(BaseRanker):
         -------
         influence : ndarray of shape (n_train,)
         """
-        return super().mean_influence(*sliceable(X, y))
+        return super().mean_influence(*rows_and_targets(X, y))
 
     def _strongest(self, X, y, n, sign):
-        return super()._strongest(*sliceable(X, y), n, sign)
+        return super()._strongest(*rows_and_targets(X, y), n, sign)
 
     def score_samples(self, X, y=None):
         """Self-influence that new rows would have had in the same training run.
@@ -301,7 +300,7 @@ class PathRanker(BaseRanker):
             Of a row that had been in each batch with the mean share of a row.
         """
         check_is_fitted(self)
-        X, y = sliceable(X, y)
+        X, y = rows_and_targets(X, y)
         y = self._check_query_targets(X, y)
         if _num_samples(X) == 0:
             return np.empty(0)
@@ -335,7 +334,7 @@ class PathRanker(BaseRanker):
             return self.self_influence_ if X is None else self.score_samples(X, y)
         function, rows = self._functional(), self._rows
         if X is not None:
-            rows, _ = self._queries(function, *sliceable(X, y))
+            rows, _ = self._queries(function, *rows_and_targets(X, y))
         if score == "loss":
             return to_float64(function.losses(function.state(), rows))
         if score == "margin":

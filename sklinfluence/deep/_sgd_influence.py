@@ -2,13 +2,14 @@
 
 import numpy as np
 
+from sklinfluence._blocks import block_slices
+from sklinfluence._removal import inverse_ratio
 from sklinfluence._sklearn_compat import StrOptions
-from sklinfluence.curvature._design import block_slices
 from sklinfluence.deep._hydra import products
+from sklinfluence.deep._path._sgd_step import SGDStep
+from sklinfluence.deep._path._training_path import add_columns, batch_total
 from sklinfluence.deep._path_ranker import PathRanker, to_float64
 from sklinfluence.deep._tracin import _NET_CONSTRAINTS, LAYERS
-from sklinfluence.gradient._dynamic import SGDStep, add_columns, batch_total
-from sklinfluence.gradient._scores import inverse_ratio
 
 
 class SGDInfluenceRanker(PathRanker):

@@ -4,14 +4,15 @@ from numbers import Integral
 
 import numpy as np
 
+from sklinfluence._blocks import block_slices
+from sklinfluence._nets import warn_about_own_steps
+from sklinfluence._removal import inverse_ratio
 from sklinfluence._sklearn_compat import HasMethods, Interval, StrOptions
-from sklinfluence.curvature._design import block_slices
-from sklinfluence.deep._criterion_weights import weighs_classes
-from sklinfluence.deep._path_ranker import PathRanker, to_float64
-from sklinfluence.deep._replay import check_checkpoints
-from sklinfluence.deep._training import as_seed
-from sklinfluence.gradient._dynamic import (
-    GaussianSketch,
+from sklinfluence.deep._net._criterion_weights import weighs_classes
+from sklinfluence.deep._path._replay import check_checkpoints
+from sklinfluence.deep._path._sketch import GaussianSketch
+from sklinfluence.deep._path._training import as_seed
+from sklinfluence.deep._path._training_path import (
     add_columns,
     batch_total,
     check_every_step,
@@ -21,9 +22,8 @@ from sklinfluence.gradient._dynamic import (
     replay_visits,
     unit,
 )
-from sklinfluence.gradient._normalize import NORMALIZATIONS
-from sklinfluence.gradient._scores import inverse_ratio
-from sklinfluence.heads._skorch._own_loss import warn_about_own_steps
+from sklinfluence.deep._path_ranker import PathRanker, to_float64
+from sklinfluence.gradient import NORMALIZATIONS
 
 _NET_CONSTRAINTS = {
     "net": [HasMethods("fit")],
@@ -100,7 +100,7 @@ class TracInRanker(PathRanker):
     See Also
     --------
     HydraRanker : What the final parameters would be without a row, by unrolling.
-    sklinfluence.gradient.ExpectedRanker : Mean over initial parameters and orders.
+    sklinfluence.retraining.ExpectedRanker : Mean over initial parameters and orders.
 
     Notes
     -----

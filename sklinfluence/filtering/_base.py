@@ -15,6 +15,11 @@ from sklearn.utils import (
 )
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
+from sklinfluence._estimators import (
+    check_weight_range,
+    refuse_missing_labels,
+    sliceable,
+)
 from sklinfluence._parts import PartsMixin
 from sklinfluence._progress import FitTracker
 from sklinfluence._sklearn_compat import (
@@ -47,9 +52,6 @@ from sklinfluence.filtering._thresholds import (
 from sklinfluence.filtering._trimming import fit_trimmed
 from sklinfluence.filtering._uneven import warn_about_classes
 from sklinfluence.gradient import InfluenceRanker
-from sklinfluence.heads._ask import sliceable
-from sklinfluence.heads._ranges import check_weight_range
-from sklinfluence.heads._targets import refuse_missing_labels
 
 
 class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):

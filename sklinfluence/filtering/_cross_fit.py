@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.model_selection import check_cv
 
+from sklinfluence._estimators import refuse_weights, takes_weights
 from sklinfluence._messages import shown
 from sklinfluence._sklearn_compat import _safe_indexing
 from sklinfluence.filtering._evidence import (
@@ -10,7 +11,6 @@ from sklinfluence.filtering._evidence import (
     is_classification,
     new_evidence,
 )
-from sklinfluence.heads._fit import refuse_weights, takes_weights
 
 
 def cross_fit(fit, fitted, score, X, y, sample_weight, cv, groups, fallback, each_fit):

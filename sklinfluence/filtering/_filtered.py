@@ -5,11 +5,11 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
+from sklinfluence._estimators import refuse_missing_labels
 from sklinfluence._sklearn_compat import _estimator_has
 from sklinfluence.filtering._base import _LabelNoiseDetector
 from sklinfluence.filtering._filtered_base import _FilteredEstimator
 from sklinfluence.filtering._task import default_regression_ranker
-from sklinfluence.heads._targets import refuse_missing_labels
 
 
 class FilteredClassifier(ClassifierMixin, _FilteredEstimator):

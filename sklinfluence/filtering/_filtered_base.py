@@ -24,6 +24,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from sklinfluence._estimators import interruptible, weight_keywords
 from sklinfluence._parts import PartsMixin
 from sklinfluence._progress import FitTracker
 from sklinfluence._sklearn_compat import (
@@ -40,8 +41,6 @@ from sklinfluence.filtering._evidence import is_classification
 from sklinfluence.filtering._filter import MislabelFilter
 from sklinfluence.filtering._inputs import unfrozen
 from sklinfluence.filtering._net_targets import keeps_column
-from sklinfluence.heads._ask import interruptible
-from sklinfluence.heads._fit import weight_keywords
 
 _DELEGATED = ("predict", "predict_proba", "predict_log_proba", "decision_function")
 

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklinfluence._estimators import label_index
 from sklinfluence._progress import FitTracker
 from sklinfluence._sklearn_compat import (
     CallbackSupportMixin,
@@ -20,7 +21,6 @@ from sklinfluence.filtering._em import fit_em, suggest_codes
 from sklinfluence.filtering._linear_surrogate import LinearSurrogate
 from sklinfluence.filtering._pooled_detector import PooledDetector
 from sklinfluence.filtering._warn import warn_user
-from sklinfluence.heads._targets import label_index
 
 # One-step leave-one-out predictions turn optimistic as heads interpolate: on data
 # whose degrees of freedom a row exceed this, their loss can be far from five folds'.

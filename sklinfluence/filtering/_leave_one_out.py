@@ -7,9 +7,9 @@ would cost too much. Both are one Newton step for the objective without the row.
 import numpy as np
 from scipy.special import softmax
 
-from sklinfluence.curvature._design import block_slices
-from sklinfluence.curvature._solvers._block_preconditioners import block_factors
-from sklinfluence.gradient._removal import apply_block, removed_residual
+from sklinfluence._blocks import block_slices
+from sklinfluence._removal import apply_block, removed_residual
+from sklinfluence.curvature import block_factors
 
 # A leverage this close to one is held there: the row determines its own prediction.
 _MAX_LEVERAGE = 1.0 - 1e-6

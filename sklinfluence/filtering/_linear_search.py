@@ -8,9 +8,7 @@ to four warm-started fits. It lands where ``LogisticRegressionCV`` lands.
 import numpy as np
 from scipy.special import log_softmax
 
-from sklinfluence.curvature._design import Design
-from sklinfluence.curvature._losses import LogisticLoss, SoftmaxLoss
-from sklinfluence.curvature._objective import Objective
+from sklinfluence.curvature import Design, LogisticLoss, Objective, SoftmaxLoss
 from sklinfluence.filtering._linear_surrogate import LinearSurrogate, ScaledAxes
 from sklinfluence.filtering._noise_model import LOG_TINY
 from sklinfluence.filtering._pool import fit_pool

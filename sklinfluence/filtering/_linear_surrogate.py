@@ -11,10 +11,7 @@ import numpy as np
 from scipy.optimize import fmin_l_bfgs_b
 from scipy.special import log_expit, log_softmax
 
-from sklinfluence.curvature._design import Design
-from sklinfluence.curvature._losses import LogisticLoss
-from sklinfluence.curvature._newton import minimize, read_as_is
-from sklinfluence.curvature._solvers import Cholesky
+from sklinfluence.curvature import Cholesky, Design, LogisticLoss, minimize, read_as_is
 from sklinfluence.filtering._leave_one_out import loo_raw_by_output, loo_raw_coupled
 
 # Softmax heads of more parameters are left out output by output. On 15 sets of 1000

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.base import is_regressor
 
-from sklinfluence.heads._ask import ends_in_net
+from sklinfluence._estimators import ends_in_net
 
 
 def keeps_column(ranker, y):

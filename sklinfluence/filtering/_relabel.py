@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklinfluence.datasets._rows import take_labels
+from sklinfluence.datasets import take_labels
 
 
 def relabelled(y, given, rows, labels):

@@ -14,7 +14,7 @@ targets.
 import numpy as np
 from scipy.linalg import eigh
 
-from sklinfluence.curvature._design import block_slices
+from sklinfluence._blocks import block_slices
 
 # A leave-one-out residual divides by 1 - leverage; this bounds it where a row
 # determines its own fit.

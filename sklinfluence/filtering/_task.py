@@ -4,12 +4,12 @@ from sklearn.base import is_regressor
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 
+from sklinfluence._estimators import are_classes
 from sklinfluence.base import BaseRanker
 from sklinfluence.filtering._evidence import is_classification
 from sklinfluence.filtering._label_models import NoiseAwareRanker, PooledLabelModel
 from sklinfluence.filtering._winsorize import Winsorizer
 from sklinfluence.gradient import InfluenceRanker
-from sklinfluence.gradient._inputs import are_classes
 
 
 def default_regression_ranker():

@@ -13,10 +13,10 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
+from sklinfluence._estimators import _last_step, takes_weights
 from sklinfluence.filtering._evidence import training_evidence
 from sklinfluence.filtering._thresholds import flag_discoveries
 from sklinfluence.filtering._winsorize import value_range
-from sklinfluence.heads._fit import _last_step, takes_weights
 
 _MAX_ROUNDS = 10
 # More rows than this are no gross errors but another population.

@@ -19,7 +19,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklinfluence.curvature._design import block_slices
+from sklinfluence._blocks import block_slices
 from sklinfluence.filtering._advice import advice_on_columns
 
 # Spread, in units of s^2, that the rows at or beyond a value may have.

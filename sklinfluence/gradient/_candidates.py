@@ -9,13 +9,11 @@ from scipy import sparse
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
+from sklinfluence._blocks import block_slices
+from sklinfluence._estimators import check_count, sliceable
+from sklinfluence._removal import loss_rise, outer_rows
 from sklinfluence._sklearn_compat import _safe_indexing
-from sklinfluence.curvature._design import block_slices
-from sklinfluence.gradient._fitted_head import outer_rows
-from sklinfluence.gradient._inputs import check_count
 from sklinfluence.gradient._normalize import query_scale
-from sklinfluence.gradient._scores import loss_rise
-from sklinfluence.heads._ask import sliceable
 
 
 class CandidatesMixin:

@@ -4,13 +4,16 @@ import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
-from sklinfluence.curvature._newton import minimize
-from sklinfluence.curvature._solvers import Cholesky, SingularHessianError
-from sklinfluence.gradient._certificate import certify_removal, loss_interval
-from sklinfluence.gradient._error_bound import newton_error_bound
-from sklinfluence.gradient._groups import group_changes, shifts_of
-from sklinfluence.gradient._inputs import check_rows
-from sklinfluence.gradient._scores import loss_rise
+from sklinfluence._estimators import check_rows
+from sklinfluence._removal import (
+    certify_removal,
+    group_changes,
+    loss_interval,
+    loss_rise,
+    newton_error_bound,
+    shifts_of,
+)
+from sklinfluence.curvature import Cholesky, SingularHessianError, minimize
 
 
 class CertifyMixin:

@@ -7,11 +7,9 @@ import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
-from sklinfluence.curvature._solvers._auto import MEMORY
-from sklinfluence.curvature._solvers._spectral import Spectral
+from sklinfluence._removal import _gradient_products, remove_each_along
+from sklinfluence.curvature import MEMORY, Spectral
 from sklinfluence.gradient._normalize import query_scale, train_scale
-from sklinfluence.gradient._removal import remove_each_along
-from sklinfluence.gradient._scores import _gradient_products
 
 
 class DampingPathMixin:

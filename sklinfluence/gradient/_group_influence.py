@@ -5,20 +5,20 @@ import warnings
 import numpy as np
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from sklinfluence._sklearn_compat import _safe_indexing
-from sklinfluence.curvature._design import block_slices
-from sklinfluence.gradient._flip import smallest_flip
-from sklinfluence.gradient._groups import (
+from sklinfluence._blocks import block_slices
+from sklinfluence._estimators import check_count, sliceable
+from sklinfluence._removal import (
     ORDERS,
+    Queries,
     group_changes,
     group_indices,
     linear_rise,
+    loss_rise,
     refuse_emptied,
     shifts_of,
+    smallest_flip,
 )
-from sklinfluence.gradient._inputs import check_count
-from sklinfluence.gradient._scores import Queries, loss_rise
-from sklinfluence.heads._ask import sliceable
+from sklinfluence._sklearn_compat import _safe_indexing
 
 
 class GroupInfluenceMixin:

@@ -5,13 +5,16 @@ from sklearn.base import is_regressor
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils import check_consistent_length
 
+from sklinfluence._estimators import (
+    ask,
+    check_weight_range,
+    kind_of_targets,
+    refuse_missing_labels,
+    refuse_named_targets,
+)
+from sklinfluence._removal import Queries, check_embedding
 from sklinfluence._sklearn_compat import _check_sample_weight
 from sklinfluence.base import BaseRanker
-from sklinfluence.gradient._inputs import check_embedding, kind_of_targets
-from sklinfluence.gradient._scores import Queries
-from sklinfluence.heads._ask import ask
-from sklinfluence.heads._ranges import check_weight_range
-from sklinfluence.heads._targets import refuse_missing_labels, refuse_named_targets
 
 
 class HeadRanker(BaseRanker):

@@ -6,7 +6,25 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
+from sklinfluence._blocks import block_slices
+from sklinfluence._estimators import default_estimator, fit_weighted, sliceable
 from sklinfluence._progress import FitTracker, untracked
+from sklinfluence._removal import (
+    Refined,
+    check_embedding,
+    describe_solver,
+    first_order,
+    fit_head,
+    gradient_lengths,
+    inverse_ratio,
+    loss_rise,
+    mean_first_order,
+    one_step_newton,
+    polished,
+    refine,
+    remove_each,
+    warn_about_offset,
+)
 from sklinfluence._sklearn_compat import (
     HasMethods,
     Interval,
@@ -14,17 +32,9 @@ from sklinfluence._sklearn_compat import (
     _fit_context,
     _set_random_states,
 )
-from sklinfluence.curvature._design import block_slices
-from sklinfluence.curvature._solvers._auto import SOLVERS
-from sklinfluence.gradient._fitted_head import describe_solver, fit_head
+from sklinfluence.curvature import SOLVERS
 from sklinfluence.gradient._head_ranker import HeadRanker
 from sklinfluence.gradient._head_tools import HeadToolsMixin
-from sklinfluence.gradient._inputs import (
-    check_embedding,
-    default_estimator,
-    polished,
-    warn_about_offset,
-)
 from sklinfluence.gradient._leave_one_out import LeaveOneOutMixin
 from sklinfluence.gradient._normalize import (
     NORMALIZATIONS,
@@ -32,19 +42,7 @@ from sklinfluence.gradient._normalize import (
     query_scale,
     train_scale,
 )
-from sklinfluence.gradient._refine import Refined, refine
-from sklinfluence.gradient._removal import remove_each
-from sklinfluence.gradient._scores import (
-    first_order,
-    gradient_lengths,
-    inverse_ratio,
-    loss_rise,
-    mean_first_order,
-    one_step_newton,
-)
 from sklinfluence.heads import linear_head
-from sklinfluence.heads._ask import sliceable
-from sklinfluence.heads._fit import fit_weighted
 
 
 class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):

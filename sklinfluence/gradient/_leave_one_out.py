@@ -4,17 +4,17 @@ import numpy as np
 from scipy.special import expit, softmax
 from sklearn.utils.validation import check_is_fitted
 
-from sklinfluence.curvature._design import block_slices
-from sklinfluence.curvature._losses import SoftmaxLoss
-from sklinfluence.gradient import _label_scores as label_scores
-from sklinfluence.gradient._normalize import self_scale
-from sklinfluence.gradient._removal import apply_block
-from sklinfluence.gradient._scores import (
+from sklinfluence._blocks import block_slices
+from sklinfluence._removal import _label_scores as label_scores
+from sklinfluence._removal import (
     added_row,
+    apply_block,
     gradient_lengths,
     inverse_ratio,
     query_curvature,
 )
+from sklinfluence.curvature import SoftmaxLoss
+from sklinfluence.gradient._normalize import self_scale
 
 
 class LeaveOneOutMixin:

@@ -6,10 +6,10 @@ parameters, and how much that row is worth to itself.
 
 import numpy as np
 
-from sklinfluence.gradient._fitted_head import gradient_rows
-from sklinfluence.gradient._scores import (
+from sklinfluence._removal import (
     change_lengths,
     gradient_lengths,
+    gradient_rows,
     inverse_ratio,
 )
 

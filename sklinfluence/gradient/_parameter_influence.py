@@ -2,9 +2,9 @@
 
 from sklearn.utils.validation import check_is_fitted
 
-from sklinfluence.gradient._inputs import check_rows
+from sklinfluence._estimators import check_rows
+from sklinfluence._removal import parameter_change
 from sklinfluence.gradient._normalize import moving_coefficients
-from sklinfluence.gradient._scores import parameter_change
 
 
 class ParameterInfluenceMixin:

@@ -6,6 +6,16 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
+from sklinfluence._blocks import block_slices
+from sklinfluence._estimators import ask, default_estimator, fit_weighted, sliceable
+from sklinfluence._removal import (
+    Queries,
+    apply_block,
+    check_embedding,
+    class_codes,
+    fit_head,
+    polished,
+)
 from sklinfluence._sklearn_compat import (
     HasMethods,
     Interval,
@@ -13,12 +23,7 @@ from sklinfluence._sklearn_compat import (
     _fit_context,
     _set_random_states,
 )
-from sklinfluence.curvature._design import block_slices
-from sklinfluence.gradient._fitted_head import fit_head
-from sklinfluence.gradient._groups import class_codes
 from sklinfluence.gradient._head_ranker import HeadRanker
-from sklinfluence.gradient._inputs import check_embedding, default_estimator, polished
-from sklinfluence.gradient._removal import apply_block
 from sklinfluence.gradient._representers import (
     KINDS,
     JacobianExpansion,
@@ -27,10 +32,7 @@ from sklinfluence.gradient._representers import (
     kernel_contributions,
     stationary_representers,
 )
-from sklinfluence.gradient._scores import Queries
 from sklinfluence.heads import linear_head
-from sklinfluence.heads._ask import ask, sliceable
-from sklinfluence.heads._fit import fit_weighted
 
 # A head further than this, relative, from reproducing its own predictions is not at
 # the optimum that representer theorems speak of.

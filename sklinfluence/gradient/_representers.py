@@ -12,9 +12,8 @@ is that of lambda_2 = 0).
 import numpy as np
 from scipy import sparse
 
-from sklinfluence.curvature._design import block_slices
-from sklinfluence.gradient._removal import apply_block
-from sklinfluence.gradient._scores import _gradient_products, inverse_ratio
+from sklinfluence._blocks import block_slices
+from sklinfluence._removal import _gradient_products, apply_block, inverse_ratio
 
 KINDS = ("l2", "lje", "l1")
 

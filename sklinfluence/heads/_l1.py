@@ -12,7 +12,8 @@ import numpy as np
 from sklearn.linear_model import ElasticNet, ElasticNetCV, Lasso, LassoCV
 from sklearn.utils.validation import check_is_fitted
 
-from sklinfluence.curvature._losses import SquaredLoss
+from sklinfluence._estimators import row_weights, value_coder
+from sklinfluence.curvature import SquaredLoss
 from sklinfluence.heads._linear_head import LinearHead, linear_head
 from sklinfluence.heads._parameters import (
     as_coef,
@@ -21,7 +22,6 @@ from sklinfluence.heads._parameters import (
     refuse_positive,
     validated,
 )
-from sklinfluence.heads._targets import row_weights, value_coder
 
 
 def with_l1(head, strength, intercept_strength=0.0):

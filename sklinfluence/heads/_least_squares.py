@@ -12,7 +12,8 @@ from sklearn.linear_model import (
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted
 
-from sklinfluence.curvature._losses import SquaredLoss
+from sklinfluence._estimators import class_coder, label_index, row_weights, value_coder
+from sklinfluence.curvature import SquaredLoss
 from sklinfluence.heads._linear_head import LinearHead, linear_head
 from sklinfluence.heads._parameters import (
     as_coef,
@@ -20,12 +21,6 @@ from sklinfluence.heads._parameters import (
     penalty_diagonal,
     refuse_positive,
     validated,
-)
-from sklinfluence.heads._targets import (
-    class_coder,
-    label_index,
-    row_weights,
-    value_coder,
 )
 
 

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import singledispatch
+from importlib import import_module
 
 import numpy as np
 
-from sklinfluence.heads._ask import dispatch
+from sklinfluence._estimators import register_if_net
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -232,8 +233,10 @@ def linear_head(estimator, y, sample_weight=None):
     >>> head.penalty
     array([[10., 10., 10., 10., 10., 10., 10., 10., 10., 10.,  0.]])
     """
-    # Skorch's nets are entered in the registry when the first one is met.
-    found = dispatch(linear_head, estimator)
+    # The adapter of skorch's nets is loaded when the first one is met.
+    if register_if_net(estimator):
+        import_module("sklinfluence.heads._skorch")
+    found = linear_head.dispatch(type(estimator))
     if found is not linear_head.dispatch(object):
         return found(estimator, y, sample_weight)
     known = sorted(kind.__name__ for kind in linear_head.registry if kind is not object)

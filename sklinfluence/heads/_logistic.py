@@ -7,7 +7,8 @@ from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import check_is_fitted
 
-from sklinfluence.curvature._losses import LogisticLoss, SoftmaxLoss
+from sklinfluence._estimators import class_coder, label_index, row_weights
+from sklinfluence.curvature import LogisticLoss, SoftmaxLoss
 from sklinfluence.heads._l1 import with_l1
 from sklinfluence.heads._linear_head import LinearHead, linear_head
 from sklinfluence.heads._parameters import (
@@ -16,7 +17,6 @@ from sklinfluence.heads._parameters import (
     penalty_diagonal,
     validated,
 )
-from sklinfluence.heads._targets import class_coder, label_index, row_weights
 
 
 @linear_head.register(LogisticRegression)

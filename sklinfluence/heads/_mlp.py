@@ -16,7 +16,8 @@ from scipy.special import expit
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.utils.validation import check_is_fitted
 
-from sklinfluence.curvature._losses import LogisticLoss, SoftmaxLoss, SquaredLoss
+from sklinfluence._estimators import class_coder, row_weights, value_coder
+from sklinfluence.curvature import LogisticLoss, SoftmaxLoss, SquaredLoss
 from sklinfluence.heads._held_out import held_out_by_mlp
 from sklinfluence.heads._linear_head import LinearHead, linear_head
 from sklinfluence.heads._parameters import (
@@ -26,7 +27,6 @@ from sklinfluence.heads._parameters import (
     refuse_loss,
     validated,
 )
-from sklinfluence.heads._targets import class_coder, row_weights, value_coder
 
 
 def _identity(activation):

@@ -12,7 +12,8 @@ from sklearn.linear_model import SGDClassifier, SGDRegressor
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import check_is_fitted
 
-from sklinfluence.curvature._losses import LogisticLoss, SquaredLoss
+from sklinfluence._estimators import class_coder, label_index, row_weights, value_coder
+from sklinfluence.curvature import LogisticLoss, SquaredLoss
 from sklinfluence.heads._held_out import held_out_by_sgd
 from sklinfluence.heads._linear_head import LinearHead, linear_head
 from sklinfluence.heads._parameters import (
@@ -22,12 +23,6 @@ from sklinfluence.heads._parameters import (
     refuse_l1,
     refuse_loss,
     validated,
-)
-from sklinfluence.heads._targets import (
-    class_coder,
-    label_index,
-    row_weights,
-    value_coder,
 )
 
 

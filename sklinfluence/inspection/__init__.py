@@ -2,5 +2,6 @@
 
 from sklinfluence.inspection._detection_curve import DetectionCurveDisplay
 from sklinfluence.inspection._diagnostics import diagnostics
+from sklinfluence.inspection._diverse import select_diverse
 
-__all__ = ["DetectionCurveDisplay", "diagnostics"]
+__all__ = ["DetectionCurveDisplay", "diagnostics", "select_diverse"]

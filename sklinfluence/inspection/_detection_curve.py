@@ -9,8 +9,7 @@ from sklinfluence._sklearn_compat import (
     _validate_style_kwargs,
     check_matplotlib_support,
 )
-from sklinfluence.metrics._detection_curve import check_truth, detection_curve
-from sklinfluence.metrics._layers import layers
+from sklinfluence.metrics import check_truth, detection_curve, layers
 
 
 class DetectionCurveDisplay:

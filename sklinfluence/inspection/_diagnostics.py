@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklinfluence._sklearn_compat import check_pandas_support
 from sklinfluence.base import BaseRanker
 from sklinfluence.gradient import InfluenceRanker
-from sklinfluence.gradient._diagnostics import (
+from sklinfluence.inspection._row_diagnostics import (
     row_diagnostics,
     scaled_parameter_changes,
 )

@@ -4,19 +4,15 @@ from numbers import Integral, Real
 
 import numpy as np
 from scipy.stats import rankdata
-from sklearn.base import clone, is_classifier, is_regressor
-from sklearn.utils import check_random_state, column_or_1d
-from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from sklinfluence._messages import shown
+from sklinfluence._estimators import _refit_losses
 from sklinfluence._sklearn_compat import (
     HasMethods,
     Interval,
-    _safe_indexing,
     validate_params,
 )
-from sklinfluence.heads._ask import interruptible
 
 _SHARED = {
     "ranker": [HasMethods("influence")],
@@ -194,45 +190,6 @@ def _check_train(ranker, X):
             "that it was fitted on."
         )
     return n_train
-
-
-def _refit_losses(ranker, X, y, kept, X_test, y_test, n_jobs):
-    """Query losses of the estimator refitted on each set of rows."""
-    losses = Parallel(n_jobs=n_jobs)(
-        delayed(_loss_after)(ranker.estimator_, X, y, rows, X_test, y_test)
-        for rows in kept
-    )
-    return np.array(losses)
-
-
-def _loss_after(estimator, X, y, rows, X_test, y_test):
-    model = clone(estimator)
-    with interruptible(model):
-        model = model.fit(_safe_indexing(X, rows), _safe_indexing(y, rows))
-    return query_losses(model, X_test, np.asarray(y_test))
-
-
-def query_losses(model, X, y):
-    """Minus log-likelihood of labels, or half squared error of targets."""
-    if is_classifier(model) and hasattr(model, "predict_log_proba"):
-        log_proba = model.predict_log_proba(X)
-        y = column_or_1d(y)
-        place = {label: k for k, label in enumerate(model.classes_.tolist())}
-        missing = sorted(set(y.tolist()) - set(place))
-        if missing:
-            raise ValueError(
-                f"A refit has not seen the class(es) {shown(missing)} of the queries: "
-                "leave fewer rows out."
-            )
-        columns = [place[label] for label in y.tolist()]
-        return -log_proba[np.arange(len(columns)), columns]
-    if is_regressor(model):
-        error = np.asarray(model.predict(X), dtype=float) - y
-        return 0.5 * np.sum(error.reshape(len(error), -1) ** 2, axis=1)
-    raise TypeError(
-        f"{type(model).__name__} gives neither class probabilities nor real "
-        "predictions: there is no loss to compare influences with."
-    )
 
 
 def _correlation(a, b):

@@ -41,7 +41,7 @@ def stability(influence_a, influence_b, *, percentile=90.0):
 
     See Also
     --------
-    sklinfluence.gradient.ExpectedRanker : Influence that is stable.
+    sklinfluence.retraining.ExpectedRanker : Influence that is stable.
 
     References
     ----------

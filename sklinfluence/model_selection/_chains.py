@@ -24,13 +24,10 @@ from sklearn.linear_model import (
 )
 from sklearn.pipeline import Pipeline
 
-from sklinfluence.curvature._newton import minimize
-from sklinfluence.gradient._fitted_head import FittedHead, fit_head
-from sklinfluence.gradient._inputs import check_embedding
-from sklinfluence.gradient._scales import check_scales
-from sklinfluence.heads import linear_head
-from sklinfluence.heads._fit import fit_weighted
-from sklinfluence.heads._logistic import _l1_share
+from sklinfluence._estimators import fit_weighted
+from sklinfluence._removal import FittedHead, check_embedding, check_scales, fit_head
+from sklinfluence.curvature import minimize
+from sklinfluence.heads import _l1_share, linear_head
 
 
 @singledispatch

@@ -9,8 +9,8 @@ from sklearn.feature_selection import SelectorMixin, VarianceThreshold
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
+from sklinfluence._removal import remove_each
 from sklinfluence.curvature import SingularHessianError
-from sklinfluence.gradient._removal import remove_each
 from sklinfluence.model_selection._chains import ChainFitter
 from sklinfluence.model_selection._left_out import left_out
 from sklinfluence.model_selection._scoring import fit_to_task, takes_weights

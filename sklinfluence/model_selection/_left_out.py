@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.metaestimators import available_if
 
-from sklinfluence.gradient._leave_one_out import class_probabilities
+from sklinfluence.gradient import class_probabilities
 
 
 def left_out(fitted, removal, classes):

@@ -16,6 +16,12 @@ from sklearn.utils.metadata_routing import (
 )
 from sklearn.utils.parallel import Parallel, delayed
 
+from sklinfluence._estimators import (
+    check_weight_range,
+    fit_weighted,
+    refuse_missing_labels,
+    sliceable,
+)
 from sklinfluence._progress import FitTracker, untracked
 from sklinfluence._sklearn_compat import (
     BaseSearchCV,
@@ -24,12 +30,7 @@ from sklinfluence._sklearn_compat import (
     _fit_context,
     _routing_enabled,
 )
-from sklinfluence.heads._ask import sliceable
-from sklinfluence.heads._fit import fit_weighted
-from sklinfluence.heads._linear_head import linear_head
-from sklinfluence.heads._pipeline import _search_head
-from sklinfluence.heads._ranges import check_weight_range
-from sklinfluence.heads._targets import refuse_missing_labels
+from sklinfluence.heads import _search_head, linear_head
 from sklinfluence.model_selection._chains import make_chains, split_chains
 from sklinfluence.model_selection._evaluation import (
     compare_on_same_rows,

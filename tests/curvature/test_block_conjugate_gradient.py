@@ -15,7 +15,7 @@ from sklinfluence.curvature import (
     Nystrom,
     choose_solver,
 )
-from sklinfluence.curvature._solvers._block_preconditioners import (
+from sklinfluence.curvature._preconditioners._block_preconditioners import (
     BlockCholesky,
     BlockNystrom,
 )

@@ -6,7 +6,8 @@ from numpy.testing import assert_allclose
 from scipy import sparse
 from sklearn import config_context
 
-from sklinfluence.curvature._design import Design, block_slices
+from sklinfluence._blocks import block_slices
+from sklinfluence.curvature._design import Design
 
 
 @pytest.fixture(params=["dense", "csr", "float32"])

@@ -23,7 +23,7 @@ from sklinfluence.curvature import (
     Nystrom,
 )
 from sklinfluence.curvature._active_set import ActiveSetObjective
-from sklinfluence.curvature._solvers._block_preconditioners import BlockNystrom
+from sklinfluence.curvature._preconditioners._block_preconditioners import BlockNystrom
 from sklinfluence.curvature._solvers._nystrom import _directions
 from sklinfluence.curvature._solvers._spectral import Spectral
 

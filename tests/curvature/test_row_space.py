@@ -8,8 +8,8 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
 
 from sklinfluence.curvature import Cholesky, ConjugateGradient, choose_solver
+from sklinfluence.curvature._preconditioners._block_preconditioners import BlockCholesky
 from sklinfluence.curvature._solvers import _row_space
-from sklinfluence.curvature._solvers._block_preconditioners import BlockCholesky
 from sklinfluence.curvature._solvers._row_space import RowSpaceFactor
 from sklinfluence.filtering import MislabelFilter
 from sklinfluence.gradient import InfluenceRanker

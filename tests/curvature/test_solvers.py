@@ -19,8 +19,7 @@ from sklinfluence.curvature import (
 from sklinfluence.curvature._design import Design
 from sklinfluence.curvature._losses import LogisticLoss, SoftmaxLoss
 from sklinfluence.curvature._objective import Objective
-from sklinfluence.curvature._solvers import resolve_solver
-from sklinfluence.curvature._solvers._auto import solver_name
+from sklinfluence.curvature._solvers._auto import resolve_solver, solver_name
 
 NAMES = ["squared", "binary", "one-vs-rest", "softmax"]
 # name of the solver: (solver, how far its solution may be from numpy's, relative).

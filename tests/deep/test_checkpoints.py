@@ -12,7 +12,7 @@ from skorch import NeuralNetRegressor  # noqa: E402
 from skorch.dataset import ValidSplit  # noqa: E402
 
 from sklinfluence.deep import CheckpointRecorder  # noqa: E402
-from sklinfluence.deep._store import read_training_path  # noqa: E402
+from sklinfluence.deep._path._store import read_training_path  # noqa: E402
 
 
 def make_net(recorder, **options):

@@ -9,7 +9,7 @@ pytest.importorskip("skorch")
 from sklearn import config_context  # noqa: E402
 from skorch import NeuralNetClassifier, NeuralNetRegressor  # noqa: E402
 
-from sklinfluence.deep._functional import (  # noqa: E402
+from sklinfluence.deep._net._functional import (  # noqa: E402
     FunctionalNet,
     last_linear,
     select_parameters,

@@ -5,7 +5,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("skorch")
 
-from sklinfluence.heads._skorch._generators import (  # noqa: E402
+from sklinfluence._nets._generators import (  # noqa: E402
     preserved,
     random_states,
     seed,

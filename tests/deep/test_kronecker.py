@@ -13,7 +13,7 @@ from torch import nn  # noqa: E402
 from torch.func import functional_call, jacrev  # noqa: E402
 
 from sklinfluence.deep import DeepInfluenceRanker, NetworkEKFAC  # noqa: E402
-from sklinfluence.deep._operators import NetCurvature  # noqa: E402
+from sklinfluence.deep._net._operators import NetCurvature  # noqa: E402
 
 N_ROWS = 25
 

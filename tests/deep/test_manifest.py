@@ -17,7 +17,7 @@ from skorch.dataset import Dataset  # noqa: E402
 from torch.utils.data import Subset, TensorDataset  # noqa: E402
 
 from sklinfluence.deep import CheckpointRecorder, TracInRanker  # noqa: E402
-from sklinfluence.deep._fingerprint import differing, fingerprint  # noqa: E402
+from sklinfluence.deep._path._fingerprint import differing, fingerprint  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ from sklinfluence.deep import (  # noqa: E402
     TracInAnomalyDetector,
     TracInRanker,
 )
-from sklinfluence.gradient import ExpectedRanker  # noqa: E402
+from sklinfluence.retraining import ExpectedRanker  # noqa: E402
 
 
 class CastingNet(NeuralNetClassifier):

@@ -19,6 +19,7 @@ from skorch import NeuralNetClassifier  # noqa: E402
 from torch import nn  # noqa: E402
 
 import sklinfluence.deep as deep  # noqa: E402
+from sklinfluence._nets._stand_in import double, stand_in  # noqa: E402
 from sklinfluence.deep import (  # noqa: E402
     CheckpointRecorder,
     DeepInfluenceRanker,
@@ -34,7 +35,6 @@ from sklinfluence.gradient import (  # noqa: E402
     InfluenceRanker,
     RepresenterRanker,
 )
-from sklinfluence.heads._skorch._stand_in import double, stand_in  # noqa: E402
 
 N_THREADS, N_ROUNDS = 2, 2
 # Nothing here is about how well the net was trained.

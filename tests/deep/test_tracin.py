@@ -13,7 +13,7 @@ from skorch.helper import SliceDict  # noqa: E402
 
 from sklinfluence.deep import CheckpointRecorder, TracInRanker  # noqa: E402
 from sklinfluence.filtering import MislabelFilter  # noqa: E402
-from sklinfluence.gradient import ExpectedRanker  # noqa: E402
+from sklinfluence.retraining import ExpectedRanker  # noqa: E402
 
 
 class Net(torch.nn.Module):

@@ -13,9 +13,9 @@ from sklearn.linear_model import (
 )
 from sklearn.preprocessing import scale
 
+from sklinfluence._removal._certificate import certify_removal
+from sklinfluence._removal._groups import group_changes
 from sklinfluence.gradient import InfluenceRanker
-from sklinfluence.gradient._certificate import certify_removal
-from sklinfluence.gradient._groups import group_changes
 
 EXACT = {"solver": "newton-cholesky", "tol": 1e-13, "max_iter": 1000}
 # What refits, stopped by scikit-learn at 1e-13, are themselves off by.

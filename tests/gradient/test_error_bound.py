@@ -9,8 +9,8 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_
 from sklearn.linear_model import Lasso, LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler, scale
 
+from sklinfluence._removal._error_bound import newton_error_bound
 from sklinfluence.gradient import InfluenceRanker
-from sklinfluence.gradient._error_bound import newton_error_bound
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

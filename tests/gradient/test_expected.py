@@ -7,8 +7,9 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neural_network import MLPClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklinfluence.gradient import ExpectedRanker, InfluenceRanker
+from sklinfluence.gradient import InfluenceRanker
 from sklinfluence.metrics import stability
+from sklinfluence.retraining import ExpectedRanker
 
 
 @pytest.fixture(scope="module")

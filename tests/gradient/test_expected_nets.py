@@ -20,7 +20,8 @@ from sklinfluence.deep import (  # noqa: E402
     DeepInfluenceRanker,
     TracInRanker,
 )
-from sklinfluence.gradient import ExpectedRanker, InfluenceRanker  # noqa: E402
+from sklinfluence.gradient import InfluenceRanker  # noqa: E402
+from sklinfluence.retraining import ExpectedRanker  # noqa: E402
 
 
 class Net(nn.Module):

@@ -23,13 +23,13 @@ from sklearn.linear_model import (
 )
 from sklearn.preprocessing import scale
 
-from sklinfluence.gradient import InfluenceRanker
-from sklinfluence.gradient._groups import (
+from sklinfluence._removal._groups import (
     _refactored,
     _woodbury,
     group_changes,
     group_indices,
 )
+from sklinfluence.gradient import InfluenceRanker
 
 EXACT = {"solver": "newton-cholesky", "tol": 1e-12, "max_iter": 1000}
 

@@ -5,7 +5,8 @@ import pytest
 from sklearn.datasets import load_iris
 from sklearn.preprocessing import scale
 
-from sklinfluence.gradient import InfluenceRanker, select_diverse
+from sklinfluence.gradient import InfluenceRanker
+from sklinfluence.inspection import select_diverse
 
 X, Y = load_iris(return_X_y=True)
 X = scale(X)

@@ -12,7 +12,8 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.preprocessing import scale
 
-from sklinfluence.gradient import InfluenceRanker, RepresenterRanker, select_diverse
+from sklinfluence.gradient import InfluenceRanker, RepresenterRanker
+from sklinfluence.inspection import select_diverse
 
 KINDS = ("sum_redundancy", "facility_location", "mmd")
 

@@ -12,8 +12,8 @@ from scipy.special import expit, logsumexp, softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 
+from sklinfluence._removal._certificate import pair_lengths
 from sklinfluence.gradient import InfluenceRanker
-from sklinfluence.gradient._certificate import pair_lengths
 
 N_ROWS = 90
 

@@ -11,7 +11,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklinfluence.heads._fit import fit_weighted
+from sklinfluence._estimators._fit import fit_weighted
 
 
 @pytest.fixture

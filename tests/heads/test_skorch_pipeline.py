@@ -12,9 +12,9 @@ pytest.importorskip("skorch")
 from skorch import NeuralNetClassifier, NeuralNetRegressor  # noqa: E402
 from torch import nn  # noqa: E402
 
+from sklinfluence._estimators._ask import ask  # noqa: E402
+from sklinfluence._estimators._fit import fit_weighted  # noqa: E402
 from sklinfluence.gradient import InfluenceRanker  # noqa: E402
-from sklinfluence.heads._ask import ask  # noqa: E402
-from sklinfluence.heads._fit import fit_weighted  # noqa: E402
 
 
 class WeightedNet(NeuralNetRegressor):

@@ -10,12 +10,12 @@ from sklearn.base import BaseEstimator
 
 from sklinfluence._parts import PartsMixin
 from sklinfluence._sklearn_compat import HasMethods, Interval, StrOptions
+from sklinfluence.curvature._preconditioners._preconditioner import make_preconditioner
 from sklinfluence.curvature._solvers._base import (
     extreme_eigenvalue,
     project,
     relative_residuals,
 )
-from sklinfluence.curvature._solvers._preconditioner import make_preconditioner
 
 # Conjugate gradients carry about this many arrays of the right-hand sides' size.
 _WORK_ARRAYS = 8

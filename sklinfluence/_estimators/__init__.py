@@ -1,0 +1,45 @@
+"""Any estimator, asked and fitted alike."""
+
+from sklinfluence._estimators._ask import (
+    ask,
+    ends_in_net,
+    fit_inputs,
+    interruptible,
+    register_if_net,
+    reordered,
+    seeded_nets,
+    sliceable,
+)
+from sklinfluence._estimators._counts import check_count, check_rows
+from sklinfluence._estimators._fit import (
+    _last_step,
+    fit_weighted,
+    refuse_weights,
+    takes_weights,
+    weight_keywords,
+)
+from sklinfluence._estimators._ranges import (
+    LARGEST,
+    LARGEST_VALUE,
+    SMALLEST,
+    check_values,
+    check_weight_range,
+    extreme,
+)
+from sklinfluence._estimators._refit import _refit_losses
+from sklinfluence._estimators._targets import (
+    class_coder,
+    encode_labels,
+    encode_values,
+    label_index,
+    refuse_missing_labels,
+    refuse_named_targets,
+    row_weights,
+    value_coder,
+)
+from sklinfluence._estimators._task import (
+    are_classes,
+    default_estimator,
+    kind_of_targets,
+)
+from sklinfluence._estimators._training_data import check_training

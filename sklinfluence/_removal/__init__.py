@@ -1,0 +1,51 @@
+"""A linear head at its optimum, factored, and what it becomes without rows."""
+
+from sklinfluence._removal._active_set import changes_of_active_set
+from sklinfluence._removal._certificate import certify_removal, loss_interval
+from sklinfluence._removal._embedding import (
+    check_embedding,
+    polished,
+    warn_about_offset,
+)
+from sklinfluence._removal._error_bound import newton_error_bound
+from sklinfluence._removal._fit_head import fit_head
+from sklinfluence._removal._fitted_head import FittedHead, gradient_rows, outer_rows
+from sklinfluence._removal._flip import smallest_flip
+from sklinfluence._removal._groups import (
+    ORDERS,
+    class_codes,
+    group_changes,
+    group_indices,
+    linear_rise,
+    refuse_emptied,
+    shifts_of,
+)
+from sklinfluence._removal._label_scores import (
+    deleted_variance,
+    noise_variance,
+    prediction_error,
+    studentized,
+)
+from sklinfluence._removal._one_row import (
+    apply_block,
+    remove_each,
+    remove_each_along,
+    removed_residual,
+)
+from sklinfluence._removal._queries import (
+    Queries,
+    _gradient_products,
+    added_row,
+    change_lengths,
+    first_order,
+    gradient_lengths,
+    inverse_ratio,
+    loss_rise,
+    mean_first_order,
+    one_step_newton,
+    parameter_change,
+    query_curvature,
+)
+from sklinfluence._removal._refine import Refined, refine
+from sklinfluence._removal._scales import check_scales
+from sklinfluence._removal._solver_report import describe_solver

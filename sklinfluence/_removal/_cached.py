@@ -1,0 +1,86 @@
+"""Polishing and factoring through a joblib cache.
+
+Two results are kept, each by what it depends on: the optimum (rows, targets, weights,
+penalty, loss, starting parameters, solver), and the factor there (the same, the
+damping, the solver). The rows themselves are hashed, never stored; what a solver's
+state refers to of them is put back when it is read.
+"""
+
+import copy
+
+from sklearn import get_config
+from sklearn.utils.validation import check_memory
+
+from sklinfluence.curvature import Stationary, minimize
+
+
+class Cache:
+    """`minimize` and ``solver.init``, remembered between fits.
+
+    Parameters
+    ----------
+    memory : str, object with the joblib.Memory interface or None
+        As in :class:`sklearn.pipeline.Pipeline`; None caches nothing.
+    """
+
+    def __init__(self, memory=None):
+        self.is_on = memory is not None
+        memory = check_memory(memory)
+        self._minimize = memory.cache(_minimized)
+        self._init = memory.cache(_initialised)
+
+    def minimize(self, objective, theta, solver):
+        """As :func:`~sklinfluence.curvature._newton.minimize`."""
+        if not self.is_on:
+            return minimize(objective, theta, solver)
+        memory = get_config()["working_memory"]
+        end, factored_at = self._minimize(objective, theta, solver, memory)
+        end = copy.copy(end)
+        end.operator = objective.hessian(factored_at)
+        end.state = attached(end.state, end.operator)
+        return end
+
+    def init(self, solver, operator):
+        """As ``solver.init``."""
+        if not self.is_on:
+            return solver.init(operator)
+        memory = get_config()["working_memory"]
+        return attached(self._init(solver, operator, memory), operator)
+
+
+# What a preconditioner keeps of the Hessian goes by working_memory: part of the key.
+
+
+def _minimized(objective, theta, solver, working_memory):
+    end = minimize(objective, theta, solver)
+    at = end.operator.raw
+    state = attached(end.state, None)
+    parts = (end.theta, end.raw, None, state, end.gap, end.converged, end.n_iter)
+    return Stationary(*parts), at
+
+
+def _initialised(solver, operator, working_memory):
+    return attached(solver.init(operator), None)
+
+
+def attached(state, operator, made=None):
+    """A copy of a solver's state, and of states inside it, with this operator.
+
+    ``made`` remembers the copies, so that what was shared stays shared.
+    """
+    made = {} if made is None else made
+    if id(state) in made:
+        return made[id(state)]
+    copied = made[id(state)] = copy.copy(state)
+    for name, value in list(vars(state).items()):
+        if name == "operator":
+            copied.operator = operator
+        elif hasattr(value, "operator"):
+            setattr(copied, name, attached(value, operator, made))
+        elif isinstance(value, list):
+            parts = [
+                attached(part, operator, made) if hasattr(part, "operator") else part
+                for part in value
+            ]
+            setattr(copied, name, parts)
+    return copied

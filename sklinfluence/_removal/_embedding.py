@@ -1,0 +1,66 @@
+"""What is settled about an embedding before any mathematics."""
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils import check_array
+
+from sklinfluence._blocks import block_slices
+from sklinfluence._estimators import check_values
+from sklinfluence.heads import on_active_columns
+
+# Standard deviations from zero at which a column keeps some six digits of influence.
+_LARGEST_OFFSET = 1e5
+
+
+def check_embedding(embedding):
+    """The embedding as a finite, two-dimensional float array or CSR matrix.
+
+    Its values are within the range that heads compute with.
+    """
+    embedding = check_array(
+        embedding,
+        accept_sparse="csr",
+        dtype=[np.float64, np.float32],
+        input_name="the embedding",
+        ensure_min_samples=0,
+    )
+    remedy = "Put a StandardScaler or a RobustScaler before the estimator."
+    check_values(embedding, "the embedding", remedy)
+    return embedding
+
+
+def warn_about_offset(embedding, fit_intercept):
+    """Name a column so far from zero that products lose what tells it from a 1."""
+    if not fit_intercept or sparse.issparse(embedding) or len(embedding) < 2:
+        return
+    first = np.asarray(embedding[0], dtype=float)
+    total, squares = np.zeros_like(first), np.zeros_like(first)
+    for block in block_slices(len(embedding), embedding.shape[1]):
+        moved = embedding[block] - first
+        total += moved.sum(axis=0)
+        squares += np.einsum("ij,ij->j", moved, moved)
+    mean = first + total / len(embedding)
+    variance = squares / len(embedding) - (total / len(embedding)) ** 2
+    spread = np.sqrt(np.maximum(variance, 0.0))
+    offset = np.divide(np.abs(mean), spread, out=np.zeros_like(mean), where=spread > 0)
+    # Their squares enter the Hessian: beyond this, digits of the spread are lost.
+    worst = int(np.argmax(offset))
+    if offset[worst] > _LARGEST_OFFSET:
+        warnings.warn(
+            f"column {worst} of the embedding lies {offset[worst]:.0e} standard "
+            "deviations from zero: with an intercept, influences lose their digits "
+            "there. Put a StandardScaler before the estimator.",
+            stacklevel=4,
+        )
+
+
+def polished(head, theta):
+    """The head with its parameters at the optimum; of an l1 head, those in use."""
+    if head.l1 is not None:
+        head, _ = on_active_columns(head)
+    if not head.fit_intercept:
+        return replace(head, coef=theta)
+    return replace(head, coef=theta[:, :-1], intercept=theta[:, -1])

@@ -1,0 +1,138 @@
+"""A head at its optimum on the training rows, its Hessian factored there."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sklinfluence.curvature import Objective, resolve_solver, warn_about_residual
+
+
+@dataclass
+class FittedHead:
+    """What every influence of a linear head is a function of.
+
+    Attributes
+    ----------
+    objective : Objective
+        With the damping asked for as its proximal term.
+    theta : ndarray of shape (n_outputs, n_columns)
+    raw : ndarray of shape (n_rows, n_outputs)
+        Raw predictions of the training rows.
+    residual : ndarray of shape (n_rows, n_outputs)
+        Unweighted derivative of each row's loss.
+    operator : Hessian
+    solver : object with ``init`` and ``solve``
+    state : object
+        The solver's state for ``operator``.
+    gap : float
+        Largest change of a training raw prediction that polishing made.
+    reason : str
+        Why this solver.
+    """
+
+    objective: Objective
+    theta: np.ndarray
+    raw: np.ndarray
+    residual: np.ndarray
+    operator: object
+    solver: object
+    state: object
+    gap: float
+    reason: str = "given"
+
+    @property
+    def query_residual(self):
+        """Residuals of the training rows as queries: of the unweighted loss."""
+        loss = self.objective.loss.unweighted()
+        if loss is self.objective.loss:
+            return self.residual
+        return loss.gradient(self.objective.targets, self.raw)
+
+    @property
+    def coefficients(self):
+        """Weighted residuals s_i r_i: row i's gradient is s_i r_i (x) x_i."""
+        return self.objective.weights[:, None] * self.residual
+
+    @property
+    def is_exact(self):
+        """Whether the solver gives H^-1 itself, to rounding or to a tolerance."""
+        return getattr(self.solver, "is_exact", False)
+
+    @property
+    def has_exact_rows(self):
+        """Whether `row_blocks` are those of H^-1 itself."""
+        return getattr(self.state, "has_exact_rows", True)
+
+    @property
+    def exact_solver(self):
+        """The solver, or one that Newton's method ends with if it approximates."""
+        if self.is_exact:
+            return getattr(self.solver, "polisher", self.solver)
+        return resolve_solver(
+            "auto",
+            self.theta.shape,
+            is_block_diagonal=self.operator.is_block_diagonal,
+            has_equal_blocks=self.operator.has_equal_blocks,
+        )
+
+    def exactly(self):
+        """This head; with `exact_solver` where its own solver approximates."""
+        if self.is_exact:
+            return self
+        solver = self.exact_solver
+        return replace(self, solver=solver, state=solver.init(self.operator))
+
+    def refuse_approximate_rows(self, what, instead=""):
+        """A ValueError that names the solver, unless `row_blocks` are those of H^-1."""
+        if self.is_exact and self.has_exact_rows:
+            return
+        raise ValueError(
+            f"{what} the inverse Hessian itself, and {self.solver!r} approximates it, "
+            f"for rows at least: use solver='cholesky'{instead}."
+        )
+
+    def solve(self, B):
+        """H^+ B, with a warning for a residual above the solver's tolerance."""
+        X, info = self.solver.solve(self.state, B)
+        warn_about_residual(self.solver, info)
+        return X
+
+    def solve_rows(self, coefficients, rows):
+        """H^+ (c_i (x) x_i) of a block of rows, (p, n_chosen)."""
+        B = gradient_rows(coefficients, rows).T
+        if hasattr(self.state, "apply_inverse"):
+            return self.state.apply_inverse(B)
+        return self.solve(B)
+
+    def row_blocks(self, rows):
+        """(I (x) x)^T H^+ (I (x) x) of each row: (b, K), or (b, K, K) for a softmax."""
+        if hasattr(self.state, "row_blocks"):
+            return self.state.row_blocks(rows)
+        K, q = self.theta.shape
+        if self.objective.loss.separable:
+            solved = self.solve(np.tile(rows.T, (K, 1))).reshape(K, q, len(rows))
+            return np.einsum("kqb,bq->bk", solved, rows)
+        solved = self.solve(outer_rows(rows, K)).reshape(K, q, len(rows), K)
+        return np.einsum("kqbm,bq->bkm", solved, rows)
+
+    @property
+    def has_factor(self):
+        """Whether one factor serves all rows, so that whole-data passes are cheap."""
+        return hasattr(self.state, "row_blocks")
+
+
+def gradient_rows(coefficients, rows):
+    """Gradients r (x) x of a block of rows, (n_chosen, p)."""
+    if coefficients.shape[1] == 1:
+        return coefficients * rows
+    size = coefficients.shape[1] * rows.shape[1]
+    return (coefficients[:, :, None] * rows[:, None, :]).reshape(len(rows), size)
+
+
+def outer_rows(rows, n_outputs):
+    """e_k (x) x_j for every row j and output k: (p, n_chosen * n_outputs)."""
+    b, q = rows.shape
+    B = np.zeros((n_outputs, q, b, n_outputs))
+    for k in range(n_outputs):
+        B[k, :, :, k] = rows.T
+    return B.reshape(n_outputs * q, b * n_outputs)

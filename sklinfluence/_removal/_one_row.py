@@ -1,0 +1,265 @@
+"""Every training row left out of the fit, from the one factor.
+
+With B_i = (I (x) x_i)^T H^+ (I (x) x_i), taking row i's curvature out of H by the
+Woodbury identity turns its residual r_i into r~_i = (I - s_i S_i B_i)^-1 r_i, the
+parameters into theta + s_i H^+ (r~_i (x) x_i) and the row's own raw prediction into
+f_i + s_i B_i r~_i: one exact Newton step for the objective without the row, exact for
+least squares (Pregibon 1981; Rad and Maleki 2020).
+"""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.utils.parallel import Parallel, delayed
+
+from sklinfluence._blocks import block_slices
+from sklinfluence._progress import untracked
+from sklinfluence.curvature import KroneckerBlocks, row_curvature, solve_added
+
+# Below this, what is left of a row's curvature once it is taken out of H is rounding.
+_LEVERAGE_ONE = 1e-9
+
+
+@dataclass
+class Removal:
+    """Leave-one-out quantities of all rows.
+
+    Attributes
+    ----------
+    raw : ndarray of shape (n_rows, n_outputs)
+        Each row's raw prediction by the model without it; NaN at leverage 1.
+    residual : ndarray of shape (n_rows, n_outputs)
+        r~_i; NaN at leverage 1.
+    self_influence : ndarray of shape (n_rows,)
+        s_i r_i^T B_i r_i.
+    output_leverage : ndarray of shape (n_rows, n_outputs) or (n_rows, 1)
+        tr(s_i S_i B_i), each output's part of it where outputs do not interact; over
+        all rows they sum to the degrees of freedom.
+    largest_leverage : ndarray of shape (n_rows,)
+        Upper bound of the largest eigenvalue of s_i S_i^1/2 B_i S_i^1/2.
+    spread : ndarray of shape (n_rows,)
+        Largest squared length, in H^+, of a difference of two outputs at x_i (of
+        one output where they do not interact).
+    moved : ndarray of shape (n_rows,)
+        Squared length, in H, of the parameter change: s_i^2 r~_i^T B_i r~_i.
+    error_bound : ndarray of shape (n_rows,)
+        From `newton_error_bound`, once it has been asked for.
+    """
+
+    raw: np.ndarray
+    residual: np.ndarray
+    self_influence: np.ndarray
+    output_leverage: np.ndarray
+    largest_leverage: np.ndarray
+    spread: np.ndarray
+    moved: np.ndarray
+    error_bound: np.ndarray | None = None
+
+    @property
+    def leverage(self):
+        """tr(s_i S_i B_i) of each row, (n_rows,)."""
+        return self.output_leverage.sum(axis=1)
+
+    @property
+    def is_defined(self):
+        """False for rows of leverage 1."""
+        return ~np.isnan(self.residual).any(axis=1)
+
+
+def remove_each(fitted, n_jobs=None, each=untracked, *, quiet=False):
+    """Leave each training row out.
+
+    Parameters
+    ----------
+    fitted : FittedHead
+    n_jobs : int, default=None
+        Threads that share the blocks of rows.
+    each : callable, default=untracked
+        Reports progress: `FitTracker.each`.
+    quiet : bool, default=False
+        Whether rows of leverage 1 go unmentioned.
+
+    Returns
+    -------
+    removal : Removal
+    """
+
+    def row_blocks(rows):
+        return [fitted.row_blocks(rows)]
+
+    (removal,) = _remove_from([fitted], row_blocks, n_jobs, each)
+    if not quiet:
+        _warn_about_leverage_one(removal)
+    return removal
+
+
+def remove_each_along(path, n_jobs=None):
+    """The same for one head at many dampings.
+
+    Parameters
+    ----------
+    path : list of FittedHead
+        Their states differ in nothing but the shift of one decomposition.
+    n_jobs : int, default=None
+        Threads that share the blocks of rows.
+
+    Returns
+    -------
+    removals : list of Removal
+    """
+    shifts = [fitted.state.shift for fitted in path]
+
+    def row_blocks(rows):
+        return path[0].state.row_blocks_at(rows, shifts)
+
+    removals = _remove_from(path, row_blocks, n_jobs, untracked)
+    for removal in removals:
+        _warn_about_leverage_one(removal)
+    return removals
+
+
+def _remove_from(heads, row_blocks, n_jobs, each):
+    """A Removal of each of several heads over the same rows.
+
+    ``row_blocks`` gives all heads' blocks of the rows it is called with.
+    """
+    n_rows, K = heads[0].residual.shape
+    values_per_row = len(heads) * (2 * heads[0].theta.size + 4 * K * K)
+    blocks = block_slices(
+        n_rows, getattr(heads[0].state, "values_per_row", values_per_row)
+    )
+    parts = Parallel(n_jobs=n_jobs, prefer="threads")(
+        delayed(_remove_block)(heads, row_blocks, block)
+        for block in each("leave each row out", blocks)
+    )
+    return [
+        Removal(*map(np.concatenate, zip(*of_head, strict=True)))
+        for of_head in zip(*parts, strict=True)
+    ]
+
+
+def _remove_block(heads, row_blocks, block):
+    at_each = row_blocks(heads[0].objective.design.rows(block))
+    pairs = zip(heads, at_each, strict=True)
+    return [_remove_rows(fitted, block, B) for fitted, B in pairs]
+
+
+def _remove_rows(fitted, block, B):
+    """What `Removal` holds, of a block of rows; ``B`` are their blocks of H^+."""
+    objective = fitted.objective
+    weights, residual = objective.weights[block], fitted.residual[block]
+    asked = fitted.query_residual[block]
+    curvature = row_curvature(
+        objective.loss, objective.targets[block], fitted.raw[block], weights, B
+    )
+    left = residual_without(fitted, curvature, B, residual)
+    change = apply_block(B, left) * weights[:, None]
+    return (
+        fitted.raw[block] + change,
+        left,
+        weights * np.einsum("ik,ik->i", asked, apply_block(B, residual)),
+        _leverage_by_output(curvature, B),
+        _largest_leverage(curvature, B),
+        _spread(B),
+        weights * np.einsum("ik,ik->i", left, change),
+    )
+
+
+def apply_block(blocks, vectors):
+    """Each row's block times its vector; diagonal blocks are stored as (n, K)."""
+    if isinstance(blocks, KroneckerBlocks):
+        return blocks.apply(vectors)
+    if blocks.ndim == 2:
+        return blocks * vectors
+    return np.einsum("ikm,im->ik", blocks, vectors)
+
+
+def trace_of_product(curvature, B):
+    """tr(S_i B_i) of each row, both symmetric."""
+    if isinstance(B, KroneckerBlocks):
+        return curvature.trace_with(B)
+    return np.sum(curvature * B, axis=tuple(range(1, B.ndim)))
+
+
+def _leverage_by_output(curvature, B):
+    if isinstance(B, np.ndarray) and B.ndim == 2:
+        return curvature * B
+    return trace_of_product(curvature, B)[:, None]
+
+
+def residual_without(fitted, curvature, B, residual):
+    """(I - S_i B_i)^-1 r_i, or what `KroneckerBlocks.residual_without` makes of it."""
+    if fitted.has_exact_rows:
+        return removed_residual(-curvature, B, residual)
+    if isinstance(B, KroneckerBlocks):
+        return B.residual_without(curvature, residual)
+    return residual + apply_block(curvature, apply_block(B, residual))
+
+
+def removed_residual(curvature, B, residual):
+    """(I + curvature_i B_i)^-1 r_i; NaN where that matrix is singular.
+
+    Parameters
+    ----------
+    curvature : ndarray of shape (n, K) or (n, K, K), or RowCurvature
+        Weighted curvature of what is added: negative to take the row out, positive
+        to put it in.
+    B : ndarray of the same shape, or KroneckerBlocks
+    residual : ndarray of shape (n, K)
+    """
+    if isinstance(B, KroneckerBlocks):
+        return solve_added(curvature, B, residual)
+    if B.ndim == 2:
+        kept = 1.0 + curvature * B
+        kept[kept < _LEVERAGE_ONE] = np.nan
+        return residual / kept
+    kept = np.eye(B.shape[1]) + curvature @ B
+    # The product of 1 - h over the eigenvalues h: small only if one of them is 1.
+    for i in np.flatnonzero(~(np.linalg.det(kept) > _LEVERAGE_ONE)):
+        if np.min(np.linalg.eigvals(kept[i]).real) < _LEVERAGE_ONE:
+            kept[i] = np.nan
+    out = np.full_like(residual, np.nan)
+    sound = ~np.isnan(kept[:, 0, 0])
+    out[sound] = np.linalg.solve(kept[sound], residual[sound][:, :, None])[:, :, 0]
+    return out
+
+
+def _largest_leverage(curvature, B):
+    if isinstance(B, KroneckerBlocks):
+        return trace_of_product(curvature, B)
+    if B.ndim == 2:
+        return np.max(curvature * B, axis=1)
+    largest = trace_of_product(curvature, B)
+    # The trace bounds it from above, closely enough where it is well below 1.
+    high = np.flatnonzero(largest > 0.9)
+    eigenvalues = np.linalg.eigvals(curvature[high] @ B[high])
+    largest[high] = np.max(eigenvalues.real, axis=1, initial=0.0)
+    return largest
+
+
+def _spread(B):
+    if isinstance(B, KroneckerBlocks):
+        # A difference of two outputs has squared length 2.
+        return 2.0 * np.max(B.values, axis=1)
+    if B.ndim == 2:
+        return np.max(B, axis=1)
+    diagonal = np.einsum("ikk->ik", B)
+    return np.max(diagonal[:, :, None] + diagonal[:, None, :] - 2 * B, axis=(1, 2))
+
+
+def named_rows(rows):
+    """ "row(s) 3, 17", the first ten of them."""
+    named = ", ".join(map(str, rows[:10]))
+    return f"row(s) {named}" + (f" and {len(rows) - 10} more" if len(rows) > 10 else "")
+
+
+def _warn_about_leverage_one(removal):
+    undefined = np.flatnonzero(~removal.is_defined)
+    if undefined.size == 0:
+        return
+    warnings.warn(
+        f"{named_rows(undefined).capitalize()} have leverage 1: without such a row the "
+        "objective has no unique optimum, so what depends on leaving it out is NaN.",
+        stacklevel=5,
+    )

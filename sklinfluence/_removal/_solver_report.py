@@ -1,0 +1,58 @@
+"""What estimators publish of their solver, and warn about."""
+
+import warnings
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from sklinfluence._removal._fitted_head import gradient_rows
+from sklinfluence.curvature import ApproximateSolver, solver_name, warn_about_residual
+
+# Training gradients on which a factor's residual is measured (a factor serves every
+# row at once, so no right-hand side of its own is solved a row).
+_N_PROBES = 64
+
+
+def describe_solver(fitted, damping):
+    """The dict that estimators publish as ``solver_info_``."""
+    objective, K = fitted.objective, fitted.theta.shape[0]
+    weighted = np.flatnonzero(objective.weights)
+    n_probes = min(_N_PROBES, len(weighted))
+    probes = weighted[np.linspace(0, len(weighted) - 1, n_probes).astype(int)]
+    gradients = gradient_rows(
+        fitted.coefficients[probes], objective.design.rows(probes)
+    )
+    _, info = fitted.solver.solve(fitted.state, gradients.T)
+    warn_about_residual(fitted.solver, info)
+    _warn_about_approximation(fitted.solver, info)
+    out = {
+        "solver": solver_name(fitted.solver),
+        "n_parameters": K * fitted.theta.shape[1],
+        "damping": damping,
+        "damping_in_force": objective.proximal,
+        "rows": getattr(fitted.state, "rows_from", "solver"),
+        "reason": fitted.reason,
+        **info,
+    }
+    if hasattr(fitted.state, "eigenvalue_range"):
+        low, high = fitted.state.eigenvalue_range()
+        out["smallest_eigenvalue"], out["largest_eigenvalue"] = low, high
+        out["condition_number"] = high / low if low > 0 else np.inf
+    return out
+
+
+def _warn_about_approximation(solver, info):
+    """Name an approximation that is too coarse: its solutions are worse than none."""
+    if not isinstance(solver, ApproximateSolver) or np.size(info["residual"]) == 0:
+        return
+    residual = np.median(info["residual"])
+    if residual > 1.0:
+        finer = "Raise its rank, penalise" if hasattr(solver, "rank") else "Penalise"
+        warnings.warn(
+            f"{solver!r} is no useful inverse of this Hessian: the median relative "
+            f"residual of its solutions is {residual:.2g}, and 1 is that of the "
+            "solution 0. Influence on single queries can be far off. "
+            f"{finer} the estimator more, set damping above 0 or use solver='cg'.",
+            ConvergenceWarning,
+            stacklevel=4,
+        )

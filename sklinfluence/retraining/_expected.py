@@ -1,0 +1,388 @@
+"""ExpectedRanker: influence averaged over the states that training may end in."""
+
+from numbers import Integral
+
+import numpy as np
+from joblib import Parallel, delayed
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import _num_samples, check_is_fitted, has_fit_parameter
+
+from sklinfluence._estimators import _last_step, reordered, seeded_nets, sliceable
+from sklinfluence._sklearn_compat import (
+    HasMethods,
+    Interval,
+    _fit_context,
+    _safe_indexing,
+    _set_random_states,
+)
+from sklinfluence.base import BaseRanker
+
+_LARGEST_SEED = np.iinfo(np.int32).max
+
+
+def _ranker_has(attribute):
+    def check(self):
+        first = self.rankers_[0] if hasattr(self, "rankers_") else self.ranker
+        return hasattr(first, attribute)
+
+    return check
+
+
+class ExpectedRanker(BaseRanker):
+    """Mean influence over models that differ by their seed and the order of the rows.
+
+    What one trained network says about influence depends much on its initial
+    parameters and on the order in which it saw the rows. The mean over several such
+    states is far more stable; their spread says how far a single one can be trusted.
+
+    Read more in the :ref:`User Guide <training_path>`.
+
+    Parameters
+    ----------
+    ranker : ranker
+        Any ranker that trains its model, such as
+        ``InfluenceRanker(MLPClassifier())`` or those of `sklinfluence.deep`.
+    n_estimators : int, default=10
+        Number of models.
+    vary : tuple of {"init", "order"}, default=("init", "order")
+        What differs between them. "init": every ``random_state`` parameter in the
+        ranker, its own or its model's (for scikit-learn's estimators that one seeds
+        their shuffling too), and the initial parameters of skorch nets. Modules that
+        are instances draw theirs anew, by ``reset_parameters``, except layers that
+        are not trained; without "init" they start from the parameters they have.
+        "order": the order in which ``fit`` is given the rows.
+    n_jobs : int, default=None
+        Models that are trained at once. None means 1 unless in a
+        :func:`joblib.parallel_config` context. Nets train at once in processes only:
+        threads share torch's random generators.
+    n_influences : int, default=None
+        `transform` keeps this many influences of each query, the largest in
+        magnitude, in a CSR matrix. None: all, dense.
+    random_state : int, RandomState instance or None, default=None
+        Draws the seeds and the orders. torch's own random state, which nets are
+        trained from, is afterwards as it was before.
+
+    Attributes
+    ----------
+    rankers_ : list of rankers
+        Fitted, one for each state.
+    orders_ : list of ndarray of shape (n_train,)
+        ``orders_[m][k]`` is the row that model m was given k-th.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels; classification only.
+    self_influence_ : ndarray of shape (n_train,)
+        Mean over the states.
+    self_influence_std_ : ndarray of shape (n_train,)
+        Standard deviation over the states.
+    ranking_ : ndarray of shape (n_train,)
+        Rank of each row, 1 for the largest mean self-influence.
+
+    See Also
+    --------
+    sklinfluence.metrics.stability : How well two influence matrices agree.
+
+    References
+    ----------
+    .. [1] K, K. and Søgaard, A. (2022). Revisiting methods for finding influential
+       examples.
+    .. [2] Hammoudeh, Z. and Lowd, D. Training data influence analysis and estimation:
+       a survey; section 3.2, equation 5.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import SGDClassifier
+    >>> from sklinfluence.gradient import InfluenceRanker
+    >>> from sklinfluence.retraining import ExpectedRanker
+    >>> X, y = load_iris(return_X_y=True)
+    >>> single = InfluenceRanker(SGDClassifier(loss="log_loss"), method="grad_dot",
+    ...                          refit_head=False)
+    >>> ranker = ExpectedRanker(single, n_estimators=5, random_state=0).fit(X, y)
+    >>> ranker.influence(X[:2], y[:2]).shape
+    (2, 150)
+    >>> ranker.spread(X[:2], y[:2]).shape
+    (2, 150)
+    """
+
+    _parameter_constraints: dict = {
+        "ranker": [HasMethods(["fit", "influence"])],
+        "n_estimators": [Interval(Integral, 1, None, closed="left")],
+        "vary": [list, tuple, set],
+        "n_jobs": [Integral, None],
+        "n_influences": [Interval(Integral, 1, None, closed="left"), None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        ranker,
+        n_estimators=10,
+        *,
+        vary=("init", "order"),
+        n_jobs=None,
+        n_influences=None,
+        random_state=None,
+    ):
+        self.ranker = ranker
+        self.n_estimators = n_estimators
+        self.vary = vary
+        self.n_jobs = n_jobs
+        self.n_influences = n_influences
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y=None, sample_weight=None):
+        """Fit the ranker once for every state.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_train, n_features)
+            Training rows, in any form that the ranker takes.
+        y : array-like of shape (n_train,) or (n_train, n_targets), default=None
+            Targets.
+        sample_weight : array-like of shape (n_train,), default=None
+            Weights of the rows, for rankers that take them.
+
+        Returns
+        -------
+        self : ExpectedRanker
+        """
+        unknown = set(self.vary) - {"init", "order"}
+        if unknown or not self.vary:
+            raise ValueError(
+                f"vary={self.vary!r} must name 'init', 'order' or both: what differs "
+                "between the models."
+            )
+        if sample_weight is not None and not has_fit_parameter(
+            self.ranker, "sample_weight"
+        ):
+            raise ValueError(
+                "sample_weight was given, but fit of "
+                f"{type(self.ranker).__name__} does not take it."
+            )
+        self._refuse_frozen()
+        rows = sliceable(X)
+        check_consistent_length(rows, y, sample_weight)
+        # A Dataset that brings its targets with it stays one.
+        rows = X if y is None else rows
+        rng = check_random_state(self.random_state)
+        shared = rng.randint(_LARGEST_SEED)
+        jobs, self.orders_ = [], []
+        for _ in range(self.n_estimators):
+            # Both are drawn in any case: varying one leaves the other's draws alone.
+            seed, shuffle = rng.randint(_LARGEST_SEED, size=2)
+            seed = seed if "init" in self.vary else shared
+            order = np.arange(_num_samples(sliceable(X)))
+            if "order" in self.vary:
+                order = np.random.RandomState(shuffle).permutation(order)
+            ranker = self._seeded(int(seed), int(shared))
+            state = (int(seed), int(shared), "init" in self.vary)
+            jobs.append(
+                delayed(_fit_in_order)(ranker, rows, y, sample_weight, order, state)
+            )
+            self.orders_.append(order)
+        self.rankers_ = Parallel(n_jobs=self.n_jobs)(jobs)
+        values = np.array(
+            [
+                _unshuffled(ranker.self_influence_, order)
+                for ranker, order in zip(self.rankers_, self.orders_, strict=True)
+            ]
+        )
+        self.self_influence_ = values.mean(axis=0)
+        self.self_influence_std_ = values.std(axis=0)
+        for name in ("classes_", "n_features_in_", "feature_names_in_"):
+            if hasattr(self.rankers_[0], name):
+                setattr(self, name, getattr(self.rankers_[0], name))
+        return self
+
+    def _refuse_frozen(self):
+        for name in ("estimator", "net"):
+            model = getattr(self.ranker, name, None)
+            if model is not None and isinstance(_last_step(model), FrozenEstimator):
+                raise ValueError(
+                    f"The {name} of {type(self.ranker).__name__} is a FrozenEstimator: "
+                    "no model is trained, so none differs from another. Pass the "
+                    "unfrozen estimator, to be trained n_estimators times, or use the "
+                    "ranker without ExpectedRanker."
+                )
+
+    def _seeded(self, seed, shared):
+        """A clone whose every random_state is derived from a seed."""
+        ranker = clone(self.ranker)
+        _set_random_states(ranker, seed)
+        if "order_state" in ranker.get_params(deep=False):
+            # Rankers that tell initial parameters from the order of batches keep the
+            # latter: the rows themselves are shuffled where that is wanted.
+            ranker.set_params(order_state=shared)
+        return ranker
+
+    def _members(self, X, y):
+        """Every member's influence on a block, its columns in our order."""
+        for ranker, order in zip(self.rankers_, self.orders_, strict=True):
+            yield _unshuffled(ranker.influence(X, y), order)
+
+    def _asked_labels(self, X, y):
+        """One label a query for all members: that which they predict together."""
+        if y is None and hasattr(self, "classes_"):
+            return self.predict(X)
+        return y
+
+    def _influence_block(self, X, y):
+        total = 0.0
+        for influence in self._members(X, self._asked_labels(X, y)):
+            total = total + influence
+        return total / len(self.rankers_)
+
+    def spread(self, X, y=None):
+        """Standard deviation of the influence over the states.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+        y : array-like of shape (n_queries,), default=None
+            As in `influence`.
+
+        Returns
+        -------
+        std : ndarray of shape (n_queries, n_train)
+        """
+        check_is_fitted(self)
+        members = list(self._members(X, self._asked_labels(X, y)))
+        return np.std(members, axis=0)
+
+    def score_samples(self, X, y=None):
+        """Mean self-influence that new rows would have.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+        y : array-like of shape (n_queries,), default=None
+            As in `influence`.
+
+        Returns
+        -------
+        self_influence : ndarray of shape (n_queries,)
+        """
+        check_is_fitted(self)
+        y = self._asked_labels(X, y)
+        return np.mean([ranker.score_samples(X, y) for ranker in self.rankers_], axis=0)
+
+    def _known_label_scores(self):
+        return self.rankers_[0]._known_label_scores()
+
+    def _label_scores(self, score, X, y):
+        members = []
+        for ranker, order in zip(self.rankers_, self.orders_, strict=True):
+            scores = ranker.label_scores(score, X, y)
+            members.append(_unshuffled(scores, order) if X is None else scores)
+        return np.mean(members, axis=0)
+
+    @available_if(_ranker_has("predict"))
+    def predict(self, X):
+        """Prediction by the mean of the models, or by their vote.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+
+        Returns
+        -------
+        y_pred : ndarray of shape (n_queries,)
+        """
+        check_is_fitted(self)
+        if not hasattr(self, "classes_"):
+            return np.mean([ranker.predict(X) for ranker in self.rankers_], axis=0)
+        if hasattr(self.rankers_[0], "predict_proba"):
+            return self.classes_[np.argmax(self.predict_proba(X), axis=1)]
+        votes = sum(
+            ranker.predict(X)[:, None] == self.classes_ for ranker in self.rankers_
+        )
+        return self.classes_[np.argmax(votes, axis=1)]
+
+    @available_if(_ranker_has("predict_proba"))
+    def predict_proba(self, X):
+        """Mean of the models' class probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+
+        Returns
+        -------
+        proba : ndarray of shape (n_queries, n_classes)
+        """
+        check_is_fitted(self)
+        return np.mean([ranker.predict_proba(X) for ranker in self.rankers_], axis=0)
+
+    @available_if(_ranker_has("decision_function"))
+    def decision_function(self, X):
+        """Mean of the models' raw predictions.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+
+        Returns
+        -------
+        decision : ndarray of shape (n_queries,) or (n_queries, n_classes)
+        """
+        check_is_fitted(self)
+        members = [ranker.decision_function(X) for ranker in self.rankers_]
+        return np.mean(members, axis=0)
+
+    @available_if(_ranker_has("predict"))
+    def score(self, X, y, sample_weight=None):
+        """Accuracy, or R2, of the mean prediction.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+        y : array-like of shape (n_queries,)
+        sample_weight : array-like of shape (n_queries,), default=None
+
+        Returns
+        -------
+        score : float
+        """
+        metric = accuracy_score if hasattr(self, "classes_") else r2_score
+        return metric(y, self.predict(X), sample_weight=sample_weight)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        wrapped = self._tags_of_model(tags, self.ranker)
+        tags.target_tags.required = wrapped.target_tags.required
+        tags.non_deterministic = self.random_state is None
+        return tags
+
+
+def _fit_in_order(ranker, X, y, sample_weight, order, state):
+    X, y = _indexed(X, order), None if y is None else _indexed(y, order)
+    init, shared, reinitialize = state
+    weights = {}
+    if sample_weight is not None:
+        weights = {"sample_weight": np.asarray(sample_weight)[order]}
+    with seeded_nets(ranker, init, shared, reinitialize=reinitialize):
+        return ranker.fit(X, y, **weights)
+
+
+def _indexed(values, order):
+    if sliceable(values) is not values:
+        return reordered(values, order)
+    if sparse.issparse(values):
+        values = values.tocsr()
+    elif not hasattr(values, "__getitem__"):
+        # Something that can do no more than become an array.
+        values = np.asarray(values)
+    return _safe_indexing(values, order)
+
+
+def _unshuffled(values, order):
+    """Values whose last axis follows the shuffled rows, in the rows' own order."""
+    out = np.empty_like(values)
+    out[..., order] = values
+    return out
