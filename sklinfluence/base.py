@@ -10,74 +10,54 @@ from sklearn.base import (
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
 )
-from sklearn.utils import get_tags
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklinfluence._blocks import block_slices
-from sklinfluence._estimators import ask, sliceable
+from sklinfluence._estimators import WrappedEstimatorMixin, label_index, sliceable
 from sklinfluence._parts import PartsMixin
-from sklinfluence._sklearn_compat import (
-    CallbackSupportMixin,
-    _estimator_has,
-    _safe_indexing,
-)
+from sklinfluence._sklearn_compat import CallbackSupportMixin, _safe_indexing
 
-__all__ = ["BaseRanker"]
+__all__ = ["BaseRanker", "BaseValuer"]
 
 
-class BaseRanker(
+class BaseValuer(
     PartsMixin,
+    WrappedEstimatorMixin,
     CallbackSupportMixin,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
     BaseEstimator,
     metaclass=ABCMeta,
 ):
-    """Base class of everything that says how training rows influence queries.
+    """Base class of everything that says what each training row is worth.
 
-    ``influence[j, i]`` is the rise in query j's loss when training row i is left out,
-    or an estimate of it: positive for a *proponent*, negative for an *opponent*;
-    shape (n_queries, n_train), in the loss's own units.
-
-    A subclass sets, in `fit`, ``self_influence_`` of shape (n_train,) and, if it
-    wraps a model, ``estimator_``; and gives `_influence_block` and `score_samples`.
-    Everything else is derived here, in blocks of queries, so that nothing of size
-    (n_queries, n_train) is built unless it is what was asked for.
+    A subclass sets, in `fit`, ``values_`` of shape (n_train,), higher for a row that
+    is better to have, and calls `_begin`. If it wraps a model it sets ``estimator_``,
+    and the model's ``predict`` and the rest are there.
 
     See Also
     --------
-    sklinfluence.gradient.InfluenceRanker : Influence functions of a linear last layer.
+    BaseRanker : Base class of what also gives influence on single queries.
 
     Examples
     --------
-    A ranker of ones's own, by similarity alone:
-
     >>> import numpy as np
-    >>> from sklearn.metrics.pairwise import rbf_kernel
-    >>> from sklinfluence.base import BaseRanker
-    >>> class SimilarityRanker(BaseRanker):
-    ...     def fit(self, X, y, sample_weight=None):
-    ...         self.X_ = np.asarray(X)
-    ...         self.self_influence_ = np.ones(len(self.X_))
+    >>> from sklearn.utils.validation import validate_data
+    >>> from sklinfluence.base import BaseValuer
+    >>> class Rareness(BaseValuer):
+    ...     def fit(self, X, y):
+    ...         X, y = validate_data(self, X, y)
+    ...         labels, code, count = np.unique(
+    ...             y, return_inverse=True, return_counts=True
+    ...         )
+    ...         self._begin(len(y), classes=labels)
+    ...         self.values_ = 1.0 / count[code]
     ...         return self
-    ...     def _influence_block(self, X, y):
-    ...         return rbf_kernel(X, self.X_)
-    ...     def score_samples(self, X, y=None):
-    ...         return np.ones(len(X))
-    >>> X = np.array([[0.0], [1.0], [3.0]])
-    >>> influence, index = SimilarityRanker().fit(X, [0, 1, 1]).proponents(X[:1], n=2)
-    >>> index
-    array([[0, 1]])
+    >>> Rareness().fit([[0.0], [1.0], [3.0]], [0, 1, 1]).ranking_
+    array([3, 1, 2])
     """
-
-    # How many entries a row of `transform` keeps; None for all. Subclasses that make
-    # it a parameter give users the sparse form.
-    n_influences = None
 
     @abstractmethod
     def fit(self, X, y, sample_weight=None):
-        """Fit or read the model and prepare what queries need.
+        """Fit or read the model and value the training rows.
 
         Parameters
         ----------
@@ -92,6 +72,126 @@ class BaseRanker(
         -------
         self : object
         """
+
+    def _begin(self, n_train, estimator=None, classes=None):
+        """What every `fit` settles: how many rows there are, and what they look like.
+
+        Parameters
+        ----------
+        n_train : int
+            Number of training rows.
+        estimator : estimator, default=None
+            A fitted model, to take the names of columns and classes from.
+        classes : ndarray of shape (n_classes,), default=None
+            Labels; None where targets are real, or where ``estimator`` knows them.
+        """
+        self.n_train_ = n_train
+        self.__dict__.pop("_own_influence", None)
+        if estimator is not None:
+            self._show_inputs(estimator, classes)
+        elif classes is not None:
+            self.classes_ = classes
+        else:
+            self.__dict__.pop("classes_", None)
+
+    @property
+    def ranking_(self):
+        """Rank of each training row, 1 for the lowest value: the first suspect."""
+        # A row that was never measured is no suspect: it comes last.
+        return _ranks(np.nan_to_num(self.values_, nan=np.inf))
+
+    @property
+    def label_score_names_(self):
+        """The scores that `label_scores` gives."""
+        check_is_fitted(self)
+        return self._known_label_scores()
+
+    def label_scores(self, score, X=None, y=None):
+        """Scores of given labels, higher where a label is likelier wrong.
+
+        Parameters
+        ----------
+        score : str
+            One of ``label_score_names_``.
+        X : {array-like, sparse matrix} of shape (n_rows, n_features), default=None
+            None: the training rows.
+        y : array-like of shape (n_rows,), default=None
+            Given labels of ``X``.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_rows,)
+
+        Raises
+        ------
+        ValueError
+            If this ranker does not know ``score``; lists those it does.
+        """
+        known = self.label_score_names_
+        if score not in known:
+            raise ValueError(
+                f"score={score!r} is not one that {type(self).__name__} gives here. "
+                f"It gives {', '.join(map(repr, known))}."
+            )
+        return self._label_scores(score, X, y)
+
+    def _known_label_scores(self):
+        return ("value",)
+
+    def _label_scores(self, score, X, y):
+        if X is not None:
+            raise ValueError(
+                f"score={score!r} of {type(self).__name__} is of training rows alone: "
+                "call label_scores without X."
+            )
+        return -self.values_
+
+
+class BaseRanker(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseValuer):
+    """Base class of everything that says how training rows influence queries.
+
+    ``influence[j, i]`` is the rise in query j's loss when training row i is left out,
+    or an estimate of it: positive for a *proponent*, negative for an *opponent*;
+    shape (n_queries, n_train), in the loss's own units. Where a method measures
+    another unit its class says which; the sign is the same.
+
+    A subclass calls `_begin` in `fit` and gives `_influence_block`; what it knows of
+    rows on themselves it gives by `_self_influence`, and of new rows by
+    ``score_samples``. Everything else is derived here, in blocks of queries, so that
+    nothing of size (n_queries, n_train) is built unless it is what was asked for. A
+    method that samples publishes the standard error of its influence as
+    ``spread(X, y)``.
+
+    See Also
+    --------
+    sklinfluence.gradient.InfluenceRanker : Influence functions of a linear last layer.
+
+    Examples
+    --------
+    A ranker of one's own, by similarity alone:
+
+    >>> import numpy as np
+    >>> from sklearn.metrics.pairwise import rbf_kernel
+    >>> from sklearn.utils.validation import validate_data
+    >>> from sklinfluence.base import BaseRanker
+    >>> class SimilarityRanker(BaseRanker):
+    ...     def fit(self, X, y):
+    ...         self.X_, _ = validate_data(self, X, y)
+    ...         self._begin(len(self.X_))
+    ...         return self
+    ...     def _influence_block(self, X, y):
+    ...         return rbf_kernel(validate_data(self, X, reset=False), self.X_)
+    ...     def _self_influence(self):
+    ...         return np.ones(self.n_train_)
+    >>> X = np.array([[0.0], [1.0], [3.0]])
+    >>> influence, index = SimilarityRanker().fit(X, [0, 1, 1]).proponents(X[:1], n=2)
+    >>> index
+    array([[0, 1]])
+    """
+
+    # How many entries a row of `transform` keeps; None for all. Subclasses that make
+    # it a parameter give users the sparse form.
+    n_influences = None
 
     @abstractmethod
     def _influence_block(self, X, y):
@@ -110,62 +210,73 @@ class BaseRanker(
         influence : ndarray of shape (n_block, n_train)
         """
 
-    @abstractmethod
-    def score_samples(self, X, y=None):
-        """Self-influence that new rows would have under the fitted model.
+    def _self_influence(self):
+        """Influence of every training row on its own loss, (n_train,).
 
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_rows, n_features)
-            New rows.
-        y : array-like of shape (n_rows,), default=None
-            Their labels or targets; by default the model's own predictions.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_rows,)
+        A method that defines none leaves this out, and has no ``self_influence_``.
         """
+        raise AttributeError(
+            f"{type(self).__name__} defines no self-influence: its rows are ranked by "
+            "values_."
+        )
+
+    @property
+    def self_influence_(self):
+        """Influence of each training row on its own loss, computed once."""
+        check_is_fitted(self)
+        if "_own_influence" not in vars(self):
+            self._own_influence = self._self_influence()
+        return self._own_influence
 
     @property
     def ranking_(self):
         """Rank of each training row, 1 for the largest self-influence."""
         # Rows of leverage 1 have no finite influence: they come first.
-        values = np.nan_to_num(self.self_influence_, nan=np.inf)
-        ranking = np.empty(len(values), dtype=int)
-        ranking[np.argsort(-values, kind="stable")] = np.arange(1, len(values) + 1)
-        return ranking
+        return _ranks(-np.nan_to_num(self.self_influence_, nan=np.inf))
 
     @property
     def _n_features_out(self):
-        return self._n_train
+        return self.n_train_
 
-    @property
-    def _n_train(self):
-        """Number of training rows."""
-        return len(self.self_influence_)
+    def _query_inputs(self, X, y):
+        """X and y in containers whose rows can be taken."""
+        return sliceable(X), None if y is None else np.asarray(y)
 
-    def _blocks(self, X, y):
-        """(slice, influence) for blocks of queries, within ``working_memory``."""
+    def _asked(self, X, y):
+        """Queries: rows that can be taken, and one known target for each.
+
+        Without targets a classifier's queries take the label that the model predicts;
+        where targets are real, y stays None.
+        """
         check_is_fitted(self)
-        X = sliceable(X)
+        X, y = self._query_inputs(X, y)
         n_queries = _num_samples(X)
-        y = self._check_query_targets(X, y)
-        # No queries are one empty block: the estimator says whether it takes that.
-        for block in block_slices(n_queries, 4 * self._n_train) or [slice(0, 0)]:
-            chosen = X if len(range(n_queries)[block]) == n_queries else None
-            chosen = _safe_indexing(X, block) if chosen is None else chosen
-            targets = None if y is None else _safe_indexing(y, block)
-            yield block, self._influence_block(chosen, targets)
+        if y is None:
+            predicts = hasattr(self, "classes_") and hasattr(self, "predict")
+            return X, self.predict(X) if predicts else None
+        self._check_asked(y, n_queries)
+        return X, y
 
-    def _check_query_targets(self, X, y):
-        y = None if y is None else np.asarray(y)
-        n_queries = _num_samples(sliceable(X))
-        if y is not None and _num_samples(y) != n_queries:
+    def _check_asked(self, y, n_queries):
+        """Name targets that are too many or too few, and labels not trained on."""
+        if _num_samples(y) != n_queries:
             raise ValueError(
                 f"y has {_num_samples(y)} rows, X has {n_queries}: the "
                 "influence on a query's loss needs one target for each query."
             )
-        return y
+        if hasattr(self, "classes_"):
+            label_index(y, self.classes_)
+
+    def _blocks(self, X, y):
+        """(slice, influence) for blocks of queries, within ``working_memory``."""
+        X, y = self._asked(X, y)
+        n_queries = _num_samples(X)
+        # No queries are one empty block: the estimator says whether it takes that.
+        for block in block_slices(n_queries, 4 * self.n_train_) or [slice(0, 0)]:
+            chosen = X if len(range(n_queries)[block]) == n_queries else None
+            chosen = _safe_indexing(X, block) if chosen is None else chosen
+            targets = None if y is None else _safe_indexing(y, block)
+            yield block, self._influence_block(chosen, targets)
 
     def influence(self, X, y=None):
         """Influence of every training row on every query.
@@ -189,9 +300,8 @@ class BaseRanker(
         ValueError
             If a label in ``y`` was not seen in training.
         """
-        check_is_fitted(self)
         # One call: the matrix is what was asked for, and blocks would copy it.
-        return self._influence_block(sliceable(X), self._check_query_targets(X, y))
+        return self._influence_block(*self._asked(X, y))
 
     def mean_influence(self, X, y=None):
         """Mean influence of every training row over all queries.
@@ -206,12 +316,13 @@ class BaseRanker(
         -------
         influence : ndarray of shape (n_train,)
         """
-        if not _num_samples(sliceable(X)):
-            raise ValueError("X has no rows: a mean over no queries is not defined.")
-        total = 0.0
+        total, n_queries = 0.0, 0
         for _, values in self._blocks(X, y):
             total = total + values.sum(axis=0, dtype=float)
-        mean = total / _num_samples(sliceable(X))
+            n_queries += len(values)
+        if not n_queries:
+            raise ValueError("X has no rows: a mean over no queries is not defined.")
+        mean = total / n_queries
         return mean.astype(values.dtype, copy=False)
 
     def transform(self, X):
@@ -277,10 +388,10 @@ class BaseRanker(
 
     def _strongest(self, X, y, n, sign):
         check_is_fitted(self)
-        if not isinstance(n, Integral) or not 1 <= n <= self._n_train:
+        if not isinstance(n, Integral) or not 1 <= n <= self.n_train_:
             raise ValueError(
                 f"n={n!r} must be an int from 1 to the number of training rows, "
-                f"{self._n_train}."
+                f"{self.n_train_}."
             )
         influences, indices = [], []
         for _, values in self._blocks(X, y):
@@ -292,128 +403,18 @@ class BaseRanker(
             indices.append(index)
         return np.vstack(influences), np.vstack(indices)
 
-    def label_scores(self, score, X=None, y=None):
-        """Scores of given labels, higher where a label is likelier wrong.
-
-        Parameters
-        ----------
-        score : str
-            Every ranker knows "self_influence".
-        X : {array-like, sparse matrix} of shape (n_rows, n_features), default=None
-            None: the training rows.
-        y : array-like of shape (n_rows,), default=None
-            Given labels of ``X``.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_rows,)
-
-        Raises
-        ------
-        ValueError
-            If this ranker does not know ``score``; lists those it does.
-        """
-        check_is_fitted(self)
-        known = self._known_label_scores()
-        if score not in known:
-            raise ValueError(
-                f"score={score!r} is not one that {type(self).__name__} gives here. "
-                f"It gives {', '.join(map(repr, known))}."
-            )
-        return self._label_scores(score, X, y)
-
     def _known_label_scores(self):
         return ("self_influence",)
 
     def _label_scores(self, score, X, y):
         return self.self_influence_ if X is None else self.score_samples(X, y)
 
-    @available_if(_estimator_has("predict"))
-    def predict(self, X):
-        """Predictions of the wrapped model.
 
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_queries, n_features)
-
-        Returns
-        -------
-        y_pred : ndarray of shape (n_queries,)
-        """
-        check_is_fitted(self)
-        return ask(self.estimator_, "predict", X)
-
-    @available_if(_estimator_has("predict_proba"))
-    def predict_proba(self, X):
-        """Class probabilities of the wrapped model.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_queries, n_features)
-
-        Returns
-        -------
-        proba : ndarray of shape (n_queries, n_classes)
-        """
-        check_is_fitted(self)
-        return ask(self.estimator_, "predict_proba", X)
-
-    @available_if(_estimator_has("decision_function"))
-    def decision_function(self, X):
-        """Raw predictions of the wrapped model.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_queries, n_features)
-
-        Returns
-        -------
-        decision : ndarray of shape (n_queries,) or (n_queries, n_classes)
-        """
-        check_is_fitted(self)
-        return ask(self.estimator_, "decision_function", X)
-
-    @available_if(_estimator_has("score"))
-    def score(self, X, y, sample_weight=None):
-        """Score of the wrapped model's predictions: its own ``score``.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_queries, n_features)
-        y : array-like of shape (n_queries,)
-        sample_weight : array-like of shape (n_queries,), default=None
-
-        Returns
-        -------
-        score : float
-        """
-        check_is_fitted(self)
-        if sample_weight is None:
-            return ask(self.estimator_, "score", X, y)
-        return ask(self.estimator_, "score", X, y, sample_weight=sample_weight)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
-        return tags
-
-    def _tags_of_model(self, tags, model):
-        """Take over, from the model wrapped, what a ranker shares with it.
-
-        It predicts as the model does, although it is a transformer too: scikit-learn
-        stratifies the folds of what says that it is a classifier.
-        """
-        wrapped = get_tags(model)
-        tags.input_tags = wrapped.input_tags
-        tags.estimator_type = wrapped.estimator_type
-        tags.classifier_tags = wrapped.classifier_tags
-        tags.regressor_tags = wrapped.regressor_tags
-        tags.target_tags.multi_output = wrapped.target_tags.multi_output
-        if tags.classifier_tags is not None:
-            # Rankers take one label a row, whatever the model itself takes.
-            tags.classifier_tags.multi_label = False
-            tags.target_tags.multi_output = False
-        return wrapped
+def _ranks(values):
+    """1 for the smallest value; equal ones by their order."""
+    ranking = np.empty(len(values), dtype=int)
+    ranking[np.argsort(values, kind="stable")] = np.arange(1, len(values) + 1)
+    return ranking
 
 
 def _largest_in_magnitude(values, k):

@@ -9,9 +9,10 @@ from scipy import sparse
 from sklearn import config_context
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics.pairwise import linear_kernel, rbf_kernel
+from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import validate_data
 
-from sklinfluence.base import BaseRanker
+from sklinfluence.base import BaseRanker, BaseValuer
 
 
 class KernelRanker(BaseRanker):
@@ -23,15 +24,18 @@ class KernelRanker(BaseRanker):
     def fit(self, X, y, sample_weight=None):
         X, y = validate_data(self, X, y)
         self.X_, self.y_ = X, y
-        self.self_influence_ = np.linspace(0, 1, len(X)) ** 2
+        self.n_asked_ = 0
         self.estimator_ = LogisticRegression().fit(X, y)
+        self._begin(len(X), self.estimator_)
         return self
 
     def _influence_block(self, X, y):
-        X = np.asarray(X)
-        y = self.estimator_.predict(X) if y is None else y
         sign = np.where(np.asarray(y)[:, None] == self.y_, 1.0, -1.0)
-        return sign * rbf_kernel(X, self.X_)
+        return sign * rbf_kernel(np.asarray(X), self.X_)
+
+    def _self_influence(self):
+        self.n_asked_ += 1  # as expensive as a refit without every row
+        return np.linspace(0, 1, len(self.X_)) ** 2
 
     def score_samples(self, X, y=None):
         return np.diag(linear_kernel(X)).copy()
@@ -102,7 +106,8 @@ def test_lists_and_frames_are_queries_too(ranker):
 
 def test_ranking_breaks_ties_by_order_and_puts_nan_first(ranker):
     assert np.array_equal(ranker.ranking_, np.arange(25, 0, -1))
-    ranker.self_influence_ = np.array([1.0, 3.0, np.nan, 3.0])
+    ranker._self_influence = lambda: np.array([1.0, 3.0, np.nan, 3.0])
+    ranker._begin(4)
     assert np.array_equal(ranker.ranking_, [4, 2, 1, 3])
 
 
@@ -112,6 +117,75 @@ def test_label_scores_know_self_influence_alone(ranker):
     assert_allclose(ours, (QUERIES**2).sum(axis=1))
     with pytest.raises(ValueError, match=r"'loo_loss' is not one.*'self_influence'"):
         ranker.label_scores("loo_loss")
+
+
+def test_what_needs_no_self_influence_asks_for_none(ranker):
+    ranker.proponents(QUERIES, n=3)
+    ranker.opponents(QUERIES, ASKED)
+    ranker.mean_influence(QUERIES)
+    ranker.transform(QUERIES)
+    ranker.get_feature_names_out()
+    assert ranker.n_asked_ == 0
+    assert ranker.self_influence_ is ranker.self_influence_
+    assert ranker.ranking_[-1] == 1
+    assert ranker.n_asked_ == 1
+    assert ranker.fit(X[:9], Y[:9]).self_influence_.shape == (9,)
+
+
+@pytest.mark.parametrize(
+    "method", ["influence", "mean_influence", "proponents", "opponents"]
+)
+def test_unseen_labels_are_named(ranker, method):
+    with pytest.raises(ValueError, match=r"not fitted on: \[7\].*It knows \[0, 1\]"):
+        getattr(ranker, method)(QUERIES, np.where(ASKED == 1, 7, 0))
+    with pytest.raises(ValueError, match="y has 10 rows, X has 11"):
+        getattr(ranker, method)(QUERIES, ASKED[1:])
+
+
+class Similarity(BaseRanker):
+    """The shortest ranker: no model, no weights."""
+
+    def fit(self, X, y):
+        self.X_, _ = validate_data(self, X, y)
+        self._begin(len(self.X_))
+        return self
+
+    def _influence_block(self, X, y):
+        return rbf_kernel(validate_data(self, X, reset=False), self.X_)
+
+
+class Rareness(BaseValuer):
+    """The shortest valuer: rows of rare labels are worth more."""
+
+    def fit(self, X, y):
+        X, y = validate_data(self, X, y)
+        labels, code, count = np.unique(y, return_inverse=True, return_counts=True)
+        self._begin(len(y), classes=labels)
+        self.values_ = 1.0 / count[code]
+        return self
+
+
+@parametrize_with_checks([Similarity(), Rareness()])
+def test_rankers_of_ones_own_are_scikit_learn_estimators(estimator, check):
+    check(estimator)
+
+
+def test_what_a_method_does_not_define_is_not_there():
+    ranker = Similarity().fit(X, Y)
+    for name in ("self_influence_", "ranking_", "score_samples", "predict", "spread"):
+        assert not hasattr(ranker, name)
+    assert ranker.influence(QUERIES).shape == (11, 25)
+
+
+def test_values_are_ranked_from_the_lowest():
+    valuer = Rareness().fit(X[:5], [0, 1, 1, 1, 0])
+    assert np.array_equal(valuer.ranking_, [4, 1, 2, 3, 5])
+    assert valuer.label_score_names_ == ("value",)
+    assert_allclose(valuer.label_scores("value"), -valuer.values_)
+    with pytest.raises(ValueError, match="training rows alone"):
+        valuer.label_scores("value", X, Y)
+    valuer.values_ = np.array([1.0, np.nan, 0.0])
+    assert np.array_equal(valuer.ranking_, [2, 3, 1])
 
 
 def test_wrapped_predictions(ranker):

@@ -43,3 +43,4 @@ from sklinfluence._estimators._task import (
     kind_of_targets,
 )
 from sklinfluence._estimators._training_data import check_training
+from sklinfluence._estimators._wrapped import WrappedEstimatorMixin

@@ -135,7 +135,7 @@ class TracInAnomalyDetector(OutlierMixin, BaseEstimator):
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.ranker_, name):
                 setattr(self, name, getattr(self.ranker_, name))
-        n_rows = len(self.ranker_.self_influence_)
+        n_rows = self.ranker_.n_train_
         rows = np.arange(n_rows)
         if self.max_rows is not None and self.max_rows < n_rows:
             rng = check_random_state(self.random_state)
@@ -154,7 +154,7 @@ class TracInAnomalyDetector(OutlierMixin, BaseEstimator):
 
     def _statistic(self, X):
         X, _ = rows_and_targets(X, None)
-        if len(self.rows_) == len(self.ranker_.self_influence_):
+        if len(self.rows_) == self.ranker_.n_train_:
             total = np.zeros(_num_samples(X))
             for block, influence in self.ranker_._blocks(X, None):
                 total[block] = influence.mean(axis=1)

@@ -4,10 +4,8 @@ from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.utils import get_tags
-from sklearn.utils.validation import check_is_fitted
 
-from sklinfluence._estimators import ask, check_training, fit_weighted, sliceable
+from sklinfluence._estimators import check_training, fit_weighted, sliceable
 from sklinfluence._nets import refuse_non_finite
 from sklinfluence._sklearn_compat import (
     HasMethods,
@@ -203,17 +201,13 @@ class DeepInfluenceRanker(BaseRanker):
         )
         self._objective = objective
         self.parameter_names_ = objective.net.names
-        if objective.loss.classes is not None:
-            self.classes_ = objective.loss.classes
-        for name in ("n_features_in_", "feature_names_in_"):
-            if hasattr(self.estimator_, name):
-                setattr(self, name, getattr(self.estimator_, name))
         raw = objective.raw()
         refuse_non_finite(objective.net.net, X, raw)
         self._residual = objective.torch_loss.residual(objective.targets, raw)
         self._losses = objective.torch_loss.loss(objective.targets, raw)
         self.gradient_norm_ = objective.largest_slope(self._residual)
-        self._self_influence = self._lengths = None
+        self._own = self._lengths = None
+        self._begin(len(raw), self.estimator_, objective.loss.classes)
         if self.method == "influence":
             operator = NetCurvature(objective, self.curvature)
             self._solver = resolve_net_solver(self.solver, operator)
@@ -229,10 +223,6 @@ class DeepInfluenceRanker(BaseRanker):
         weighted = objective.weights[:, None] * self._residual
         return objective.gradients(objective.rows, weighted)
 
-    @property
-    def _n_train(self):
-        return len(self._residual)
-
     def _solve(self, B):
         """H^-1 B, (p, m); B itself where no curvature is used."""
         if self.method == "grad_dot":
@@ -242,8 +232,8 @@ class DeepInfluenceRanker(BaseRanker):
         return X
 
     def _influence_block(self, X, y):
-        rows, residual = query_rows(self._objective, self._asked(X, y))
-        out = np.empty((len(rows), self._n_train))
+        rows, residual = query_rows(self._objective, (X, y))
+        out = np.empty((len(rows), self.n_train_))
         # Gradients of queries are p numbers each: not all of them at once.
         for block, gradients in self._objective.gradients(rows, residual):
             out[block] = self._products(self._solve(gradients.T))
@@ -253,15 +243,9 @@ class DeepInfluenceRanker(BaseRanker):
             out *= self._column_scale()
         return out
 
-    def _asked(self, X, y):
-        """X and y of queries; without y, a classifier's own prediction."""
-        if y is None and hasattr(self, "classes_"):
-            y = ask(self.estimator_, "predict", X)
-        return X, y
-
     def _products(self, V):
         """Products of V's columns with every training gradient, (m, n_train)."""
-        out = np.empty((V.shape[1], self._n_train))
+        out = np.empty((V.shape[1], self.n_train_))
         for block, gradients in self._training_gradients():
             np.matmul(V.T, gradients.T, out=out[:, block])
         return out
@@ -279,9 +263,6 @@ class DeepInfluenceRanker(BaseRanker):
         -------
         influence : ndarray of shape (n_train,)
         """
-        check_is_fitted(self)
-        X = sliceable(X)
-        y = self._check_query_targets(X, y)
         rows, residual = query_rows(self._objective, self._asked(X, y))
         if len(rows) == 0:
             raise ValueError("X has no rows: a mean over no queries is not defined.")
@@ -304,11 +285,11 @@ class DeepInfluenceRanker(BaseRanker):
         return np.concatenate(parts, axis=1)
 
     def _training_influence(self):
-        if self._self_influence is None:
+        if self._own is None:
             objective = self._objective
             own = self._own_influence(objective.rows, self._residual)
-            self._self_influence = own * objective.weights.cpu().double().numpy()
-        return self._self_influence
+            self._own = own * objective.weights.cpu().double().numpy()
+        return self._own
 
     def _gradient_lengths(self):
         """|g_i| of the training rows, unweighted: (n_train,)."""
@@ -328,9 +309,7 @@ class DeepInfluenceRanker(BaseRanker):
         weights = self._objective.weights.cpu().double().numpy()
         return _inverse(weights * self._gradient_lengths())
 
-    @property
-    def self_influence_(self):
-        check_is_fitted(self)
+    def _self_influence(self):
         own = self._training_influence()[0]
         if self.normalize is not None:
             own = own * self._column_scale()
@@ -352,9 +331,6 @@ class DeepInfluenceRanker(BaseRanker):
         -------
         scores : ndarray of shape (n_rows,)
         """
-        check_is_fitted(self)
-        X = sliceable(X)
-        y = self._check_query_targets(X, y)
         rows, residual = query_rows(self._objective, self._asked(X, y))
         own, moved, lengths = self._own_influence(rows, residual)
         if self.normalize == "loss":
@@ -375,21 +351,13 @@ class DeepInfluenceRanker(BaseRanker):
             residual, rows = self._residual, self._objective.rows
             losses = self._losses.cpu().double().numpy()
         else:
-            X = sliceable(X)
-            rows, residual = query_rows(self._objective, self._asked(X, y))
+            X, y = self._asked(X, y)
+            rows, residual = query_rows(self._objective, (X, y))
             losses = self._objective.losses(rows, y)
         if score == "loss":
             return losses
         gradients = self._objective.gradients(rows, residual)
         return np.concatenate([np.linalg.norm(g, axis=1) for _, g in gradients])
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        wrapped = get_tags(self.estimator)
-        tags.input_tags = wrapped.input_tags
-        tags.classifier_tags = wrapped.classifier_tags
-        tags.regressor_tags = wrapped.regressor_tags
-        return tags
 
 
 def _inverse(values):

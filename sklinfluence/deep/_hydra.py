@@ -149,9 +149,9 @@ class HydraRanker(PathRanker):
                 "ij,ij->i", to_float64(gradients), self._change[block]
             )
         self._scale = self._column_scale(raw, self._change, lengths)
-        self.self_influence_ = raw * self._scale
+        self._own_values = raw * self._scale
         if self.normalize == "cosine":
-            self.self_influence_ = self.self_influence_ * inverse_ratio(1.0, lengths)
+            self._own_values = self._own_values * inverse_ratio(1.0, lengths)
 
     def _column_scale(self, raw, change, lengths):
         if self.normalize is None:

@@ -8,7 +8,6 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklinfluence._estimators import ask
-from sklinfluence._messages import shown
 from sklinfluence._nets import (
     cast,
     check_before_training,
@@ -108,6 +107,7 @@ class PathRanker(BaseRanker):
                 random_state=self.random_state,
                 order_state=self.order_state,
             )
+        self._begin(path.n_rows)
         self._take_names(y)
         self.training_path_ = path
         function = self._functional()
@@ -127,9 +127,8 @@ class PathRanker(BaseRanker):
 
     def _take_names(self, y):
         net = self.estimator_
-        for name in ("n_features_in_", "feature_names_in_", "classes_"):
-            self.__dict__.pop(name, None)
         for name in ("n_features_in_", "feature_names_in_"):
+            self.__dict__.pop(name, None)
             if hasattr(net, name):
                 setattr(self, name, getattr(net, name))
         # Names of a dict of targets, which a loss of the user's own reads.
@@ -178,9 +177,7 @@ class PathRanker(BaseRanker):
         refuse_frame(net, X)
         if self._targets is not None:
             self._check_named_targets(y)
-        if y is None and hasattr(self, "classes_"):
-            X, y = net_inputs(net, X, self._as_given(self._ask("predict", X)))
-        elif y is None and is_regressor(net):
+        if y is None and is_regressor(net):
             with explained(net, X):
                 rows = function.rows(cast(X, module_dtype(net)))
                 self._check_one_output(function, rows)
@@ -189,7 +186,6 @@ class PathRanker(BaseRanker):
             X, y = net_inputs(net, X, y)
             if y is not None and self._targets is None:
                 y = self._as_given(np.asarray(y))
-                self._check_labels(y)
         with explained(net, X):
             rows, state = function.rows(X, y), function.state()
             function.raw(state, rows.take(slice(0, 1)))
@@ -209,28 +205,21 @@ class PathRanker(BaseRanker):
                 "such targets."
             )
 
-    def _check_query_targets(self, X, y):
+    def _query_inputs(self, X, y):
+        return rows_and_targets(X, y)
+
+    def _check_asked(self, y, n_queries):
         if not isinstance(y, dict):
-            return super()._check_query_targets(X, y)
-        n_queries, lengths = _num_samples(X), {k: len(v) for k, v in y.items()}
+            super()._check_asked(y, n_queries)
+            return
+        lengths = {name: len(values) for name, values in y.items()}
         if set(lengths.values()) != {n_queries}:
             raise ValueError(f"X has {n_queries} rows, and the targets {lengths}.")
-        return y
 
     def _as_given(self, y):
         """Targets in the numerical type that the net was trained on."""
         kinds = {y.dtype.kind, "" if self._y_dtype is None else self._y_dtype.kind}
         return y.astype(self._y_dtype) if kinds <= set("fiub") else y
-
-    def _check_labels(self, y):
-        if not hasattr(self, "classes_"):
-            return
-        unseen = np.setdiff1d(y, self.classes_)
-        if len(unseen):
-            raise ValueError(
-                f"y contains labels that were not seen in training: {shown(unseen)}. "
-                f"Those seen are {shown(self.classes_)}."
-            )
 
     def _check_one_output(self, function, rows):
         raw = function.raw(function.state(), rows.take(slice(0, 1)))
@@ -243,47 +232,13 @@ class PathRanker(BaseRanker):
 
     def _influence_block(self, X, y):
         if _num_samples(X) == 0:
-            return np.empty((0, self._n_train))
+            return np.empty((0, self.n_train_))
         function = self._functional()
         rows, what = self._queries(function, X, y)
         return self._influence_of(function, rows, what)
 
-    def influence(self, X, y=None):
-        """Influence of every training row on every query.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_queries, n_features), or what else the net takes
-        y : array-like of shape (n_queries,), default=None
-            None: a classifier's queries take the label that the net predicts; a
-            regressor's influence is on the prediction itself; a net without targets
-            has none.
-
-        Returns
-        -------
-        influence : ndarray of shape (n_queries, n_train)
-            An estimate of the rise in each query's loss when each training row is left
-            out; rows that no batch held have none.
-        """
-        return super().influence(*rows_and_targets(X, y))
-
-    def mean_influence(self, X, y=None):
-        """Mean influence of every training row over all queries.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_queries, n_features), or what else the net takes
-        y : array-like of shape (n_queries,), default=None
-            As in `influence`.
-
-        Returns
-        -------
-        influence : ndarray of shape (n_train,)
-        """
-        return super().mean_influence(*rows_and_targets(X, y))
-
-    def _strongest(self, X, y, n, sign):
-        return super()._strongest(*rows_and_targets(X, y), n, sign)
+    def _self_influence(self):
+        return self._own_values
 
     def score_samples(self, X, y=None):
         """Self-influence that new rows would have had in the same training run.
@@ -299,9 +254,7 @@ class PathRanker(BaseRanker):
         self_influence : ndarray of shape (n_queries,)
             Of a row that had been in each batch with the mean share of a row.
         """
-        check_is_fitted(self)
-        X, y = rows_and_targets(X, y)
-        y = self._check_query_targets(X, y)
+        X, y = self._asked(X, y)
         if _num_samples(X) == 0:
             return np.empty(0)
         function = self._functional()
@@ -334,7 +287,7 @@ class PathRanker(BaseRanker):
             return self.self_influence_ if X is None else self.score_samples(X, y)
         function, rows = self._functional(), self._rows
         if X is not None:
-            rows, _ = self._queries(function, *rows_and_targets(X, y))
+            rows, _ = self._queries(function, *self._asked(X, y))
         if score == "loss":
             return to_float64(function.losses(function.state(), rows))
         if score == "margin":

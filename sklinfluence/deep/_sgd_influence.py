@@ -140,7 +140,7 @@ class SGDInfluenceRanker(PathRanker):
             self._scale = inverse_ratio(1.0, np.sqrt(np.maximum(raw, 0.0)))
         elif self.normalize is not None:
             self._scale = inverse_ratio(1.0, lengths)
-        self.self_influence_ = raw * self._scale
+        self._own_values = raw * self._scale
 
     def _unroll(self, function, queries, what, own=None):
         """Influence of every training row on some queries, (n_queries, n_train).

@@ -214,7 +214,7 @@ class TracInRanker(PathRanker):
                 lengths = self._change_lengths(function, rows)
             self._scale = inverse_ratio(1.0, lengths)
             raw = raw * self._scale
-        self.self_influence_ = raw
+        self._own_values = raw
 
     def _check_ideal_options(self):
         wrong = {

@@ -14,7 +14,7 @@ class ActiveSetMixin:
         check_is_fitted(self)
         fitted = self._fitted
         if self.head_.l1 is None:
-            return np.zeros(self._n_train, dtype=bool)
+            return np.zeros(self.n_train_, dtype=bool)
         weights = fitted.objective.weights[:, None]
         coefficients = weights * self._leave_each_out().residual
         return changes_of_active_set(fitted, coefficients)

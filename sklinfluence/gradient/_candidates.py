@@ -10,7 +10,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklinfluence._blocks import block_slices
-from sklinfluence._estimators import check_count, sliceable
+from sklinfluence._estimators import check_count
 from sklinfluence._removal import loss_rise, outer_rows
 from sklinfluence._sklearn_compat import _safe_indexing
 from sklinfluence.gradient._normalize import query_scale
@@ -52,7 +52,7 @@ class CandidatesMixin:
         values = np.take_along_axis(values, order, axis=1)
         index = np.take_along_axis(index, order, axis=1)
         indptr = np.arange(0, index.size + 1, index.shape[1])
-        shape = (len(index), self._n_train)
+        shape = (len(index), self.n_train_)
         return sparse.csr_matrix((values.ravel(), index.ravel(), indptr), shape)
 
     def proponents(self, X, y=None, n=5, *, candidates=None):
@@ -117,7 +117,7 @@ class CandidatesMixin:
         weighted = np.flatnonzero(self._fitted.objective.weights > 0)
         rows = "the number of training rows with a weight"
         check_count(candidates, "candidates", len(weighted), rows)
-        X, y = sliceable(X), self._check_query_targets(X, y)
+        X, y = self._asked(X, y)
         # Rows of weight 0 are not there: they take no candidate's place.
         embedding = self._fitted.objective.design.X[weighted]
         search = NearestNeighbors(n_neighbors=candidates, n_jobs=self.n_jobs)

@@ -91,8 +91,8 @@ class CertifyMixin:
                 "coefficients may be active. active_set_changes_ and "
                 "group_influence(order='exact') say what one step finds."
             )
-        rows, is_single = check_rows(index, self._n_train)
-        queries, _ = self._queries(X, self._check_query_targets(X, y))
+        rows, is_single = check_rows(index, self.n_train_)
+        queries, _ = self._queries(*self._asked(X, y))
         if self._fitted.objective.loss.is_quadratic:
             changes = np.array([_exact_change(self._fitted, row) for row in rows])
             rise = loss_rise(queries, shifts_of(queries, changes))

@@ -104,7 +104,7 @@ class DampingPathMixin:
 
     def _first_order_along(self, path, X, y):
         """All dampings in one product with the training gradients."""
-        queries, dtype = self._queries(X, self._check_query_targets(X, y))
+        queries, dtype = self._queries(*self._asked(X, y))
         shifts = [fitted.state.shift for fitted in path]
         V = path[0].state.apply_many(queries.gradients(), shifts)
         products = _gradient_products(self._fitted, V.reshape(len(V), -1))
@@ -123,6 +123,7 @@ class DampingPathMixin:
         rankers = []
         for fitted, removal in zip(path, removals, strict=True):
             ranker = copy.copy(self)
+            ranker.__dict__.pop("_own_influence", None)
             refined = None
             if removal is not None:
                 refined = self._refined_from(fitted, removal)

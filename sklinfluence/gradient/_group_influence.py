@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklinfluence._blocks import block_slices
-from sklinfluence._estimators import check_count, sliceable
+from sklinfluence._estimators import check_count
 from sklinfluence._removal import (
     ORDERS,
     Queries,
@@ -84,7 +84,7 @@ class GroupInfluenceMixin:
         """
         check_is_fitted(self)
         self._check_group_order(order)
-        indices = group_indices(groups, self._n_train)
+        indices = group_indices(groups, self.n_train_)
         refuse_emptied(indices, self.head_)
         changes = group_changes(self._fitted, indices, order, self.n_jobs)
         self._warn_about_active_sets(indices, changes)
@@ -127,10 +127,10 @@ class GroupInfluenceMixin:
         values = changes[:, :, 0].size * 4 + self._fitted.theta.size
         if X is None:
             design, targets = self._fitted.objective.design, self.head_.targets
-            for block in block_slices(self._n_train, values):
+            for block in block_slices(self.n_train_, values):
                 yield Queries.at(self._fitted, design.X[block], targets[block])
             return
-        X, y = sliceable(X), self._check_query_targets(X, y)
+        X, y = self._asked(X, y)
         for block in block_slices(_num_samples(X), values):
             targets = None if y is None else _safe_indexing(y, block)
             yield self._queries(_safe_indexing(X, block), targets)[0]
@@ -208,7 +208,7 @@ class GroupInfluenceMixin:
                 "Use an l2 penalty."
             )
         check_count(n, "n")
-        queries, _ = self._queries(X, self._check_query_targets(X, y))
+        queries, _ = self._queries(*self._asked(X, y))
         return [
             smallest_flip(self._fitted, self.head_, queries.take([j]), n, self.n_jobs)
             for j in range(len(queries.raw))

@@ -6,7 +6,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils import check_consistent_length
 
 from sklinfluence._estimators import (
-    ask,
     check_weight_range,
     kind_of_targets,
     refuse_missing_labels,
@@ -21,15 +20,6 @@ class HeadRanker(BaseRanker):
     """A ranker with ``estimator``; when fitted, ``_fitted``, ``head_``, ``_dtype``."""
 
     _written_out = {"estimator": "LogisticRegression(), or Ridge() for real targets"}
-
-    def _set_input_attributes(self, head):
-        for name in ("n_features_in_", "feature_names_in_", "classes_"):
-            self.__dict__.pop(name, None)
-        for name in ("n_features_in_", "feature_names_in_"):
-            if hasattr(self.estimator_, name):
-                setattr(self, name, getattr(self.estimator_, name))
-        if head.classes is not None:
-            self.classes_ = head.classes
 
     def _check_training(self, X, y, sample_weight):
         name = type(self).__name__
@@ -60,15 +50,9 @@ class HeadRanker(BaseRanker):
         """Whether the estimator takes real targets, which may be whole numbers."""
         return self.estimator is not None and is_regressor(self.estimator)
 
-    @property
-    def _n_train(self):
-        return len(self._fitted.residual)
-
     def _queries(self, X, y):
         """X and y as queries; without y, of the model's own prediction."""
-        if y is None and hasattr(self, "classes_"):
-            y = ask(self.estimator_, "predict", X)
-        elif y is None and self._fitted.raw.shape[1] > 1:
+        if y is None and self._fitted.raw.shape[1] > 1:
             raise ValueError(
                 "Without targets, influence is on the prediction itself, and this "
                 f"model predicts {self._fitted.raw.shape[1]} of them at once. Call "
@@ -79,9 +63,10 @@ class HeadRanker(BaseRanker):
         embedding = check_embedding(self.head_.embed(X))
         return Queries.at(self._fitted, embedding, targets), embedding.dtype
 
+    def _wrapped(self):
+        return LogisticRegression() if self.estimator is None else self.estimator
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        estimator = LogisticRegression() if self.estimator is None else self.estimator
-        self._tags_of_model(tags, estimator)
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

@@ -301,7 +301,7 @@ class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
         self.stationarity_gap_ = fitted.gap
         self._dtype, self._sample_weight = embedding.dtype, sample_weight
         self._index = X.index if hasattr(X, "iloc") else None
-        self._set_input_attributes(head)
+        self._begin(len(fitted.residual), estimator, head.classes)
         tracker.done()
         return self
 
@@ -326,9 +326,7 @@ class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
     def _uses_curvature(self):
         return self.method != "grad_dot"
 
-    @property
-    def self_influence_(self):
-        check_is_fitted(self)
+    def _self_influence(self):
         fitted = self._fitted
         removal = None if self.method == "grad_dot" else self._leave_each_out()
         own = own_influence(fitted, removal, self.method)
@@ -384,7 +382,7 @@ class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
         check_is_fitted(self)
         if self.method == "newton":
             return super().mean_influence(X, y)
-        queries, dtype = self._queries(X, self._check_query_targets(X, y))
+        queries, dtype = self._queries(*self._asked(X, y))
         mean = mean_first_order(
             self._fitted,
             queries,

@@ -162,7 +162,7 @@ class LeaveOneOutMixin:
         scores : ndarray of shape (n_rows,)
         """
         check_is_fitted(self)
-        queries, dtype = self._queries(X, self._check_query_targets(X, y))
+        queries, dtype = self._queries(*self._asked(X, y))
         scores = [self._own_influence(queries, b) for b in self._query_blocks(queries)]
         return np.concatenate([np.zeros(0), *scores]).astype(dtype, copy=False)
 

@@ -36,7 +36,7 @@ class ParameterInfluenceMixin:
                 "method='grad_dot' has no parameter change: it uses no curvature. "
                 "Use method='influence' or method='newton'."
             )
-        rows, is_single = check_rows(index, self._n_train)
+        rows, is_single = check_rows(index, self.n_train_)
         removal = self._leave_each_out() if self.method == "newton" else None
         coefficients = moving_coefficients(self._fitted, removal, self.method)
         change = -parameter_change(self._fitted, coefficients, rows)

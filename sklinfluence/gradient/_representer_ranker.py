@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklinfluence._blocks import block_slices
-from sklinfluence._estimators import ask, default_estimator, fit_weighted, sliceable
+from sklinfluence._estimators import default_estimator, fit_weighted, sliceable
 from sklinfluence._removal import (
     Queries,
     apply_block,
@@ -212,7 +212,7 @@ class RepresenterRanker(HeadRanker):
         self._fitted = fitted
         self.head_ = polished(head, fitted.theta)
         self._dtype = embedding.dtype
-        self._set_input_attributes(head)
+        self._begin(len(fitted.residual), estimator, head.classes)
         return self
 
     def _take_apart(self, fitted):
@@ -231,11 +231,9 @@ class RepresenterRanker(HeadRanker):
                 "refit_head=True, lower the estimator's tol or use kind='lje'."
             )
 
-    @property
-    def self_influence_(self):
-        check_is_fitted(self)
+    def _self_influence(self):
         output, sign = self._place(self._fitted.objective.targets)
-        own = self.alpha_[np.arange(self._n_train), output]
+        own = self.alpha_[np.arange(self.n_train_), output]
         own = own * sign * self._own_products(self._fitted.objective.design, output)
         return own.astype(self._dtype, copy=False)
 
@@ -266,15 +264,12 @@ class RepresenterRanker(HeadRanker):
         return np.zeros(n_rows, dtype=int), sign
 
     def _influence_block(self, X, y):
-        queries, dtype = self._asked(X, y)
+        queries, dtype = self._signed(X, y)
         output, sign = self._place(queries.targets)
         terms = self._terms(queries.design, output) * sign[:, None]
         return terms.astype(dtype, copy=False)
 
-    def _asked(self, X, y):
-        """Queries; without y, classifiers take the class predicted."""
-        if y is None and hasattr(self, "classes_"):
-            y = ask(self.estimator_, "predict", X)
+    def _signed(self, X, y):
         targets = None if y is None else self.head_.encode(y)
         embedding = check_embedding(self.head_.embed(X))
         return Queries.at(self._fitted, embedding, targets), embedding.dtype
@@ -330,7 +325,7 @@ class RepresenterRanker(HeadRanker):
         """
         check_is_fitted(self)
         X = sliceable(X)
-        queries, dtype = self._asked(X, self._check_query_targets(X, y))
+        queries, dtype = self._signed(*self._asked(X, y))
         output, sign = self._place(queries.targets)
         scores = np.zeros(_num_samples(queries.raw))
         for block in self._row_blocks(len(scores)):

@@ -112,7 +112,7 @@ def _importance(ranker, importance):
         importance = ranker.self_influence_
     importance = np.asarray(importance, dtype=float)
     # A ranker may be unable to say its self-influence: that is what importance is for.
-    n_train = ranker._n_train
+    n_train = ranker.n_train_
     if importance.shape != (n_train,):
         raise ValueError(
             f"importance must hold one value for each of the {n_train} training rows, "

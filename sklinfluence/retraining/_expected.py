@@ -8,7 +8,7 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import accuracy_score, r2_score
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils import check_consistent_length, check_random_state, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted, has_fit_parameter
 
@@ -193,11 +193,10 @@ class ExpectedRanker(BaseRanker):
                 for ranker, order in zip(self.rankers_, self.orders_, strict=True)
             ]
         )
-        self.self_influence_ = values.mean(axis=0)
+        first = self.rankers_[0]
+        self._begin(values.shape[1], first, getattr(first, "classes_", None))
+        self._mean_of_self_influence = values.mean(axis=0)
         self.self_influence_std_ = values.std(axis=0)
-        for name in ("classes_", "n_features_in_", "feature_names_in_"):
-            if hasattr(self.rankers_[0], name):
-                setattr(self, name, getattr(self.rankers_[0], name))
         return self
 
     def _refuse_frozen(self):
@@ -226,15 +225,16 @@ class ExpectedRanker(BaseRanker):
         for ranker, order in zip(self.rankers_, self.orders_, strict=True):
             yield _unshuffled(ranker.influence(X, y), order)
 
-    def _asked_labels(self, X, y):
-        """One label a query for all members: that which they predict together."""
-        if y is None and hasattr(self, "classes_"):
-            return self.predict(X)
-        return y
+    def _self_influence(self):
+        return self._mean_of_self_influence
+
+    def _query_inputs(self, X, y):
+        # Members know their own containers, a Dataset with its targets among them.
+        return X, y
 
     def _influence_block(self, X, y):
         total = 0.0
-        for influence in self._members(X, self._asked_labels(X, y)):
+        for influence in self._members(X, y):
             total = total + influence
         return total / len(self.rankers_)
 
@@ -251,8 +251,7 @@ class ExpectedRanker(BaseRanker):
         -------
         std : ndarray of shape (n_queries, n_train)
         """
-        check_is_fitted(self)
-        members = list(self._members(X, self._asked_labels(X, y)))
+        members = list(self._members(*self._asked(X, y)))
         return np.std(members, axis=0)
 
     def score_samples(self, X, y=None):
@@ -268,8 +267,7 @@ class ExpectedRanker(BaseRanker):
         -------
         self_influence : ndarray of shape (n_queries,)
         """
-        check_is_fitted(self)
-        y = self._asked_labels(X, y)
+        X, y = self._asked(X, y)
         return np.mean([ranker.score_samples(X, y) for ranker in self.rankers_], axis=0)
 
     def _known_label_scores(self):
@@ -352,10 +350,12 @@ class ExpectedRanker(BaseRanker):
         metric = accuracy_score if hasattr(self, "classes_") else r2_score
         return metric(y, self.predict(X), sample_weight=sample_weight)
 
+    def _wrapped(self):
+        return self.ranker
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        wrapped = self._tags_of_model(tags, self.ranker)
-        tags.target_tags.required = wrapped.target_tags.required
+        tags.target_tags.required = get_tags(self.ranker).target_tags.required
         tags.non_deterministic = self.random_state is None
         return tags
 
