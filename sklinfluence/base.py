@@ -86,7 +86,7 @@ class BaseValuer(
             Labels; None where targets are real, or where ``estimator`` knows them.
         """
         self.n_train_ = n_train
-        self.__dict__.pop("_own_influence", None)
+        self.__dict__.pop("_kept_self_influence", None)
         if estimator is not None:
             self._show_inputs(estimator, classes)
         elif classes is not None:
@@ -224,9 +224,9 @@ class BaseRanker(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseValuer):
     def self_influence_(self):
         """Influence of each training row on its own loss, computed once."""
         check_is_fitted(self)
-        if "_own_influence" not in vars(self):
-            self._own_influence = self._self_influence()
-        return self._own_influence
+        if "_kept_self_influence" not in vars(self):
+            self._kept_self_influence = self._self_influence()
+        return self._kept_self_influence
 
     @property
     def ranking_(self):

@@ -14,8 +14,9 @@ ROOT = Path(sklinfluence.__file__).parent
 
 # Bottom up: a room imports rooms of lower floors only, and none of its own floor.
 FLOORS = (
-    {"_sklearn_compat", "_blocks"},
-    {"_progress"},
+    {"_blocks", "_messages", "_whole_fit"},
+    {"_sklearn_compat"},
+    {"_parts", "_progress"},
     {"_estimators"},
     {"curvature"},
     {"_nets"},

@@ -123,7 +123,7 @@ class DampingPathMixin:
         rankers = []
         for fitted, removal in zip(path, removals, strict=True):
             ranker = copy.copy(self)
-            ranker.__dict__.pop("_own_influence", None)
+            ranker.__dict__.pop("_kept_self_influence", None)
             refined = None
             if removal is not None:
                 refined = self._refined_from(fitted, removal)
