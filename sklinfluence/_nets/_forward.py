@@ -96,24 +96,17 @@ def outputs(net, X):
         yield output[0] if isinstance(output, tuple) else output
 
 
-class _Single:
-    """A net whose outputs in bfloat16, which NumPy has not, are float32."""
-
-    def evaluation_step(self, batch, training=False):
-        output = super().evaluation_step(batch, training)
-        return map_tensors(
-            lambda part: part.float() if part.dtype == torch.bfloat16 else part, output
-        )
-
-
 def speaking(net):
-    """The net, or a stand-in with all that it has, whose predictions become arrays."""
+    """A `stand_in` whose predictions become arrays: NumPy has no bfloat16."""
     if module_dtype(net) != torch.bfloat16:
         return net
-    kind = type(net)
-    stand_in = object.__new__(type(kind.__name__, (_Single, kind), {}))
-    vars(stand_in).update(vars(net))
-    return stand_in
+    step = net.evaluation_step
+
+    def evaluation_step(batch, training=False):
+        return map_tensors(torch.Tensor.float, step(batch, training=training))
+
+    vars(net)["evaluation_step"] = evaluation_step
+    return net
 
 
 @contextmanager

@@ -71,8 +71,10 @@ def _one_column(net, y):
 
 def _class_numbers(net, labels):
     type_of_target(labels, input_name="y", raise_unknown=True)
-    if labels.dtype.kind not in "iufb" or np.any(labels != np.floor(labels)):
+    if labels.dtype.kind not in "iufb":
         raise _no_class_numbers(net, _shown(labels))
+    if np.any(labels != np.floor(labels)):
+        raise _no_class_numbers(net, f"continuous targets, {_shown(labels)}")
     if labels.size and labels.min() < 0:
         raise _no_class_numbers(net, f"{labels.min():g}")
     return labels.astype(np.int64)

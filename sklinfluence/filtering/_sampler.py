@@ -196,10 +196,10 @@ class MislabelSampler(_LabelNoiseDetector):
 
         Parameters
         ----------
-        sample_weight : str, True, False or None, default=UNCHANGED
+        sample_weight : str, True, False or None, default='$UNCHANGED$'
             Whether `sample_weight` is asked for, or by which name.
 
-        groups : str, True, False or None, default=UNCHANGED
+        groups : str, True, False or None, default='$UNCHANGED$'
             Whether `groups` are asked for, or by which name.
 
         Returns

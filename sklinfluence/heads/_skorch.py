@@ -57,6 +57,12 @@ def _net_head(net, y, sample_weight=None):
     name = guess_last_linear(net, _n_outputs(net, y))
     linear = net.module_.get_submodule(name)
     coef, intercept = layer_parameters(linear)
+    if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
+        raise ValueError(
+            f"The outputs of {type(net).__name__} are not finite: its training "
+            "diverged (lower lr, or scale X and y), or X contains NaN or infinity "
+            "(impute or remove those rows)."
+        )
     loss = net_loss(net, len(coef))
     targets = loss.encode(y)
     trained = rows_in_training(net, np.asarray(y))

@@ -119,8 +119,18 @@ WEIGHTS = "three epochs of descent end elsewhere if a row of weight 0 is there"
 DOUBLE = "the module computes in float64, whatever it is given"
 DTYPES = "check_transformer_preserve_dtypes"
 WEIGHTED = "check_sample_weight_equivalence_on_dense_data"
+EPOCHS = "three epochs of descent learn little"
+NUMBERS = "a net takes numbers of classes, not strings"
+# Of rankers that say, as scikit-learn asks, that they predict as classifiers do.
+OF_PREDICTIONS = {
+    "check_classifiers_one_label": EPOCHS,
+    "check_classifiers_train": EPOCHS,
+    "check_regressors_train": EPOCHS,
+    "check_classifiers_classes": NUMBERS,
+    "check_regressors_no_decision_function": "skorch's regressors have predict_proba",
+}
 EXPECTED = {
-    InfluenceRanker: {WEIGHTED: WEIGHTS, DTYPES: DOUBLE},
+    InfluenceRanker: {WEIGHTED: WEIGHTS, DTYPES: DOUBLE, **OF_PREDICTIONS},
     DeepInfluenceRanker: {WEIGHTED: WEIGHTS},
     SkorchEmbedding: {WEIGHTED: WEIGHTS},
     MislabelFilter: {},

@@ -84,7 +84,7 @@ def test_unseen_labels_are_named():
         ranker.score_samples,
         ranker.proponents,
     ):
-        with pytest.raises(ValueError, match=r"not fitted on: \[zebra\]"):
+        with pytest.raises(ValueError, match=r"not fitted on: \['zebra'\]"):
             ask(X[:2], ["a", "zebra"])
 
 

@@ -118,12 +118,12 @@ def test_the_same_seed_finds_a_net_wherever_it_is(data, place, module):
 def test_an_instance_starts_from_its_own_parameters_unless_init_varies(data):
     module = Net()
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    single = InfluenceRanker(make(module, lr=0.0), refit_head=False)
+    single = InfluenceRanker(make(module, lr=1e-30), refit_head=False)
     fits = {
         vary: ExpectedRanker(single, 2, vary=vary, random_state=0).fit(*data)
         for vary in [("order",), ("init",)]
     }
-    # Nothing is learnt at rate 0, so that what a net started from is still there.
+    # Nothing is learnt at such a rate, so that what a net started from is still there.
     for vary, ranker in fits.items():
         for member in ranker.rankers_:
             weight = member.estimator_.module_.hidden.weight
