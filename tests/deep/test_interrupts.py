@@ -110,7 +110,9 @@ MAKE = {
     "embedding before a head": lambda: InfluenceRanker(
         make_pipeline(SkorchEmbedding(make_net()), LogisticRegression())
     ),
-    "representers": lambda: RepresenterRanker(make_net(), kind="lje", refit_head=False),
+    "representers": lambda: RepresenterRanker(
+        make_net(), method="lje", refit_head=False
+    ),
     "filter": lambda: MislabelFilter(
         last_layer(), score="self_influence", contamination=0.1
     ),

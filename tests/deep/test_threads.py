@@ -118,7 +118,7 @@ MAKE = {
         make_net(Attention), refit_head=False, damping=1e-2
     ),
     "representers": lambda: RepresenterRanker(
-        make_net(optimizer__weight_decay=0.01), kind="lje", refit_head=False
+        make_net(optimizer__weight_decay=0.01), method="lje", refit_head=False
     ),
     "expected": lambda: ExpectedRanker(
         TracInRanker(make_net()), n_estimators=2, random_state=0

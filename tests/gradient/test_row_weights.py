@@ -63,9 +63,9 @@ RANKERS = {
     "cosine": (InfluenceRanker, {"normalize": "cosine"}),
     "as it is": (InfluenceRanker, {"refit_head": False}),
     "cg": (InfluenceRanker, {"solver": "cg"}),
-    "l2": (RepresenterRanker, {"kind": "l2"}),
-    "lje": (RepresenterRanker, {"kind": "lje"}),
-    "l1": (RepresenterRanker, {"kind": "l1"}),
+    "l2": (RepresenterRanker, {"method": "l2"}),
+    "lje": (RepresenterRanker, {"method": "lje"}),
+    "l1": (RepresenterRanker, {"method": "l1"}),
 }
 NEED_CURVATURE = ("grad_dot",)
 

@@ -104,8 +104,8 @@ def draw(seed):
     sample_weight = weights(rng, len(X))
     refit = bool(rng.random() < 0.7)
     if rng.random() < 0.2:
-        kind = ["l2", "lje", "l1"][rng.integers(3)]
-        ranker = RepresenterRanker(estimator, kind=kind, refit_head=refit)
+        method = ["l2", "lje", "l1"][rng.integers(3)]
+        ranker = RepresenterRanker(estimator, method=method, refit_head=refit)
         return ranker, X, y, sample_weight
     ranker = InfluenceRanker(
         estimator,
