@@ -36,7 +36,6 @@ from sklinfluence.filtering._evidence import is_classification, training_evidenc
 from sklinfluence.filtering._inputs import rows_with_holes
 from sklinfluence.filtering._label_models import NoiseAwareRanker, PooledLabelModel
 from sklinfluence.filtering._net_targets import keeps_column
-from sklinfluence.filtering._parameter_only import ParameterOnly
 from sklinfluence.filtering._report import report_table, summary_text
 from sklinfluence.filtering._task import (
     auto_score,
@@ -57,13 +56,11 @@ from sklinfluence.gradient import InfluenceRanker
 class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
     """Score every row's label by a ranker and decide which rows to flag."""
 
-    score = ParameterOnly()
-
     _parameter_constraints: dict = {
         # That it has label_scores is checked in fit, with advice for bare models.
         "ranker": [HasMethods("fit"), None],
         # Which names there are depends on the ranker, which lists them in its error.
-        "score": [str],
+        "label_score": [str],
         "noise": [StrOptions({"class", "uniform"}), None],
         "n_rounds": [Interval(Integral, 1, None, closed="left")],
         "threshold": [StrOptions({"auto"}), Interval(Real, None, None, closed="both")],
@@ -81,7 +78,7 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         self,
         ranker=None,
         *,
-        score="auto",
+        label_score="auto",
         noise="class",
         n_rounds=3,
         threshold="auto",
@@ -93,7 +90,7 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         random_state=None,
     ):
         self.ranker = ranker
-        self.score = score
+        self.label_score = label_score
         self.noise = noise
         self.n_rounds = n_rounds
         self.threshold = threshold
@@ -103,28 +100,6 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         self.min_per_class = min_per_class
         self.max_share = max_share
         self.random_state = random_state
-
-    def get_params(self, deep=True):
-        """Get the parameters of this estimator.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Whether to add the ranker's parameters, as ``ranker__<name>``.
-
-        Returns
-        -------
-        params : dict
-            Parameter names mapped to their values.
-        """
-        params = {}
-        for name in self._get_param_names():
-            value = vars(self)[name]
-            if deep and hasattr(value, "get_params") and not isinstance(value, type):
-                nested = value.get_params().items()
-                params.update((f"{name}__{key}", part) for key, part in nested)
-            params[name] = value
-        return params
 
     # The ranker and what it holds validate their own parameters.
     @_fit_context(prefer_skip_nested_validation=False)
@@ -168,7 +143,7 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
             return model
 
         model = fit(X, y, sample_weight)
-        score = vars(self)["score"]
+        score = self.label_score
         score = auto_score(model) if score == "auto" else score
         evidence = training_evidence(model, score, X)
         self._check_scored_rows(evidence, len(y))
@@ -195,11 +170,11 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         return self
 
     def _model_for(self, y):
-        """What is fitted: a ranker, or a label model for ``score="auto"``."""
+        """What is fitted: a ranker, or a label model for ``label_score="auto"``."""
         ranker = self._get_ranker()
         if not takes_classes(ranker, y):
             return default_regression_ranker() if self.ranker is None else ranker
-        if vars(self)["score"] != "auto":
+        if self.label_score != "auto":
             return ranker
         if self.ranker is None:
             return PooledLabelModel(
@@ -213,7 +188,7 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
 
     def _trims(self, model):
         """Whether gross errors in real targets are to be taken out of the fit."""
-        by_residual = vars(self)["score"] in ("auto", "studentized")
+        by_residual = self.label_score in ("auto", "studentized")
         return by_residual and hasattr(model, "loo_prediction_")
 
     def _flag(self, evidence, y):

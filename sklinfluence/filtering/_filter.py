@@ -47,14 +47,14 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
     ranker : ranker, default=None
         Scores the labels: an :class:`~sklinfluence.gradient.InfluenceRanker` or any
         estimator with `fit` and `label_scores`, used alone. Integer targets are
-        classes unless it wraps a regressor. None: for ``score="auto"`` and classes,
-        two surrogates of its own, a linear head and an RBF ridge on scaled columns,
-        pooled by leave-one-out likelihood; else ``InfluenceRanker()``. The surrogates
-        standardise columns; many columns that are nearly all zeros (terms of texts)
-        keep their own scales; a weight of 2 is a row twice. Surrogates and
+        classes unless it wraps a regressor. None: for ``label_score="auto"`` and
+        classes, two surrogates of its own, a linear head and an RBF ridge on scaled
+        columns, pooled by leave-one-out likelihood; else ``InfluenceRanker()``. The
+        surrogates standardise columns; many columns that are nearly all zeros (terms
+        of texts) keep their own scales; a weight of 2 is a row twice. Surrogates and
         the ranker of real targets hold outliers at the nearest value that is none.
 
-    score : str, default="auto"
+    label_score : str, default="auto"
         "auto", classes: the log odds that the given label is wrong, under a
         label-noise model fitted by expectation-maximisation on leave-one-out
         predictions. "auto", real targets: "studentized", the absolute deleted
@@ -63,8 +63,8 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
         "cook", "gradient_norm", and for classes "loo_margin", "margin", "agra".
 
     noise : {"class", "uniform"} or None, default="class"
-        What the noise model of ``score="auto"`` may learn: how often each class is
-        labelled as each other one, one rate for all, or nothing (the leave-one-out
+        What the noise model of ``label_score="auto"`` may learn: how often each class
+        is labelled as each other one, one rate for all, or nothing (the leave-one-out
         odds as they are). Its rates rank rows; they are no estimates of the truth.
 
     n_rounds : int, default=3
@@ -172,7 +172,7 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
         self,
         ranker=None,
         *,
-        score="auto",
+        label_score="auto",
         noise="class",
         n_rounds=3,
         threshold="auto",
@@ -185,7 +185,7 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
     ):
         super().__init__(
             ranker,
-            score=score,
+            label_score=label_score,
             noise=noise,
             n_rounds=n_rounds,
             threshold=threshold,

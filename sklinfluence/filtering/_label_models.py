@@ -1,4 +1,4 @@
-"""The models behind ``score="auto"``, with the face that a ranker shows the filter.
+"""The models behind ``label_score="auto"``, with the face that a ranker shows a filter.
 
 A filter asks of what it fits: ``label_scores``, ``loo_proba_``, ``predict`` and
 ``predict_proba``. Both classes here give them under a label-noise model fitted by

@@ -37,7 +37,7 @@ class MislabelSampler(_LabelNoiseDetector):
         What happens to flagged rows. "relabel" keeps them with their suggested label
         (real targets: the value that the model that never saw them predicts).
 
-    score : str, default="auto"
+    label_score : str, default="auto"
         Name of the score, as for :class:`MislabelFilter`.
 
     noise : {"class", "uniform"} or None, default="class"
@@ -135,7 +135,7 @@ class MislabelSampler(_LabelNoiseDetector):
         ranker=None,
         *,
         action="drop",
-        score="auto",
+        label_score="auto",
         noise="class",
         n_rounds=3,
         threshold="auto",
@@ -148,7 +148,7 @@ class MislabelSampler(_LabelNoiseDetector):
     ):
         super().__init__(
             ranker,
-            score=score,
+            label_score=label_score,
             noise=noise,
             n_rounds=n_rounds,
             threshold=threshold,

@@ -29,7 +29,7 @@ def takes_classes(ranker, y):
 
 
 def auto_score(model):
-    """The score that ``score="auto"`` stands for, by a fitted model."""
+    """The score that ``label_score="auto"`` stands for, by a fitted model."""
     if isinstance(model, PooledLabelModel | NoiseAwareRanker):
         return "auto"
     if not is_classification(model):

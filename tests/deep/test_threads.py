@@ -126,7 +126,7 @@ MAKE = {
     "anomaly": lambda: TracInAnomalyDetector(TracInRanker(make_net(), random_state=0)),
     "embedding": lambda: SkorchEmbedding(make_net()),
     "filter": lambda: MislabelFilter(
-        last_layer(), score="self_influence", contamination=0.1
+        last_layer(), label_score="self_influence", contamination=0.1
     ),
 }
 PLAIN = nn.Sequential(nn.Linear(6, 4), nn.Tanh(), nn.Linear(4, 3))

@@ -35,7 +35,11 @@ class LengthRanker(BaseRanker):
 @pytest.mark.parametrize(
     ("parameters", "data", "message"),
     [
-        ({"score": "best"}, {}, "score='best' is not one that InfluenceRanker gives"),
+        (
+            {"label_score": "best"},
+            {},
+            "score='best' is not one that InfluenceRanker gives",
+        ),
         (
             {"threshold": 1.0, "contamination": 0.1},
             {},
@@ -60,7 +64,7 @@ class LengthRanker(BaseRanker):
         ({}, {"sample_weight": np.ones(3)}, r"sample_weight.shape == \(3,\)"),
         ({"ranker": InfluenceRanker(GaussianNB())}, {}, "GaussianNB"),
         (
-            {"ranker": LengthRanker(), "score": "self_influence"},
+            {"ranker": LengthRanker(), "label_score": "self_influence"},
             {},
             "LengthRanker has no leave-one-out predictions. Set cv",
         ),
@@ -103,11 +107,13 @@ def test_new_rows_are_checked():
 
 def test_rankers_without_leave_one_out_work_with_folds_or_a_share():
     for settings in [{"contamination": 0.2}, {"threshold": 2.0}, {"cv": 4}]:
-        detector = MislabelFilter(LengthRanker(), score="self_influence", **settings)
+        detector = MislabelFilter(
+            LengthRanker(), label_score="self_influence", **settings
+        )
         detector.fit(X, y)
         np.testing.assert_allclose(detector.scores_, np.linalg.norm(X, axis=1))
     share = MislabelFilter(
-        LengthRanker(), score="self_influence", contamination=0.2
+        LengthRanker(), label_score="self_influence", contamination=0.2
     ).fit(X, y)
     farthest = np.argsort(-np.linalg.norm(X, axis=1))[:4]
     assert set(np.flatnonzero(~share.get_support())) == set(farthest)

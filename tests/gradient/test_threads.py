@@ -25,7 +25,7 @@ MAKE = {
     "l2": lambda: RepresenterRanker(LogisticRegression()),
     "lje": lambda: RepresenterRanker(LogisticRegression(), method="lje"),
     "filter": lambda: MislabelFilter(random_state=0),
-    "filter of a ranker": lambda: MislabelFilter(InfluenceRanker(), score="loss"),
+    "filter of a ranker": lambda: MislabelFilter(InfluenceRanker(), label_score="loss"),
 }
 ASKED = {
     "self_influence_": lambda ranker, X, y: ranker.self_influence_,
