@@ -1,6 +1,6 @@
 """What models that never saw a row say about its label."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import softmax
@@ -9,6 +9,8 @@ from scipy.stats import t as student_t
 from sklinfluence.filtering._thresholds import flag_disagreement, log_odds_against
 from sklinfluence.filtering._warn import warn_user
 
+# What label models call their one score.
+NOISE_ODDS = "auto"
 # Relative difference of two probabilities that only rounding makes.
 _TIE = 1e-6
 
@@ -23,7 +25,10 @@ class LabelEvidence:
         Higher: likelier mislabelled.
 
     prediction : ndarray of shape (n_samples, n_classes) or (n_samples,)
-        Class probabilities (in the order of the sorted classes) or predicted targets.
+        Class probabilities (in the order of ``classes``) or predicted targets.
+
+    classes : ndarray of shape (n_classes,) or None
+        Sorted labels; None where targets are real.
 
     p_values : ndarray of shape (n_samples,) or None
         Regression: two-sided p-value of the deleted studentised residual.
@@ -38,25 +43,45 @@ class LabelEvidence:
 
     scores: np.ndarray
     prediction: np.ndarray
+    classes: np.ndarray | None = None
     p_values: np.ndarray | None = None
     held_out: bool = True
     log_odds: np.ndarray | None = None
 
+    def take(self, rows):
+        """Evidence on some of the rows."""
+        p_values, log_odds = self.p_values, self.log_odds
+        return replace(
+            self,
+            scores=self.scores[rows],
+            prediction=self.prediction[rows],
+            p_values=None if p_values is None else p_values[rows],
+            log_odds=None if log_odds is None else log_odds[rows],
+        )
+
+    def coded(self, labels):
+        """Labels as numbers of classes; targets as they are."""
+        if self.classes is None:
+            return labels
+        return np.searchsorted(self.classes, labels)
+
+    def decoded(self, codes):
+        """What `coded` made numbers of."""
+        return codes if self.classes is None else self.classes[codes]
+
     def predicted(self, given):
         """Predicted class codes or targets; the given ones where there is no answer."""
-        if self.p_values is None:
-            unknown = np.isnan(self.prediction).any(axis=1)
-            best = np.argmax(self.prediction, axis=1)
-            # A tie contradicts nobody: it must not fall to the class that comes first.
-            highest = np.max(self.prediction, axis=1)
-            unknown |= self.quality(given) >= highest * (1.0 - _TIE)
-        else:
-            unknown, best = np.isnan(self.prediction), self.prediction
-        return np.where(unknown, given, best)
+        if self.classes is None:
+            return np.where(np.isnan(self.prediction), given, self.prediction)
+        unknown = np.isnan(self.prediction).any(axis=1)
+        # A tie contradicts nobody: it must not fall to the class that comes first.
+        highest = np.max(self.prediction, axis=1)
+        unknown |= self.quality(given) >= highest * (1.0 - _TIE)
+        return np.where(unknown, given, np.argmax(self.prediction, axis=1))
 
     def quality(self, given):
         """Probability of the given class, or the p-value of the given target."""
-        if self.p_values is not None:
+        if self.classes is None:
             return self.p_values
         return self.prediction[np.arange(len(given)), given]
 
@@ -68,41 +93,51 @@ class LabelEvidence:
         return flag_disagreement(given, self.predicted(given), odds)
 
 
-def is_classification(ranker):
-    """Whether a fitted ranker took its targets for classes."""
-    return hasattr(ranker, "classes_")
-
-
 def training_evidence(ranker, score, X):
-    """Evidence on the rows the ranker was fitted on, from its leave-one-out answers."""
+    """Evidence on the rows the ranker was fitted on, from its leave-one-out answers.
+
+    Parameters
+    ----------
+    ranker : ranker or label model
+        Fitted. Where it has ``classes_``, ``loo_proba_`` or ``loo_decision_function_``
+        are asked for; else ``loo_prediction_``. Without them it predicts rows that it
+        has seen, and the evidence says so.
+    score : str
+        One that its ``label_scores`` gives.
+    X : array-like of shape (n_samples, n_features)
+    """
     scores = ranker.label_scores(score)
-    if score == "auto":
-        return LabelEvidence(scores, ranker.loo_proba_, log_odds=scores)
-    if is_classification(ranker):
+    if hasattr(ranker, "classes_"):
         probabilities = _training_probabilities(ranker)
         held_out = probabilities is not None
         if not held_out:
             probabilities = _new_probabilities(ranker, X)
-        return LabelEvidence(scores, probabilities, held_out=held_out)
+        return _of_classes(ranker, score, scores, probabilities, held_out)
     if hasattr(ranker, "loo_prediction_"):
         prediction = np.asarray(ranker.loo_prediction_, dtype=np.float64)
         p_values = _p_values(ranker.label_scores("studentized"), residual_dof(ranker))
-        return LabelEvidence(scores, prediction, p_values)
+        return LabelEvidence(scores, prediction, p_values=p_values)
     nothing_known = np.full(len(scores), np.nan)
     prediction = _one_a_row(ranker.predict(X))
-    return LabelEvidence(scores, prediction, nothing_known, held_out=False)
+    return LabelEvidence(scores, prediction, p_values=nothing_known, held_out=False)
 
 
 def new_evidence(ranker, score, X, y):
     """Evidence on labelled rows that the ranker never saw."""
     scores = ranker.label_scores(score, X, y)
-    if score == "auto":
-        return LabelEvidence(scores, ranker.predict_proba(X), log_odds=scores)
-    if is_classification(ranker):
-        return LabelEvidence(scores, _new_probabilities(ranker, X))
+    if hasattr(ranker, "classes_"):
+        return _of_classes(ranker, score, scores, _new_probabilities(ranker, X))
     residuals = ranker.label_scores("studentized", X, y)
     p_values = _p_values(residuals, residual_dof(ranker))
-    return LabelEvidence(scores, _one_a_row(ranker.predict(X)), p_values)
+    return LabelEvidence(scores, _one_a_row(ranker.predict(X)), p_values=p_values)
+
+
+def _of_classes(ranker, score, scores, probabilities, held_out=True):
+    # What a label model calls its score are log odds under its noise model.
+    odds = scores if score == NOISE_ODDS else None
+    return LabelEvidence(
+        scores, probabilities, ranker.classes_, held_out=held_out, log_odds=odds
+    )
 
 
 def _one_a_row(prediction):

@@ -8,9 +8,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklinfluence._sklearn_compat import _safe_indexing
 from sklinfluence._whole_fit import whole
-from sklinfluence.filtering._base import _LabelNoiseDetector
+from sklinfluence.filtering._detector import _LabelNoiseDetector
 from sklinfluence.filtering._donors import assign_donors
-from sklinfluence.filtering._evidence import is_classification
+from sklinfluence.filtering._inputs import as_rows, check_new_rows
 
 
 class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector):
@@ -222,7 +222,7 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
         """
         super().fit(X, y, sample_weight, groups)
         vars(self).pop("sample_indices_", None)
-        if is_classification(self.ranker_):
+        if self._classes is not None:
             self.sample_indices_ = assign_donors(
                 self._support, self._given_labels, self.random_state, self._in_use
             )
@@ -254,14 +254,14 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
             pandas table keeps its index, which is that of y.
         """
         self.fit(X, y, sample_weight, groups)
-        if not is_classification(self.ranker_):
+        if self._classes is None:
             raise ValueError(
                 "MislabelFilter.fit_transform is for classification: a transformer "
                 "cannot change y, so a wrong real target would stay in its place. Use "
                 "FilteredRegressor(estimator, filter=MislabelFilter()) as the last "
                 "step, or MislabelSampler in an imblearn.pipeline.Pipeline."
             )
-        X_filtered = _safe_indexing(self._as_rows(X), self.sample_indices_)
+        X_filtered = _safe_indexing(as_rows(self, X), self.sample_indices_)
         if hasattr(X, "iloc"):
             # Donors take the slot they fill, and y and its index stay with the slots.
             X_filtered.index = X.index
@@ -281,7 +281,7 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
             The same rows.
         """
         check_is_fitted(self)
-        X = self._check_new_rows(X)
+        X = check_new_rows(self, X, self._model)
         if not hasattr(X, "columns"):
             return X
         # Later steps that were fitted on an array get arrays. Tables are copied (their

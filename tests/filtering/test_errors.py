@@ -20,9 +20,12 @@ class LengthRanker(BaseRanker):
 
     def fit(self, X, y, sample_weight=None):
         self.estimator_ = GaussianNB().fit(X, y)
-        self.classes_ = self.estimator_.classes_
-        self.self_influence_ = self.score_samples(X)
+        self._begin(len(X), self.estimator_)
+        self.lengths_ = self.score_samples(X)
         return self
+
+    def _self_influence(self):
+        return self.lengths_
 
     def _influence_block(self, X, y):
         raise NotImplementedError
@@ -38,7 +41,7 @@ class LengthRanker(BaseRanker):
         (
             {"label_score": "best"},
             {},
-            "score='best' is not one that InfluenceRanker gives",
+            "label_score='best' is not one that InfluenceRanker gives",
         ),
         (
             {"threshold": 1.0, "contamination": 0.1},
