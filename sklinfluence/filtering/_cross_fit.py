@@ -77,10 +77,12 @@ class _RunningMean:
         self._scores = np.zeros(len(fallback.scores))
         self._prediction = np.zeros(fallback.prediction.shape)
         self._p_values = np.zeros(len(fallback.scores))
+        self._held_out = True
 
     def add(self, rows, evidence):
         self._n_seen[rows] += 1
         self._scores[rows] += evidence.scores
+        self._held_out &= evidence.held_out
         if evidence.classes is None:
             self._prediction[rows] += evidence.prediction
             self._p_values[rows] += evidence.p_values
@@ -100,7 +102,7 @@ class _RunningMean:
         if p_values is not None:
             p_values = p_values.copy()
             p_values[seen] = self._p_values[seen] / n_seen
-        held_out = fallback.held_out or bool(seen.all())
+        held_out = fallback.held_out or (self._held_out and bool(seen.all()))
         log_odds = None if fallback.log_odds is None else scores
         return replace(
             fallback,

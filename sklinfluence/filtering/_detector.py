@@ -151,8 +151,8 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         model = clone(unfitted)
         with fitting(model):
             model.fit(X, y, **weight_keywords(model, weight))
-        by_residual = self.label_score in ("auto", "studentized")
-        if by_residual and hasattr(model, "loo_prediction_"):
+        asked = score_to_ask(model, self.label_score)
+        if asked == "studentized" and hasattr(model, "loo_prediction_"):
             fdr = self.fdr if rule.is_automatic else None
             return fit_trimmed(model, X, y, weight, fdr)
         return model
@@ -332,14 +332,21 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
             )
 
     def _check_held_out(self, evidence):
-        if not evidence.held_out:
+        if evidence.held_out:
+            return
+        name, ways = type(self.ranker_).__name__, "contamination, or threshold to a"
+        if evidence.classes is None:
             raise ValueError(
-                "threshold='auto' flags rows whose leave-one-out prediction "
-                f"contradicts their label, and {type(self.ranker_).__name__} has no "
-                "leave-one-out predictions. Set cv (every row is then predicted by a "
-                "ranker fitted without its fold), contamination, or threshold to a "
-                "number."
+                "threshold='auto' flags real targets by their deleted studentised "
+                f"residuals, and {name} gives no 'studentized' of rows it has not "
+                f"seen. Set {ways} number."
             )
+        raise ValueError(
+            "threshold='auto' flags rows whose leave-one-out prediction contradicts "
+            f"their label, and {name} has no leave-one-out predictions. Set cv (every "
+            f"row is then predicted by a ranker fitted without its fold), {ways} "
+            "number."
+        )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

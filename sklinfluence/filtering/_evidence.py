@@ -31,10 +31,11 @@ class LabelEvidence:
         Sorted labels; None where targets are real.
 
     p_values : ndarray of shape (n_samples,) or None
-        Regression: two-sided p-value of the deleted studentised residual.
+        Regression: two-sided p-value of the deleted studentised residual; NaN where
+        the ranker gives none.
 
     held_out : bool
-        Whether `prediction` comes from models that never saw the row.
+        Whether `quality` comes from models that never saw the row.
 
     log_odds : ndarray of shape (n_samples,) or None
         Log odds that the given label is wrong, where a noise model tells; else they
@@ -113,13 +114,9 @@ def training_evidence(ranker, score, X):
         if not held_out:
             probabilities = _new_probabilities(ranker, X)
         return _of_classes(ranker, score, scores, probabilities, held_out)
-    if hasattr(ranker, "loo_prediction_"):
-        prediction = np.asarray(ranker.loo_prediction_, dtype=np.float64)
-        p_values = _p_values(ranker.label_scores("studentized"), residual_dof(ranker))
-        return LabelEvidence(scores, prediction, p_values=p_values)
-    nothing_known = np.full(len(scores), np.nan)
-    prediction = _one_a_row(ranker.predict(X))
-    return LabelEvidence(scores, prediction, p_values=nothing_known, held_out=False)
+    held_out = hasattr(ranker, "loo_prediction_")
+    prediction = ranker.loo_prediction_ if held_out else ranker.predict(X)
+    return _of_targets(ranker, scores, prediction, held_out)
 
 
 def new_evidence(ranker, score, X, y):
@@ -127,9 +124,12 @@ def new_evidence(ranker, score, X, y):
     scores = ranker.label_scores(score, X, y)
     if hasattr(ranker, "classes_"):
         return _of_classes(ranker, score, scores, _new_probabilities(ranker, X))
-    residuals = ranker.label_scores("studentized", X, y)
-    p_values = _p_values(residuals, residual_dof(ranker))
-    return LabelEvidence(scores, _one_a_row(ranker.predict(X)), p_values=p_values)
+    return _of_targets(ranker, scores, ranker.predict(X), True, X, y)
+
+
+def known_scores(ranker):
+    """The label scores that a fitted ranker says it gives; None if it does not say."""
+    return getattr(ranker, "label_score_names_", None)
 
 
 def _of_classes(ranker, score, scores, probabilities, held_out=True):
@@ -138,6 +138,17 @@ def _of_classes(ranker, score, scores, probabilities, held_out=True):
     return LabelEvidence(
         scores, probabilities, ranker.classes_, held_out=held_out, log_odds=odds
     )
+
+
+def _of_targets(ranker, scores, prediction, held_out, *rows):
+    known = known_scores(ranker)
+    held_out = held_out and (known is None or "studentized" in known)
+    p_values = np.full(len(scores), np.nan)
+    if held_out:
+        residuals = ranker.label_scores("studentized", *rows)
+        p_values = _p_values(residuals, residual_dof(ranker))
+    prediction = _one_a_row(prediction)
+    return LabelEvidence(scores, prediction, p_values=p_values, held_out=held_out)
 
 
 def _one_a_row(prediction):

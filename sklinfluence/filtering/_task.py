@@ -5,7 +5,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 
 from sklinfluence._estimators import are_classes
-from sklinfluence.filtering._evidence import NOISE_ODDS
+from sklinfluence.filtering._evidence import NOISE_ODDS, known_scores
 from sklinfluence.filtering._inputs import unfrozen
 from sklinfluence.filtering._winsorize import Winsorizer
 from sklinfluence.gradient import InfluenceRanker
@@ -46,7 +46,7 @@ def score_to_ask(model, label_score):
     ValueError
         If the ranker does not give that score.
     """
-    known = getattr(model, "label_score_names_", None)
+    known = known_scores(model)
     if label_score == "auto":
         if known is None:
             return "loo_loss" if hasattr(model, "classes_") else "studentized"

@@ -4,12 +4,13 @@ import re
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.naive_bayes import GaussianNB
 
 from sklinfluence.base import BaseRanker
 from sklinfluence.filtering import MislabelFilter, MislabelSampler
-from sklinfluence.gradient import InfluenceRanker
+from sklinfluence.gradient import InfluenceRanker, RepresenterRanker
 
 X = np.random.default_rng(0).normal(size=(20, 2))
 y = np.arange(20) % 2
@@ -181,3 +182,18 @@ def test_a_regression_without_degrees_of_freedom_is_warned_about():
     with pytest.warns(UserWarning, match="no degrees of freedom"):
         detector = MislabelFilter(InfluenceRanker(Ridge(1e-8))).fit(columns, target)
     assert detector.get_support().all()
+
+
+@pytest.mark.parametrize("cv", [None, 3])
+def test_real_targets_by_a_ranker_without_studentized_residuals(cv):
+    """Its own score ranks rows; the rule on residuals, which it lacks, is refused."""
+    target = X @ [1.0, 2.0] + np.where(np.arange(20) == 7, 30.0, 0.0)
+    ranker = RepresenterRanker(Ridge())
+    with pytest.raises(ValueError, match="RepresenterRanker gives no 'studentized'"):
+        MislabelFilter(ranker, cv=cv).fit(X, target)
+    detector = MislabelFilter(ranker, contamination=0.05, cv=cv).fit(X, target)
+    assert np.flatnonzero(~detector.get_support()) == [7]
+    assert np.isnan(detector.label_quality_).all()
+    if cv is None:
+        own = clone(ranker).fit(X, target).self_influence_
+        np.testing.assert_allclose(detector.scores_, own)
