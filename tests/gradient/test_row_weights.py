@@ -86,7 +86,7 @@ def _of_rows(name):
 
 
 def _known_scores(ranker):
-    return ranker._known_label_scores()
+    return ranker.label_score_names_
 
 
 NUMBERS = {

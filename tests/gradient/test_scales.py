@@ -128,7 +128,7 @@ def questions(ranker, X, y):
     if isinstance(ranker, RepresenterRanker):
         yield "contributions", lambda: ranker.contributions(X[:3])
         return
-    for score in ranker._known_label_scores():
+    for score in ranker.label_score_names_:
         yield score, lambda score=score: ranker.label_scores(score)
         yield f"new {score}", lambda score=score: ranker.label_scores(score, *asked)
     yield "loo_score_", lambda: ranker.loo_score_
