@@ -88,7 +88,7 @@ class _RunningMean:
             self._p_values[rows] += evidence.p_values
         else:
             # A fold may lack a class, and its model the column.
-            columns = self._fallback.coded(evidence.classes)
+            columns = self._fallback.codes_of(evidence.classes)
             self._prediction[np.ix_(rows, columns)] += evidence.prediction
 
     def evidence(self):

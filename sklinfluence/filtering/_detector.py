@@ -161,19 +161,17 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         """Set every fitted attribute that follows from the evidence on the labels."""
         if rule.is_automatic:
             self._check_held_out(evidence)
-        given = evidence.coded(rows.y)
-        self._classes, self._in_use = evidence.classes, rows.in_use
-        self._given_labels = rows.y
-        self._predicted_labels = evidence.decoded(evidence.predicted(given))
+        verdict, self._in_use = evidence.on(rows.y), rows.in_use
+        self._classes, self._given_labels = evidence.classes, rows.y
+        self._predicted_labels = verdict.predicted_labels
         self.scores_ = _without_nan(evidence.scores)
-        self.label_quality_ = evidence.quality(given)
-        flags = rule.flag(self.scores_, evidence, given, self._in_use)
+        self.label_quality_ = verdict.quality
+        flags = rule.flag(self.scores_, verdict, self._in_use)
         # A noise model knows which class such a given label mostly stands for; a
         # plain one can only say what it predicts.
         self.suggested_labels_ = self._predicted_labels
         if hasattr(self._model, "suggest_labels"):
-            doubted = evidence.contradicts(given)
-            self.suggested_labels_ = self._model.suggest_labels(doubted)
+            self.suggested_labels_ = self._model.suggest_labels(verdict.contradicted)
         self._support = ~flags
         self.threshold_ = rule.threshold_in_force(self.scores_, flags)
 

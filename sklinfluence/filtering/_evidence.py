@@ -35,7 +35,7 @@ class LabelEvidence:
         the ranker gives none.
 
     held_out : bool
-        Whether `quality` comes from models that never saw the row.
+        Whether the quality of labels is by models that never saw the row.
 
     log_odds : ndarray of shape (n_samples,) or None
         Log odds that the given label is wrong, where a noise model tells; else they
@@ -49,49 +49,80 @@ class LabelEvidence:
     held_out: bool = True
     log_odds: np.ndarray | None = None
 
-    def take(self, rows):
-        """Evidence on some of the rows."""
-        p_values, log_odds = self.p_values, self.log_odds
-        return replace(
-            self,
-            scores=self.scores[rows],
-            prediction=self.prediction[rows],
-            p_values=None if p_values is None else p_values[rows],
-            log_odds=None if log_odds is None else log_odds[rows],
-        )
+    def on(self, labels):
+        """What the evidence says of given labels or targets.
 
-    def coded(self, labels):
-        """Labels as numbers of classes; targets as they are."""
+        Parameters
+        ----------
+        labels : ndarray of shape (n_samples,)
+
+        Returns
+        -------
+        verdict : Verdict
+        """
         if self.classes is None:
-            return labels
-        return np.searchsorted(self.classes, labels)
-
-    def decoded(self, codes):
-        """What `coded` made numbers of."""
-        return codes if self.classes is None else self.classes[codes]
-
-    def predicted(self, given):
-        """Predicted class codes or targets; the given ones where there is no answer."""
-        if self.classes is None:
-            return np.where(np.isnan(self.prediction), given, self.prediction)
+            unknown = np.isnan(self.prediction)
+            predicted = np.where(unknown, labels, self.prediction)
+            return Verdict(None, labels, predicted, self.p_values)
+        given = self.codes_of(labels)
+        quality = self.prediction[np.arange(len(given)), given]
         unknown = np.isnan(self.prediction).any(axis=1)
         # A tie contradicts nobody: it must not fall to the class that comes first.
-        highest = np.max(self.prediction, axis=1)
-        unknown |= self.quality(given) >= highest * (1.0 - _TIE)
-        return np.where(unknown, given, np.argmax(self.prediction, axis=1))
+        unknown |= quality >= np.max(self.prediction, axis=1) * (1.0 - _TIE)
+        predicted = np.where(unknown, given, np.argmax(self.prediction, axis=1))
+        odds = log_odds_against(quality) if self.log_odds is None else self.log_odds
+        contradicted = flag_disagreement(given, predicted, odds)
+        return Verdict(self.classes, given, predicted, quality, contradicted)
 
-    def quality(self, given):
-        """Probability of the given class, or the p-value of the given target."""
+    def codes_of(self, labels):
+        """The numbers of labels among the classes."""
+        return np.searchsorted(self.classes, labels)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What evidence says of given labels, one entry a row.
+
+    Attributes
+    ----------
+    classes : ndarray of shape (n_classes,) or None
+        None where targets are real.
+
+    given : ndarray of shape (n_samples,)
+        Numbers of the given classes, or the given targets.
+
+    predicted : ndarray of shape (n_samples,)
+        The same of what is predicted; what is given where there is no answer.
+
+    quality : ndarray of shape (n_samples,)
+        Probability of the given class, or p-value of the given target.
+
+    contradicted : ndarray of shape (n_samples,), dtype=bool, or None
+        Rows whose given class the evidence speaks against, by the flag rule.
+    """
+
+    classes: np.ndarray | None
+    given: np.ndarray
+    predicted: np.ndarray
+    quality: np.ndarray
+    contradicted: np.ndarray | None = None
+
+    def take(self, rows):
+        """The verdict on some of the rows."""
+        return replace(
+            self,
+            given=self.given[rows],
+            predicted=self.predicted[rows],
+            quality=self.quality[rows],
+            contradicted=None if self.classes is None else self.contradicted[rows],
+        )
+
+    @property
+    def predicted_labels(self):
+        """Labels or targets that are predicted."""
         if self.classes is None:
-            return self.p_values
-        return self.prediction[np.arange(len(given)), given]
-
-    def contradicts(self, given):
-        """Rows whose given class the evidence speaks against, by the flag rule."""
-        odds = self.log_odds
-        if odds is None:
-            odds = log_odds_against(self.quality(given))
-        return flag_disagreement(given, self.predicted(given), odds)
+            return self.predicted
+        return self.classes[self.predicted]
 
 
 def training_evidence(ranker, score, X):

@@ -1,4 +1,4 @@
-"""From evidence to flags: the rule that a filter's parameters spell out."""
+"""From the verdict on labels to flags: the rule that parameters spell out."""
 
 from dataclasses import dataclass
 
@@ -33,16 +33,14 @@ class FlagRule:
         """Whether it is for the evidence to say how many rows are flagged."""
         return self.threshold == "auto" and self.contamination is None
 
-    def flag(self, scores, evidence, given, in_use):
+    def flag(self, scores, verdict, in_use):
         """Flag rows within the bounds, and warn where the flags look misled.
 
         Parameters
         ----------
         scores : ndarray of shape (n_samples,)
             Higher is worse; no NaN.
-        evidence : LabelEvidence
-        given : ndarray of shape (n_samples,)
-            Given labels, coded as the evidence codes them.
+        verdict : Verdict
         in_use : ndarray of shape (n_samples,), dtype=bool
             Rows of weight zero are out already: neither flagged nor counted.
 
@@ -50,11 +48,10 @@ class FlagRule:
         -------
         flags : ndarray of shape (n_samples,), dtype=bool
         """
-        flags = np.zeros(len(given), dtype=bool)
-        evidence, given = evidence.take(in_use), given[in_use]
-        flags[in_use] = self._flag_used(scores[in_use], evidence, given)
-        if evidence.classes is not None:
-            warn_about_classes(flags[in_use], given, evidence.classes)
+        flags, used = np.zeros(len(scores), dtype=bool), verdict.take(in_use)
+        flags[in_use] = self._flag_used(scores[in_use], used)
+        if verdict.classes is not None:
+            warn_about_classes(flags[in_use], used.given, verdict.classes)
         return flags
 
     def threshold_in_force(self, scores, flags):
@@ -63,18 +60,18 @@ class FlagRule:
             return float(self.threshold)
         return float(np.min(scores, where=flags, initial=np.inf))
 
-    def _flag_used(self, scores, evidence, given):
+    def _flag_used(self, scores, verdict):
         # Real targets are one stratum: the bounds count all rows.
-        strata = np.zeros(len(given)) if evidence.classes is None else given
+        is_real = verdict.classes is None
+        strata = np.zeros(len(scores)) if is_real else verdict.given
         bounds = (scores, strata, self.min_per_class, self.max_share)
         if self.contamination is not None:
-            allowed = bound_flags(np.ones(len(given), dtype=bool), *bounds)
+            allowed = bound_flags(np.ones(len(scores), dtype=bool), *bounds)
             return flag_share(scores, self.contamination, allowed)
         if self.threshold != "auto":
             return bound_flags(scores >= self.threshold, *bounds)
-        if evidence.classes is None:
-            flags = flag_discoveries(evidence.quality(given), self.fdr)
-        else:
-            flags = evidence.contradicts(given)
+        flags = verdict.contradicted
+        if is_real:
+            flags = flag_discoveries(verdict.quality, self.fdr)
         warn_about_share(np.mean(flags))
         return bound_flags(flags, *bounds)

@@ -14,7 +14,7 @@ GIVEN = np.array([0, 0, 0, 0, 1, 1, 1, 1])
 YES = np.array([0.9, 0.8, 0.2, 0.1, 0.9, 0.3, 0.7, 0.8])
 PROBABILITY = np.column_stack([1 - YES, YES])
 SCORES = -np.log(PROBABILITY[np.arange(8), GIVEN])
-EVIDENCE = LabelEvidence(SCORES, PROBABILITY, CLASSES)
+VERDICT = LabelEvidence(SCORES, PROBABILITY, CLASSES).on(CLASSES[GIVEN])
 EVERY = np.ones(8, dtype=bool)
 
 pytestmark = pytest.mark.filterwarnings("ignore:38% of the rows are flagged")
@@ -38,7 +38,7 @@ def rule(**parameters):
     ],
 )
 def test_flags_of_classes(parameters, flagged):
-    flags = rule(**parameters).flag(SCORES, EVIDENCE, GIVEN, EVERY)
+    flags = rule(**parameters).flag(SCORES, VERDICT, EVERY)
     assert_array_equal(np.flatnonzero(flags), flagged)
 
 
@@ -48,11 +48,9 @@ def test_flags_of_classes(parameters, flagged):
 def test_rows_of_weight_zero_are_neither_flagged_nor_counted(parameters):
     in_use = EVERY.copy()
     in_use[[0, 4]] = False
-    rest = EVIDENCE.take(in_use)
-    alone = rule(**parameters).flag(
-        SCORES[in_use], rest, GIVEN[in_use], np.ones(6, dtype=bool)
-    )
-    flags = rule(**parameters).flag(SCORES, EVIDENCE, GIVEN, in_use)
+    rest = VERDICT.take(in_use)
+    alone = rule(**parameters).flag(SCORES[in_use], rest, np.ones(6, dtype=bool))
+    flags = rule(**parameters).flag(SCORES, VERDICT, in_use)
     assert_array_equal(flags[in_use], alone)
     assert not flags[~in_use].any()
 
@@ -60,12 +58,13 @@ def test_rows_of_weight_zero_are_neither_flagged_nor_counted(parameters):
 def test_real_targets_are_one_stratum_judged_by_p_values():
     p_values = np.array([1e-9, 1e-8, 0.5, np.nan, 0.9, 0.02, 0.7, 0.3])
     evidence = LabelEvidence(SCORES, np.zeros(8), p_values=p_values)
+    verdict = evidence.on(np.zeros(8))
     # Benjamini and Hochberg at .05: 1e-8 <= .05 * 2/8, and .02 > .05 * 3/8.
-    flags = rule().flag(SCORES, evidence, np.zeros(8), EVERY)
+    flags = rule().flag(SCORES, verdict, EVERY)
     assert_array_equal(np.flatnonzero(flags), [0, 1])
-    flags = rule(fdr=0.1).flag(SCORES, evidence, np.zeros(8), EVERY)
+    flags = rule(fdr=0.1).flag(SCORES, verdict, EVERY)
     assert_array_equal(np.flatnonzero(flags), [0, 1, 5])
-    flags = rule(min_per_class=7).flag(SCORES, evidence, np.zeros(8), EVERY)
+    flags = rule(min_per_class=7).flag(SCORES, verdict, EVERY)
     assert_array_equal(np.flatnonzero(flags), [0])
 
 
@@ -77,9 +76,20 @@ def test_the_threshold_is_the_given_one_or_the_lowest_flagged_score():
     assert rule().threshold_in_force(SCORES, ~EVERY) == np.inf
 
 
-def test_evidence_codes_labels_and_back():
-    assert_array_equal(EVIDENCE.coded(CLASSES[GIVEN]), GIVEN)
-    assert_array_equal(EVIDENCE.decoded(GIVEN), CLASSES[GIVEN])
+def test_the_verdict_is_on_the_given_labels():
+    assert_array_equal(VERDICT.given, GIVEN)
+    assert_array_equal(VERDICT.quality, np.where(GIVEN == 1, YES, 1 - YES))
+    assert_array_equal(VERDICT.predicted_labels, np.where(YES > 0.5, "yes", "no"))
+    assert_array_equal(np.flatnonzero(VERDICT.contradicted), [0, 1, 5])
+
+
+def test_where_nothing_is_known_the_given_label_stands():
+    tied = LabelEvidence(np.zeros(3), np.full((3, 2), 0.5), CLASSES)
+    assert_array_equal(tied.on(CLASSES[[1, 0, 1]]).predicted, [1, 0, 1])
+    unknown = LabelEvidence(np.zeros(2), np.full((2, 2), np.nan), CLASSES)
+    verdict = unknown.on(CLASSES[[1, 0]])
+    assert_array_equal(verdict.predicted, [1, 0])
+    assert not verdict.contradicted.any()
     targets = np.array([1.5, -2.0])
-    real = LabelEvidence(targets, targets, p_values=targets)
-    assert_array_equal(real.decoded(real.coded(targets)), targets)
+    real = LabelEvidence(targets, np.array([np.nan, 3.0]), p_values=np.ones(2))
+    assert_array_equal(real.on(targets).predicted_labels, [1.5, 3.0])
