@@ -56,9 +56,9 @@ for ax in axes.ravel():
 # -----------------------------------------
 # A row's term counts it as it stands, influence asks what the others would make of its
 # absence. And representer values are residuals: queries of one class share most of
-# their strongest rows, which the local Jacobian expansion (``kind="lje"``) loosens.
+# their strongest rows, which the local Jacobian expansion (``method="lje"``) loosens.
 influence = InfluenceRanker(model, method="newton").fit(X_train, y_train)
-expansion = RepresenterRanker(model, kind="lje").fit(X_train, y_train)
+expansion = RepresenterRanker(model, method="lje").fit(X_train, y_train)
 for name, other in (
     ("influence", influence),
     ("l2 representers", ranker),

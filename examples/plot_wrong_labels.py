@@ -55,14 +55,14 @@ print(f"{np.mean(corrected == y):.3f} after")
 # What knowing the pattern is worth
 # ---------------------------------
 # Inspect rows in the order of ``scores_``: how soon are all wrong ones found? The plain
-# leave-one-out loss of one logistic regression, ``score="loo_loss"``, is taken in by
-# errors that have a pattern: where a fifth of the threes are called four, it learns
-# that threes are fours now and then.
+# leave-one-out loss of one logistic regression, ``label_score="loo_loss"``, is taken
+# in by errors that have a pattern: where a fifth of the threes are called four, it
+# learns that threes are fours now and then.
 
 _, ax = plt.subplots(layout="constrained")
 logistic = make_pipeline(MinMaxScaler(), LogisticRegression(max_iter=1000))
 plain = MislabelFilter(
-    InfluenceRanker(logistic), score="loo_loss", contamination=0.2
+    InfluenceRanker(logistic), label_score="loo_loss", contamination=0.2
 ).fit(X, y_noisy)
 for name, fitted in {"default": mislabel_filter, "loo_loss": plain}.items():
     is_last = fitted is plain

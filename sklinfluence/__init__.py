@@ -6,15 +6,20 @@ from sklinfluence.filtering import (
     MislabelFilter,
     MislabelSampler,
 )
-from sklinfluence.gradient import InfluenceRanker
+from sklinfluence.gradient import InfluenceRanker, RepresenterRanker
+from sklinfluence.model_selection import LeaveOneOutSearch
+from sklinfluence.retraining import ExpectedRanker
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ExpectedRanker",
     "FilteredClassifier",
     "FilteredRegressor",
     "InfluenceRanker",
+    "LeaveOneOutSearch",
     "MislabelFilter",
     "MislabelSampler",
+    "RepresenterRanker",
     "__version__",
 ]

@@ -16,6 +16,11 @@ def shown(labels):
     return f"[{', '.join(map(_escaped, labels[:_MOST]))}{dots}]"
 
 
+def printable(label):
+    """One label as it reads, without quotes, in one line: in a sentence or a column."""
+    return _escaped(str(label))[1:-1]
+
+
 def _escaped(label):
     # Python's own number or string: NumPy's repr would name its type.
     return repr(label.item() if isinstance(label, np.generic) else label)

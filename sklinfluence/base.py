@@ -37,6 +37,14 @@ class BaseValuer(
     --------
     BaseRanker : Base class of what also gives influence on single queries.
 
+    Notes
+    -----
+    A filter asks for ``label_score_names_`` and `label_scores`. A method that predicts
+    every training row by a model that never saw it shows these predictions as
+    ``loo_proba_``, (n_train, n_classes), or ``loo_decision_function_``; for real
+    targets as ``loo_prediction_``, (n_train,), and gives the score "studentized".
+    Without them a filter flags a share, or by a number, or takes them from ``cv``.
+
     Examples
     --------
     >>> import numpy as np

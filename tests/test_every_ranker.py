@@ -87,7 +87,7 @@ RANKERS = {
     "InfluenceRanker, grad_dot": head(InfluenceRanker, method="grad_dot"),
     "InfluenceRanker, cg": head(InfluenceRanker, solver="cg"),
     "RepresenterRanker": head(RepresenterRanker),
-    "RepresenterRanker, lje": head(RepresenterRanker, kind="lje"),
+    "RepresenterRanker, lje": head(RepresenterRanker, method="lje"),
     "ExpectedRanker": several,
     "DeepInfluenceRanker": deep("DeepInfluenceRanker", damping=0.1),
     "TracInRanker": deep("TracInRanker", random_state=0),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from sklinfluence._messages import shown
+from sklinfluence._messages import printable, shown
 from sklinfluence.datasets import flip_labels
 from sklinfluence.filtering import MislabelFilter
 from sklinfluence.gradient import InfluenceRanker
@@ -42,3 +42,10 @@ def test_labels_are_shown_as_python_writes_them():
     assert shown(np.array(["a", "b"])) == shown(["a", "b"]) == "['a', 'b']"
     assert shown([True, None, 2.5]) == "[True, None, 2.5]"
     assert shown(range(12)) == "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ...]"
+
+
+def test_a_label_alone_is_one_line_without_quotes():
+    assert printable("né\n\x1b[2J") == "né\\n\\x1b[2J"
+    assert printable(3) == printable(np.int64(3)) == "3"
+    assert printable("it's") == "it's"
+    assert printable(np.str_('"a"')) == '"a"'

@@ -171,6 +171,21 @@ def test_every_topic_lists_its_public_names_in_order(module_name):
     assert all(hasattr(module, name) for name in module.__all__)
 
 
+def test_the_top_level_offers_what_topics_do_and_needs_no_extra():
+    names = set(sklinfluence.__all__) - {"__version__"}
+    assert names == {
+        "ExpectedRanker", "FilteredClassifier", "FilteredRegressor", "InfluenceRanker",
+        "LeaveOneOutSearch", "MislabelFilter", "MislabelSampler", "RepresenterRanker",
+    }  # fmt: skip
+    topics = [m for m in public_modules() if m.count(".") == 1 and m not in NEEDS]
+    of_topics = {
+        name: getattr(importlib.import_module(topic), name)
+        for topic in topics
+        for name in importlib.import_module(topic).__all__
+    }
+    assert all(getattr(sklinfluence, name) is of_topics[name] for name in names)
+
+
 @pytest.mark.parametrize(("module_name", "name"), PUBLIC)
 def test_docstring_is_whole(module_name, name):
     public = getattr(importlib.import_module(module_name), name)

@@ -1,19 +1,15 @@
 """Evidence on every row from rankers fitted without the row's fold."""
 
+from dataclasses import replace
+
 import numpy as np
 from sklearn.model_selection import check_cv
 
-from sklinfluence._estimators import refuse_weights, takes_weights
 from sklinfluence._messages import shown
-from sklinfluence._sklearn_compat import _safe_indexing
-from sklinfluence.filtering._evidence import (
-    LabelEvidence,
-    is_classification,
-    new_evidence,
-)
+from sklinfluence.filtering._evidence import new_evidence
 
 
-def cross_fit(fit, fitted, score, X, y, sample_weight, cv, groups, fallback, each_fit):
+def cross_fit(fit, score, rows, cv, fallback, each_fit):
     """Score every row by models fitted without the row's fold.
 
     Rows held out by several folds (repeated splitters) get the mean. Two kinds of rows
@@ -25,14 +21,17 @@ def cross_fit(fit, fitted, score, X, y, sample_weight, cv, groups, fallback, eac
     Parameters
     ----------
     fit : callable
-        ``fit(X, y, sample_weight, fitting)`` gives a model, fitted in the context
-        ``fitting(model)``.
+        ``fit(rows, fitting)`` gives a model, fitted in the context ``fitting(model)``.
 
-    fitted : ranker or label model
-        Fitted on all rows.
+    score : str
+        What the models are asked for.
+
+    rows : TrainingRows
+
+    cv : int, splitter or iterable
 
     fallback : LabelEvidence
-        Of the training rows of `fitted`.
+        Of all rows, by the model fitted on them.
 
     each_fit : callable
         Reports progress: `FitTracker.each_fit`.
@@ -41,42 +40,32 @@ def cross_fit(fit, fitted, score, X, y, sample_weight, cv, groups, fallback, eac
     -------
     evidence : LabelEvidence
     """
-    classification = is_classification(fitted)
-    splitter = check_cv(cv, y, classifier=classification)
-    classes = fitted.classes_ if classification else None
     mean = _RunningMean(fallback)
-    folds = list(splitter.split(X, y, groups))
-    numbered = each_fit("fit without a fold", list(enumerate(folds)))
-    for (number, (train, test)), fitting in numbered:
-        if classification:
-            test = test[np.isin(y[test], y[train])]
-            if len(test) == 0 or len(np.unique(y[train])) < 2:
+    numbered = list(enumerate(_splits(rows, cv, fallback.classes)))
+    for (number, (train, test)), fitting in each_fit("fit without a fold", numbered):
+        if fallback.classes is not None:
+            test = test[np.isin(rows.y[test], rows.y[train])]
+            if len(test) == 0 or len(np.unique(rows.y[train])) < 2:
                 continue
-        weight = None if sample_weight is None else sample_weight[train]
+        rest, held_out = rows.take(train), rows.take(test)
         try:
-            model = fit(_safe_indexing(X, train), y[train], weight, fitting)
+            model = fit(rest, fitting)
         except ValueError as error:
             raise ValueError(
                 f"The ranker could not be fitted without fold {number} of cv, on "
-                f"{len(train)} rows{_of_classes(y[train], classes)}: {error}"
+                f"{len(rest)} rows{_of_classes(rest.y, fallback.classes)}: {error}"
             ) from error
-        evidence = new_evidence(model, score, _safe_indexing(X, test), y[test])
-        columns = np.searchsorted(classes, model.classes_) if classification else None
-        mean.add(test, evidence, columns)
+        mean.add(test, new_evidence(model, score, held_out.X, held_out.y))
     return mean.evidence()
+
+
+def _splits(rows, cv, classes):
+    splitter = check_cv(cv, rows.y, classifier=classes is not None)
+    return splitter.split(rows.X, rows.y, rows.groups)
 
 
 def _of_classes(y, classes):
     return "" if classes is None else f" of the classes {shown(np.unique(y))}"
-
-
-def fit_ranker(ranker, X, y, sample_weight):
-    """Fit without naming a weight that was not given: not every ranker takes one."""
-    if sample_weight is None:
-        return ranker.fit(X, y)
-    if not takes_weights(ranker):
-        refuse_weights(ranker)
-    return ranker.fit(X, y, sample_weight=sample_weight)
 
 
 class _RunningMean:
@@ -88,14 +77,18 @@ class _RunningMean:
         self._scores = np.zeros(len(fallback.scores))
         self._prediction = np.zeros(fallback.prediction.shape)
         self._p_values = np.zeros(len(fallback.scores))
+        self._held_out = True
 
-    def add(self, rows, evidence, columns=None):
+    def add(self, rows, evidence):
         self._n_seen[rows] += 1
         self._scores[rows] += evidence.scores
-        if columns is None:
+        self._held_out &= evidence.held_out
+        if evidence.classes is None:
             self._prediction[rows] += evidence.prediction
             self._p_values[rows] += evidence.p_values
         else:
+            # A fold may lack a class, and its model the column.
+            columns = self._fallback.codes_of(evidence.classes)
             self._prediction[np.ix_(rows, columns)] += evidence.prediction
 
     def evidence(self):
@@ -109,6 +102,13 @@ class _RunningMean:
         if p_values is not None:
             p_values = p_values.copy()
             p_values[seen] = self._p_values[seen] / n_seen
-        held_out = fallback.held_out or bool(seen.all())
+        held_out = fallback.held_out or (self._held_out and bool(seen.all()))
         log_odds = None if fallback.log_odds is None else scores
-        return LabelEvidence(scores, prediction, p_values, held_out, log_odds)
+        return replace(
+            fallback,
+            scores=scores,
+            prediction=prediction,
+            p_values=p_values,
+            held_out=held_out,
+            log_odds=log_odds,
+        )

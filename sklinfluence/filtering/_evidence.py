@@ -1,6 +1,6 @@
 """What models that never saw a row say about its label."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import softmax
@@ -9,6 +9,8 @@ from scipy.stats import t as student_t
 from sklinfluence.filtering._thresholds import flag_disagreement, log_odds_against
 from sklinfluence.filtering._warn import warn_user
 
+# What label models call their one score.
+NOISE_ODDS = "auto"
 # Relative difference of two probabilities that only rounding makes.
 _TIE = 1e-6
 
@@ -23,13 +25,17 @@ class LabelEvidence:
         Higher: likelier mislabelled.
 
     prediction : ndarray of shape (n_samples, n_classes) or (n_samples,)
-        Class probabilities (in the order of the sorted classes) or predicted targets.
+        Class probabilities (in the order of ``classes``) or predicted targets.
+
+    classes : ndarray of shape (n_classes,) or None
+        Sorted labels; None where targets are real.
 
     p_values : ndarray of shape (n_samples,) or None
-        Regression: two-sided p-value of the deleted studentised residual.
+        Regression: two-sided p-value of the deleted studentised residual; NaN where
+        the ranker gives none.
 
     held_out : bool
-        Whether `prediction` comes from models that never saw the row.
+        Whether the quality of labels is by models that never saw the row.
 
     log_odds : ndarray of shape (n_samples,) or None
         Log odds that the given label is wrong, where a noise model tells; else they
@@ -38,71 +44,142 @@ class LabelEvidence:
 
     scores: np.ndarray
     prediction: np.ndarray
+    classes: np.ndarray | None = None
     p_values: np.ndarray | None = None
     held_out: bool = True
     log_odds: np.ndarray | None = None
 
-    def predicted(self, given):
-        """Predicted class codes or targets; the given ones where there is no answer."""
-        if self.p_values is None:
-            unknown = np.isnan(self.prediction).any(axis=1)
-            best = np.argmax(self.prediction, axis=1)
-            # A tie contradicts nobody: it must not fall to the class that comes first.
-            highest = np.max(self.prediction, axis=1)
-            unknown |= self.quality(given) >= highest * (1.0 - _TIE)
-        else:
-            unknown, best = np.isnan(self.prediction), self.prediction
-        return np.where(unknown, given, best)
+    def on(self, labels):
+        """What the evidence says of given labels or targets.
 
-    def quality(self, given):
-        """Probability of the given class, or the p-value of the given target."""
-        if self.p_values is not None:
-            return self.p_values
-        return self.prediction[np.arange(len(given)), given]
+        Parameters
+        ----------
+        labels : ndarray of shape (n_samples,)
 
-    def contradicts(self, given):
-        """Rows whose given class the evidence speaks against, by the flag rule."""
-        odds = self.log_odds
-        if odds is None:
-            odds = log_odds_against(self.quality(given))
-        return flag_disagreement(given, self.predicted(given), odds)
+        Returns
+        -------
+        verdict : Verdict
+        """
+        if self.classes is None:
+            unknown = np.isnan(self.prediction)
+            predicted = np.where(unknown, labels, self.prediction)
+            return Verdict(None, labels, predicted, self.p_values)
+        given = self.codes_of(labels)
+        quality = self.prediction[np.arange(len(given)), given]
+        unknown = np.isnan(self.prediction).any(axis=1)
+        # A tie contradicts nobody: it must not fall to the class that comes first.
+        unknown |= quality >= np.max(self.prediction, axis=1) * (1.0 - _TIE)
+        predicted = np.where(unknown, given, np.argmax(self.prediction, axis=1))
+        odds = log_odds_against(quality) if self.log_odds is None else self.log_odds
+        contradicted = flag_disagreement(given, predicted, odds)
+        return Verdict(self.classes, given, predicted, quality, contradicted)
+
+    def codes_of(self, labels):
+        """The numbers of labels among the classes."""
+        return np.searchsorted(self.classes, labels)
 
 
-def is_classification(ranker):
-    """Whether a fitted ranker took its targets for classes."""
-    return hasattr(ranker, "classes_")
+@dataclass(frozen=True)
+class Verdict:
+    """What evidence says of given labels, one entry a row.
+
+    Attributes
+    ----------
+    classes : ndarray of shape (n_classes,) or None
+        None where targets are real.
+
+    given : ndarray of shape (n_samples,)
+        Numbers of the given classes, or the given targets.
+
+    predicted : ndarray of shape (n_samples,)
+        The same of what is predicted; what is given where there is no answer.
+
+    quality : ndarray of shape (n_samples,)
+        Probability of the given class, or p-value of the given target.
+
+    contradicted : ndarray of shape (n_samples,), dtype=bool, or None
+        Rows whose given class the evidence speaks against, by the flag rule.
+    """
+
+    classes: np.ndarray | None
+    given: np.ndarray
+    predicted: np.ndarray
+    quality: np.ndarray
+    contradicted: np.ndarray | None = None
+
+    def take(self, rows):
+        """The verdict on some of the rows."""
+        return replace(
+            self,
+            given=self.given[rows],
+            predicted=self.predicted[rows],
+            quality=self.quality[rows],
+            contradicted=None if self.classes is None else self.contradicted[rows],
+        )
+
+    @property
+    def predicted_labels(self):
+        """Labels or targets that are predicted."""
+        if self.classes is None:
+            return self.predicted
+        return self.classes[self.predicted]
 
 
 def training_evidence(ranker, score, X):
-    """Evidence on the rows the ranker was fitted on, from its leave-one-out answers."""
+    """Evidence on the rows the ranker was fitted on, from its leave-one-out answers.
+
+    Parameters
+    ----------
+    ranker : ranker or label model
+        Fitted. Where it has ``classes_``, ``loo_proba_`` or ``loo_decision_function_``
+        are asked for; else ``loo_prediction_``. Without them it predicts rows that it
+        has seen, and the evidence says so.
+    score : str
+        One that its ``label_scores`` gives.
+    X : array-like of shape (n_samples, n_features)
+    """
     scores = ranker.label_scores(score)
-    if score == "auto":
-        return LabelEvidence(scores, ranker.loo_proba_, log_odds=scores)
-    if is_classification(ranker):
+    if hasattr(ranker, "classes_"):
         probabilities = _training_probabilities(ranker)
         held_out = probabilities is not None
         if not held_out:
             probabilities = _new_probabilities(ranker, X)
-        return LabelEvidence(scores, probabilities, held_out=held_out)
-    if hasattr(ranker, "loo_prediction_"):
-        prediction = np.asarray(ranker.loo_prediction_, dtype=np.float64)
-        p_values = _p_values(ranker.label_scores("studentized"), residual_dof(ranker))
-        return LabelEvidence(scores, prediction, p_values)
-    nothing_known = np.full(len(scores), np.nan)
-    prediction = _one_a_row(ranker.predict(X))
-    return LabelEvidence(scores, prediction, nothing_known, held_out=False)
+        return _of_classes(ranker, score, scores, probabilities, held_out)
+    held_out = hasattr(ranker, "loo_prediction_")
+    prediction = ranker.loo_prediction_ if held_out else ranker.predict(X)
+    return _of_targets(ranker, scores, prediction, held_out)
 
 
 def new_evidence(ranker, score, X, y):
     """Evidence on labelled rows that the ranker never saw."""
     scores = ranker.label_scores(score, X, y)
-    if score == "auto":
-        return LabelEvidence(scores, ranker.predict_proba(X), log_odds=scores)
-    if is_classification(ranker):
-        return LabelEvidence(scores, _new_probabilities(ranker, X))
-    residuals = ranker.label_scores("studentized", X, y)
-    p_values = _p_values(residuals, residual_dof(ranker))
-    return LabelEvidence(scores, _one_a_row(ranker.predict(X)), p_values)
+    if hasattr(ranker, "classes_"):
+        return _of_classes(ranker, score, scores, _new_probabilities(ranker, X))
+    return _of_targets(ranker, scores, ranker.predict(X), True, X, y)
+
+
+def known_scores(ranker):
+    """The label scores that a fitted ranker says it gives; None if it does not say."""
+    return getattr(ranker, "label_score_names_", None)
+
+
+def _of_classes(ranker, score, scores, probabilities, held_out=True):
+    # What a label model calls its score are log odds under its noise model.
+    odds = scores if score == NOISE_ODDS else None
+    return LabelEvidence(
+        scores, probabilities, ranker.classes_, held_out=held_out, log_odds=odds
+    )
+
+
+def _of_targets(ranker, scores, prediction, held_out, *rows):
+    known = known_scores(ranker)
+    held_out = held_out and (known is None or "studentized" in known)
+    p_values = np.full(len(scores), np.nan)
+    if held_out:
+        residuals = ranker.label_scores("studentized", *rows)
+        p_values = _p_values(residuals, residual_dof(ranker))
+    prediction = _one_a_row(prediction)
+    return LabelEvidence(scores, prediction, p_values=p_values, held_out=held_out)
 
 
 def _one_a_row(prediction):

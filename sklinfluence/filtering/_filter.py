@@ -8,9 +8,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklinfluence._sklearn_compat import _safe_indexing
 from sklinfluence._whole_fit import whole
-from sklinfluence.filtering._base import _LabelNoiseDetector
+from sklinfluence.filtering._detector import _LabelNoiseDetector
 from sklinfluence.filtering._donors import assign_donors
-from sklinfluence.filtering._evidence import is_classification
+from sklinfluence.filtering._inputs import as_rows, check_new_rows
 
 
 class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector):
@@ -47,14 +47,14 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
     ranker : ranker, default=None
         Scores the labels: an :class:`~sklinfluence.gradient.InfluenceRanker` or any
         estimator with `fit` and `label_scores`, used alone. Integer targets are
-        classes unless it wraps a regressor. None: for ``score="auto"`` and classes,
-        two surrogates of its own, a linear head and an RBF ridge on scaled columns,
-        pooled by leave-one-out likelihood; else ``InfluenceRanker()``. The surrogates
-        standardise columns; many columns that are nearly all zeros (terms of texts)
-        keep their own scales; a weight of 2 is a row twice. Surrogates and
+        classes unless it wraps a regressor. None: for ``label_score="auto"`` and
+        classes, two surrogates of its own, a linear head and an RBF ridge on scaled
+        columns, pooled by leave-one-out likelihood; else ``InfluenceRanker()``. The
+        surrogates standardise columns; many columns that are nearly all zeros (terms
+        of texts) keep their own scales; a weight of 2 is a row twice. Surrogates and
         the ranker of real targets hold outliers at the nearest value that is none.
 
-    score : str, default="auto"
+    label_score : str, default="auto"
         "auto", classes: the log odds that the given label is wrong, under a
         label-noise model fitted by expectation-maximisation on leave-one-out
         predictions. "auto", real targets: "studentized", the absolute deleted
@@ -63,8 +63,8 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
         "cook", "gradient_norm", and for classes "loo_margin", "margin", "agra".
 
     noise : {"class", "uniform"} or None, default="class"
-        What the noise model of ``score="auto"`` may learn: how often each class is
-        labelled as each other one, one rate for all, or nothing (the leave-one-out
+        What the noise model of ``label_score="auto"`` may learn: how often each class
+        is labelled as each other one, one rate for all, or nothing (the leave-one-out
         odds as they are). Its rates rank rows; they are no estimates of the truth.
 
     n_rounds : int, default=3
@@ -172,7 +172,7 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
         self,
         ranker=None,
         *,
-        score="auto",
+        label_score="auto",
         noise="class",
         n_rounds=3,
         threshold="auto",
@@ -185,7 +185,7 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
     ):
         super().__init__(
             ranker,
-            score=score,
+            label_score=label_score,
             noise=noise,
             n_rounds=n_rounds,
             threshold=threshold,
@@ -222,7 +222,7 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
         """
         super().fit(X, y, sample_weight, groups)
         vars(self).pop("sample_indices_", None)
-        if is_classification(self.ranker_):
+        if self._classes is not None:
             self.sample_indices_ = assign_donors(
                 self._support, self._given_labels, self.random_state, self._in_use
             )
@@ -254,14 +254,14 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
             pandas table keeps its index, which is that of y.
         """
         self.fit(X, y, sample_weight, groups)
-        if not is_classification(self.ranker_):
+        if self._classes is None:
             raise ValueError(
                 "MislabelFilter.fit_transform is for classification: a transformer "
                 "cannot change y, so a wrong real target would stay in its place. Use "
                 "FilteredRegressor(estimator, filter=MislabelFilter()) as the last "
                 "step, or MislabelSampler in an imblearn.pipeline.Pipeline."
             )
-        X_filtered = _safe_indexing(self._as_rows(X), self.sample_indices_)
+        X_filtered = _safe_indexing(as_rows(self, X), self.sample_indices_)
         if hasattr(X, "iloc"):
             # Donors take the slot they fill, and y and its index stay with the slots.
             X_filtered.index = X.index
@@ -281,7 +281,7 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
             The same rows.
         """
         check_is_fitted(self)
-        X = self._check_new_rows(X)
+        X = check_new_rows(self, X, self._model)
         if not hasattr(X, "columns"):
             return X
         # Later steps that were fitted on an array get arrays. Tables are copied (their

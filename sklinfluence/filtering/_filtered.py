@@ -7,7 +7,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from sklinfluence._estimators import refuse_missing_labels
 from sklinfluence._sklearn_compat import _estimator_has
-from sklinfluence.filtering._base import _LabelNoiseDetector
+from sklinfluence.filtering._detector import _LabelNoiseDetector
 from sklinfluence.filtering._filtered_base import _FilteredEstimator
 from sklinfluence.filtering._task import default_regression_ranker
 

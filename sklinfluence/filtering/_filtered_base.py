@@ -36,8 +36,7 @@ from sklinfluence._sklearn_compat import (
     _raise_for_params,
     _routing_enabled,
 )
-from sklinfluence.filtering._base import _LabelNoiseDetector
-from sklinfluence.filtering._evidence import is_classification
+from sklinfluence.filtering._detector import _LabelNoiseDetector
 from sklinfluence.filtering._filter import MislabelFilter
 from sklinfluence.filtering._inputs import unfrozen
 from sklinfluence.filtering._net_targets import keeps_column
@@ -196,7 +195,7 @@ class _FilteredEstimator(
         detector = unfrozen(self.filter_)
         if not isinstance(detector, _LabelNoiseDetector):
             return
-        if is_classification(detector.ranker_) != self._classifies:
+        if (detector._classes is not None) != self._classifies:
             raise ValueError(
                 f"{type(self).__name__} needs a filter of its own kind, and the "
                 f"filter's ranker {detector.ranker_!r} treats y as "

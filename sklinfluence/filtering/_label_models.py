@@ -1,8 +1,8 @@
-"""The models behind ``score="auto"``, with the face that a ranker shows the filter.
+"""The models behind ``label_score="auto"``, with the face that a ranker shows a filter.
 
-A filter asks of what it fits: ``label_scores``, ``loo_proba_``, ``predict`` and
-``predict_proba``. Both classes here give them under a label-noise model fitted by
-expectation-maximisation on leave-one-out predictions.
+A filter asks of what it fits: ``label_score_names_``, ``label_scores``,
+``loo_proba_``, ``predict`` and ``predict_proba``. Both classes here give them under a
+label-noise model fitted by expectation-maximisation on leave-one-out predictions.
 """
 
 import numpy as np
@@ -18,6 +18,7 @@ from sklinfluence._sklearn_compat import (
 )
 from sklinfluence.filtering._advice import advice_on_columns
 from sklinfluence.filtering._em import fit_em, suggest_codes
+from sklinfluence.filtering._evidence import NOISE_ODDS
 from sklinfluence.filtering._linear_surrogate import LinearSurrogate
 from sklinfluence.filtering._pooled_detector import PooledDetector
 from sklinfluence.filtering._warn import warn_user
@@ -38,6 +39,8 @@ class PooledLabelModel(CallbackSupportMixin, BaseEstimator):
     n_rounds : int, default=3
     random_state : int, RandomState instance or None, default=None
     """
+
+    label_score_names_ = (NOISE_ODDS,)
 
     def __init__(self, *, noise="class", n_rounds=3, random_state=None):
         self.noise = noise
@@ -101,6 +104,8 @@ class NoiseAwareRanker(CallbackSupportMixin, BaseEstimator):
     noise : {"class", "uniform"} or None, default="class"
     n_rounds : int, default=3
     """
+
+    label_score_names_ = (NOISE_ODDS,)
 
     def __init__(self, ranker, *, noise="class", n_rounds=3):
         self.ranker = ranker

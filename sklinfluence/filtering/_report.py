@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sklinfluence._messages import printable
 from sklinfluence._sklearn_compat import check_pandas_support
 from sklinfluence.filtering._thresholds import worst_first
 
@@ -72,9 +73,3 @@ def summary_text(name, flags, given, in_use, is_classification):
 
 def _counted(n_rows, n_flagged):
     return f"{n_rows} rows, {n_flagged} flagged ({n_flagged / max(n_rows, 1):.1%})"
-
-
-def printable(label):
-    """A label as one line of text, whatever characters it is made of."""
-    text = str(label)
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

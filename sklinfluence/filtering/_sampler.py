@@ -5,8 +5,8 @@ from sklearn.utils.metadata_routing import UNCHANGED
 
 from sklinfluence._sklearn_compat import StrOptions, _safe_indexing
 from sklinfluence._whole_fit import whole
-from sklinfluence.filtering._base import _LabelNoiseDetector
-from sklinfluence.filtering._evidence import is_classification
+from sklinfluence.filtering._detector import _LabelNoiseDetector
+from sklinfluence.filtering._inputs import as_rows
 from sklinfluence.filtering._relabel import relabelled, with_targets
 
 
@@ -37,7 +37,7 @@ class MislabelSampler(_LabelNoiseDetector):
         What happens to flagged rows. "relabel" keeps them with their suggested label
         (real targets: the value that the model that never saw them predicts).
 
-    score : str, default="auto"
+    label_score : str, default="auto"
         Name of the score, as for :class:`MislabelFilter`.
 
     noise : {"class", "uniform"} or None, default="class"
@@ -135,7 +135,7 @@ class MislabelSampler(_LabelNoiseDetector):
         ranker=None,
         *,
         action="drop",
-        score="auto",
+        label_score="auto",
         noise="class",
         n_rounds=3,
         threshold="auto",
@@ -148,7 +148,7 @@ class MislabelSampler(_LabelNoiseDetector):
     ):
         super().__init__(
             ranker,
-            score=score,
+            label_score=label_score,
             noise=noise,
             n_rounds=n_rounds,
             threshold=threshold,
@@ -255,11 +255,11 @@ class MislabelSampler(_LabelNoiseDetector):
         if self.action == "relabel":
             flagged = np.flatnonzero(~self._support)
             suggested = self.suggested_labels_[flagged]
-            if is_classification(self.ranker_):
+            if self._classes is not None:
                 y = relabelled(y, self._given_labels, flagged, suggested)
             else:
                 y = with_targets(y, flagged, suggested)
         rows = self.sample_indices_
         y_left = _safe_indexing(y, rows)
         y_left = tuple(y_left) if isinstance(y, tuple) else y_left
-        return _safe_indexing(self._as_rows(X), rows), y_left, rows
+        return _safe_indexing(as_rows(self, X), rows), y_left, rows

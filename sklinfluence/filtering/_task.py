@@ -5,11 +5,13 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 
 from sklinfluence._estimators import are_classes
-from sklinfluence.base import BaseRanker
-from sklinfluence.filtering._evidence import is_classification
-from sklinfluence.filtering._label_models import NoiseAwareRanker, PooledLabelModel
+from sklinfluence.filtering._evidence import NOISE_ODDS, known_scores
+from sklinfluence.filtering._inputs import unfrozen
 from sklinfluence.filtering._winsorize import Winsorizer
 from sklinfluence.gradient import InfluenceRanker
+
+# What tells wrong labels best: by models that never saw the row, where there are any.
+_BEST_FIRST = (NOISE_ODDS, "studentized", "loo_loss", "self_influence")
 
 
 def default_regression_ranker():
@@ -28,12 +30,31 @@ def takes_classes(ranker, y):
     return estimator is not None or are_classes(y)
 
 
-def auto_score(model):
-    """The score that ``score="auto"`` stands for, by a fitted model."""
-    if isinstance(model, PooledLabelModel | NoiseAwareRanker):
-        return "auto"
-    if not is_classification(model):
-        return "studentized"
-    known = model._known_label_scores() if isinstance(model, BaseRanker) else ()
-    # A ranker of its own kind is asked for the leave-one-out loss.
-    return "self_influence" if known and "loo_loss" not in known else "loo_loss"
+def score_to_ask(model, label_score):
+    """The score that a fitted ranker or label model is asked for.
+
+    Parameters
+    ----------
+    model : ranker or label model
+        Fitted. Says which scores it gives by ``label_score_names_``; one that does
+        not is asked for what it was told, or for the residual of leaving a row out.
+    label_score : str
+        "auto", or the name of one.
+
+    Raises
+    ------
+    ValueError
+        If the ranker does not give that score.
+    """
+    known = known_scores(model)
+    if label_score == "auto":
+        if known is None:
+            return "loo_loss" if hasattr(model, "classes_") else "studentized"
+        return next((name for name in _BEST_FIRST if name in known), known[0])
+    if known is not None and label_score not in known:
+        raise ValueError(
+            f"label_score={label_score!r} is not one that "
+            f"{type(unfrozen(model)).__name__} gives here. It gives "
+            f"{', '.join(map(repr, known))}; 'auto' takes the best of them."
+        )
+    return label_score

@@ -21,7 +21,8 @@ LARGE_SHARE = 0.25
 
 def log_odds_against(quality):
     """Log odds that a label is wrong which is right with probability `quality`."""
-    with np.errstate(divide="ignore"):
+    # Means of probabilities may exceed 1 by rounding: NaN, which speaks for the label.
+    with np.errstate(divide="ignore", invalid="ignore"):
         return np.log1p(-quality) - np.log(quality)
 
 

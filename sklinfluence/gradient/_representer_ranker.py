@@ -25,7 +25,7 @@ from sklinfluence._sklearn_compat import (
 )
 from sklinfluence.gradient._head_ranker import HeadRanker
 from sklinfluence.gradient._representers import (
-    KINDS,
+    METHODS,
     JacobianExpansion,
     check_penalty,
     decomposition_gap,
@@ -59,7 +59,7 @@ class RepresenterRanker(HeadRanker):
         that ends in one. A fitted model is passed as ``FrozenEstimator(model)``. It is
         cloned, never changed. None: ``LogisticRegression()`` for class targets,
         ``Ridge()`` for real ones.
-    kind : {"l2", "lje", "l1"}, default="l2"
+    method : {"l2", "lje", "l1"}, default="l2"
         "l2": the representer theorem of an l2 penalty [1]_; needs one. "l1": that of
         an l1 or elastic-net penalty, on its active coefficients [3]_. "lje": local
         Jacobian expansion [2]_, a Newton step from beside the fit taken apart by rows;
@@ -137,7 +137,7 @@ class RepresenterRanker(HeadRanker):
 
     _parameter_constraints: dict = {
         "estimator": [HasMethods("fit"), None],
-        "kind": [StrOptions(set(KINDS))],
+        "method": [StrOptions(set(METHODS))],
         "ascent": [Interval(Real, 0, None, closed="left")],
         "solver": [
             StrOptions({"auto", "cholesky", "cg"}),
@@ -154,7 +154,7 @@ class RepresenterRanker(HeadRanker):
         self,
         estimator=None,
         *,
-        kind="l2",
+        method="l2",
         ascent=0.01,
         solver="auto",
         refit_head=True,
@@ -162,7 +162,7 @@ class RepresenterRanker(HeadRanker):
         random_state=None,
     ):
         self.estimator = estimator
-        self.kind = kind
+        self.method = method
         self.ascent = ascent
         self.solver = solver
         self.refit_head = refit_head
@@ -191,7 +191,7 @@ class RepresenterRanker(HeadRanker):
         TypeError
             If no linear head is known for the estimator.
         ValueError
-            If the head has not the penalty that ``kind`` needs, or is not at its
+            If the head has not the penalty that ``method`` needs, or is not at its
             optimum and ``refit_head`` is False.
         """
         X = sliceable(X)
@@ -201,7 +201,7 @@ class RepresenterRanker(HeadRanker):
             _set_random_states(estimator, self.random_state)
         estimator = fit_weighted(estimator, X, y, sample_weight)
         head = linear_head(estimator, y, sample_weight).trained_on(X)
-        check_penalty(head, self.kind)
+        check_penalty(head, self.method)
         embedding = check_embedding(head.embed(X))
         fitted = fit_head(
             head, embedding, solver=self.solver, refit_head=self.refit_head
@@ -216,19 +216,20 @@ class RepresenterRanker(HeadRanker):
         return self
 
     def _take_apart(self, fitted):
-        if self.kind == "lje":
+        if self.method == "lje":
             self._expansion = JacobianExpansion(fitted, self.ascent)
             self.alpha_ = self._expansion.values()
             self.decomposition_gap_ = self._expansion.gap()
             return
-        self.alpha_, self._metric = stationary_representers(fitted, self.kind)
+        self.alpha_, self._metric = stationary_representers(fitted, self.method)
         self.decomposition_gap_ = decomposition_gap(fitted, self.alpha_, self._metric)
         if self.decomposition_gap_ > _IDENTITY and not self.refit_head:
             raise ValueError(
-                f"The head is not at the optimum of its objective, so kind="
-                f"{self.kind!r} does not decompose it: the sum over rows misses a raw "
-                f"prediction by {self.decomposition_gap_:.1e} of the largest. Set "
-                "refit_head=True, lower the estimator's tol or use kind='lje'."
+                "The head is not at the optimum of its objective, so "
+                f"method={self.method!r} does not decompose it: the sum over rows "
+                f"misses a raw prediction by {self.decomposition_gap_:.1e} of the "
+                "largest. Set refit_head=True, lower the estimator's tol or use "
+                "method='lje'."
             )
 
     def _self_influence(self):
@@ -239,7 +240,7 @@ class RepresenterRanker(HeadRanker):
 
     def _own_products(self, design, output):
         """x^T x of each row in the inner product of its output."""
-        if self.kind == "lje":
+        if self.method == "lje":
             return design.squared_norms()
         n_embedding = self._metric.shape[1]
         own = np.empty(design.n_rows)
@@ -275,7 +276,7 @@ class RepresenterRanker(HeadRanker):
         return Queries.at(self._fitted, embedding, targets), embedding.dtype
 
     def _terms(self, design, output):
-        if self.kind == "lje":
+        if self.method == "lje":
             return self._expansion.contributions(design, output)
         return kernel_contributions(
             self._fitted, self.alpha_, self._metric, design.X, output
@@ -338,7 +339,7 @@ class RepresenterRanker(HeadRanker):
 
     def _own_terms(self, queries, output):
         at = np.arange(len(output))
-        if self.kind == "lje":
+        if self.method == "lje":
             rows = queries.design.rows(slice(None))
             total = self._fitted.objective.weights.sum()
             own = queries.design.dot(self._expansion.shared.T) / total
@@ -350,6 +351,6 @@ class RepresenterRanker(HeadRanker):
     def _alpha_scale(self):
         """lambda of each output: what alpha divides the residual by."""
         objective = self._fitted.objective
-        if self.kind == "l1":
+        if self.method == "l1":
             return objective.whole.l1[:, 0]
         return objective.penalty[:, 0]

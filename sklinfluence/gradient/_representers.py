@@ -15,43 +15,43 @@ from scipy import sparse
 from sklinfluence._blocks import block_slices
 from sklinfluence._removal import _gradient_products, apply_block, inverse_ratio
 
-KINDS = ("l2", "lje", "l1")
+METHODS = ("l2", "lje", "l1")
 
 
-def check_penalty(head, kind):
+def check_penalty(head, method):
     """A ValueError where a head has not the penalty that its decomposition needs."""
     penalty = head.penalty[:, : head.coef.shape[1]]
-    if kind == "l1" and head.l1 is None:
+    if method == "l1" and head.l1 is None:
         raise ValueError(
-            "kind='l1' decomposes heads with an l1 penalty, and this one has none. "
-            "Use kind='l2' or kind='lje'."
+            "method='l1' decomposes heads with an l1 penalty, and this one has none. "
+            "Use method='l2' or method='lje'."
         )
-    if kind != "l2":
+    if method != "l2":
         return
     if head.l1 is not None:
         raise ValueError(
-            "kind='l2' does not decompose a head with an l1 penalty: use kind='l1'."
+            "method='l2' does not decompose a head with an l1 penalty: use method='l1'."
         )
     if np.any(penalty <= 0):
         raise ValueError(
-            "kind='l2' needs an l2 penalty on every weight: without one the weights "
+            "method='l2' needs an l2 penalty on every weight: without one the weights "
             "are not a sum over training rows. Penalise the estimator (a finite C, an "
-            "alpha above 0) or use kind='lje'."
+            "alpha above 0) or use method='lje'."
         )
     if np.any(penalty != penalty[:, :1]):
         raise ValueError(
-            "kind='l2' needs one penalty for all weights of an output; this head's "
-            "differ. Use kind='lje'."
+            "method='l2' needs one penalty for all weights of an output; this head's "
+            "differ. Use method='lje'."
         )
 
 
-def stationary_representers(fitted, kind):
+def stationary_representers(fitted, method):
     """Representer values and the weights of the inner product.
 
     Parameters
     ----------
     fitted : FittedHead
-    kind : {"l2", "l1"}
+    method : {"l2", "l1"}
 
     Returns
     -------
@@ -61,7 +61,7 @@ def stationary_representers(fitted, kind):
     objective = fitted.objective
     n_embedding = objective.design.X.shape[1]
     penalty = objective.penalty[:, :n_embedding]
-    if kind == "l2":
+    if method == "l2":
         return -fitted.coefficients / penalty[:, 0], np.ones_like(penalty)
     # The l1 strength is one for all weights of an output.
     strength = objective.whole.l1[:, :1]

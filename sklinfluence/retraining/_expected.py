@@ -271,7 +271,7 @@ class ExpectedRanker(BaseRanker):
         return np.mean([ranker.score_samples(X, y) for ranker in self.rankers_], axis=0)
 
     def _known_label_scores(self):
-        return self.rankers_[0]._known_label_scores()
+        return self.rankers_[0].label_score_names_
 
     def _label_scores(self, score, X, y):
         members = []

@@ -84,7 +84,7 @@ def last_layer(net=None):
 
 def by_folds(**options):
     return MislabelFilter(
-        last_layer(), score="self_influence", contamination=0.1, cv=3, **options
+        last_layer(), label_score="self_influence", contamination=0.1, cv=3, **options
     )
 
 
@@ -110,13 +110,15 @@ MAKE = {
     "embedding before a head": lambda: InfluenceRanker(
         make_pipeline(SkorchEmbedding(make_net()), LogisticRegression())
     ),
-    "representers": lambda: RepresenterRanker(make_net(), kind="lje", refit_head=False),
+    "representers": lambda: RepresenterRanker(
+        make_net(), method="lje", refit_head=False
+    ),
     "filter": lambda: MislabelFilter(
-        last_layer(), score="self_influence", contamination=0.1
+        last_layer(), label_score="self_influence", contamination=0.1
     ),
     "filter by folds": by_folds,
     "sampler": lambda: MislabelSampler(
-        last_layer(), score="self_influence", contamination=0.1
+        last_layer(), label_score="self_influence", contamination=0.1
     ),
     "filtered net": lambda: FilteredClassifier(make_net(), MislabelFilter()),
     "filtered by a net": lambda: FilteredClassifier(LogisticRegression(), by_folds()),

@@ -118,7 +118,7 @@ MAKE = {
         make_net(Attention), refit_head=False, damping=1e-2
     ),
     "representers": lambda: RepresenterRanker(
-        make_net(optimizer__weight_decay=0.01), kind="lje", refit_head=False
+        make_net(optimizer__weight_decay=0.01), method="lje", refit_head=False
     ),
     "expected": lambda: ExpectedRanker(
         TracInRanker(make_net()), n_estimators=2, random_state=0
@@ -126,7 +126,7 @@ MAKE = {
     "anomaly": lambda: TracInAnomalyDetector(TracInRanker(make_net(), random_state=0)),
     "embedding": lambda: SkorchEmbedding(make_net()),
     "filter": lambda: MislabelFilter(
-        last_layer(), score="self_influence", contamination=0.1
+        last_layer(), label_score="self_influence", contamination=0.1
     ),
 }
 PLAIN = nn.Sequential(nn.Linear(6, 4), nn.Tanh(), nn.Linear(4, 3))

@@ -355,7 +355,7 @@ def test_filter_takes_the_scores_by_name(score):
     wrong = rng.choice(np.flatnonzero(np.abs(X[:, 0]) > 0.7), 6, replace=False)
     y[wrong] = 1 - y[wrong]
     ranker = TracInRanker(make_net(max_epochs=10), random_state=0)
-    flt = MislabelFilter(ranker, score=score, contamination=6 / 80).fit(X, y)
+    flt = MislabelFilter(ranker, label_score=score, contamination=6 / 80).fit(X, y)
     np.testing.assert_array_equal(flt.scores_, flt.ranker_.label_scores(score))
     dropped = np.flatnonzero(~flt.get_support())
     assert len(np.intersect1d(dropped, wrong)) >= 4

@@ -36,7 +36,7 @@ scaled_logistic = InfluenceRanker(make_pipeline(StandardScaler(), LogisticRegres
 DETECTORS = [
     MislabelFilter(),
     MislabelFilter(scaled_logistic, cv=3, random_state=0),
-    MislabelFilter(InfluenceRanker(RidgeClassifier()), score="loo_margin"),
+    MislabelFilter(InfluenceRanker(RidgeClassifier()), label_score="loo_margin"),
     MislabelFilter(InfluenceRanker(), noise="uniform", n_rounds=1),
     MislabelFilter(noise=None),
     MislabelSampler(),

@@ -32,7 +32,9 @@ def given_probability(probabilities, y):
 )
 def test_scores_are_those_of_cross_validation(noisy_blobs, cv):
     X, y, _ = noisy_blobs
-    detector = MislabelFilter(InfluenceRanker(model), score="loo_loss", cv=cv).fit(X, y)
+    detector = MislabelFilter(
+        InfluenceRanker(model), label_score="loo_loss", cv=cv
+    ).fit(X, y)
     probabilities = cross_val_predict(model, X, y, cv=cv, method="predict_proba")
     quality = given_probability(probabilities, y)
     # The ranker polishes each fold's model to its optimum; scikit-learn stops early.
@@ -44,7 +46,7 @@ def test_groups_are_kept_together(noisy_blobs):
     X, y, _ = noisy_blobs
     groups = np.arange(len(y)) % 7
     ranker = InfluenceRanker(model)
-    detector = MislabelFilter(ranker, score="loo_loss", cv=GroupKFold(3))
+    detector = MislabelFilter(ranker, label_score="loo_loss", cv=GroupKFold(3))
     detector.fit(X, y, groups=groups)
     probabilities = cross_val_predict(
         model, X, y, cv=GroupKFold(3), groups=groups, method="predict_proba"
@@ -68,7 +70,9 @@ def test_repeated_folds_are_averaged(noisy_blobs):
     for train, test in cv.split(X, y):
         fold = clone(model).fit(X[train], y[train])
         quality[test] += given_probability(fold.predict_proba(X[test]), y[test]) / 2
-    detector = MislabelFilter(InfluenceRanker(model), score="loo_loss", cv=cv).fit(X, y)
+    detector = MislabelFilter(
+        InfluenceRanker(model), label_score="loo_loss", cv=cv
+    ).fit(X, y)
     assert_allclose(detector.label_quality_, quality, atol=1e-3)
 
 
@@ -112,7 +116,9 @@ def test_sample_weight_reaches_every_fold(noisy_blobs):
     for train, test in KFold(3).split(X):
         fold = clone(model).fit(X[train], y[train], weight[train])
         quality[test] = given_probability(fold.predict_proba(X[test]), y[test])
-    detector = MislabelFilter(InfluenceRanker(model), score="loo_loss", cv=KFold(3))
+    detector = MislabelFilter(
+        InfluenceRanker(model), label_score="loo_loss", cv=KFold(3)
+    )
     detector.fit(X, y, sample_weight=weight)
     assert_allclose(detector.label_quality_, quality, atol=1e-3)
 
@@ -136,5 +142,5 @@ def test_regression_folds_are_prediction_intervals(noisy_line):
 
 def test_flags_by_folds_find_the_wrong_rows(noisy_blobs):
     X, y, wrong = noisy_blobs
-    detector = MislabelFilter(score="loo_loss", cv=5).fit(X, y)
+    detector = MislabelFilter(label_score="loo_loss", cv=5).fit(X, y)
     assert_array_equal(~detector.get_support(), wrong)

@@ -4,12 +4,13 @@ import re
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.naive_bayes import GaussianNB
 
 from sklinfluence.base import BaseRanker
 from sklinfluence.filtering import MislabelFilter, MislabelSampler
-from sklinfluence.gradient import InfluenceRanker
+from sklinfluence.gradient import InfluenceRanker, RepresenterRanker
 
 X = np.random.default_rng(0).normal(size=(20, 2))
 y = np.arange(20) % 2
@@ -20,9 +21,12 @@ class LengthRanker(BaseRanker):
 
     def fit(self, X, y, sample_weight=None):
         self.estimator_ = GaussianNB().fit(X, y)
-        self.classes_ = self.estimator_.classes_
-        self.self_influence_ = self.score_samples(X)
+        self._begin(len(X), self.estimator_)
+        self.lengths_ = self.score_samples(X)
         return self
+
+    def _self_influence(self):
+        return self.lengths_
 
     def _influence_block(self, X, y):
         raise NotImplementedError
@@ -35,7 +39,11 @@ class LengthRanker(BaseRanker):
 @pytest.mark.parametrize(
     ("parameters", "data", "message"),
     [
-        ({"score": "best"}, {}, "score='best' is not one that InfluenceRanker gives"),
+        (
+            {"label_score": "best"},
+            {},
+            "label_score='best' is not one that InfluenceRanker gives",
+        ),
         (
             {"threshold": 1.0, "contamination": 0.1},
             {},
@@ -60,7 +68,7 @@ class LengthRanker(BaseRanker):
         ({}, {"sample_weight": np.ones(3)}, r"sample_weight.shape == \(3,\)"),
         ({"ranker": InfluenceRanker(GaussianNB())}, {}, "GaussianNB"),
         (
-            {"ranker": LengthRanker(), "score": "self_influence"},
+            {"ranker": LengthRanker(), "label_score": "self_influence"},
             {},
             "LengthRanker has no leave-one-out predictions. Set cv",
         ),
@@ -103,11 +111,13 @@ def test_new_rows_are_checked():
 
 def test_rankers_without_leave_one_out_work_with_folds_or_a_share():
     for settings in [{"contamination": 0.2}, {"threshold": 2.0}, {"cv": 4}]:
-        detector = MislabelFilter(LengthRanker(), score="self_influence", **settings)
+        detector = MislabelFilter(
+            LengthRanker(), label_score="self_influence", **settings
+        )
         detector.fit(X, y)
         np.testing.assert_allclose(detector.scores_, np.linalg.norm(X, axis=1))
     share = MislabelFilter(
-        LengthRanker(), score="self_influence", contamination=0.2
+        LengthRanker(), label_score="self_influence", contamination=0.2
     ).fit(X, y)
     farthest = np.argsort(-np.linalg.norm(X, axis=1))[:4]
     assert set(np.flatnonzero(~share.get_support())) == set(farthest)
@@ -172,3 +182,18 @@ def test_a_regression_without_degrees_of_freedom_is_warned_about():
     with pytest.warns(UserWarning, match="no degrees of freedom"):
         detector = MislabelFilter(InfluenceRanker(Ridge(1e-8))).fit(columns, target)
     assert detector.get_support().all()
+
+
+@pytest.mark.parametrize("cv", [None, 3])
+def test_real_targets_by_a_ranker_without_studentized_residuals(cv):
+    """Its own score ranks rows; the rule on residuals, which it lacks, is refused."""
+    target = X @ [1.0, 2.0] + np.where(np.arange(20) == 7, 30.0, 0.0)
+    ranker = RepresenterRanker(Ridge())
+    with pytest.raises(ValueError, match="RepresenterRanker gives no 'studentized'"):
+        MislabelFilter(ranker, cv=cv).fit(X, target)
+    detector = MislabelFilter(ranker, contamination=0.05, cv=cv).fit(X, target)
+    assert np.flatnonzero(~detector.get_support()) == [7]
+    assert np.isnan(detector.label_quality_).all()
+    if cv is None:
+        own = clone(ranker).fit(X, target).self_influence_
+        np.testing.assert_allclose(detector.scores_, own)

@@ -17,7 +17,7 @@ def test_label_quality_and_suggestions_are_those_of_refits(noisy_blobs):
     X, y, _ = noisy_blobs
     model = LogisticRegression(C=0.1, tol=1e-10)
     ranker = InfluenceRanker(model, refine=1e-9)
-    detector = MislabelFilter(ranker, score="loo_loss").fit(X, y)
+    detector = MislabelFilter(ranker, label_score="loo_loss").fit(X, y)
     refits = cross_val_predict(model, X, y, cv=LeaveOneOut(), method="predict_proba")
     classes = np.unique(y)
     quality = refits[np.arange(len(y)), np.searchsorted(classes, y)]
@@ -30,7 +30,7 @@ def test_label_quality_and_suggestions_are_those_of_refits(noisy_blobs):
 def test_automatic_flags_are_those_of_refits(noisy_blobs):
     X, y, _ = noisy_blobs
     model = LogisticRegression(C=0.1, tol=1e-8)
-    detector = MislabelFilter(InfluenceRanker(model), score="loo_loss").fit(X, y)
+    detector = MislabelFilter(InfluenceRanker(model), label_score="loo_loss").fit(X, y)
     predicted = cross_val_predict(model, X, y, cv=LeaveOneOut())
     # Another class predicted means odds of one at least, above one tenth.
     assert_array_equal(~detector.get_support(), predicted != y)
@@ -71,7 +71,9 @@ def test_least_squares_on_classes_has_gaussian_posteriors(noisy_blobs, n_classes
     classes = np.unique(y)[:n_classes]
     X, y = X[np.isin(y, classes)], y[np.isin(y, classes)]
     model = RidgeClassifier()
-    detector = MislabelFilter(InfluenceRanker(model), score="loo_margin").fit(X, y)
+    detector = MislabelFilter(InfluenceRanker(model), label_score="loo_margin").fit(
+        X, y
+    )
     decision = np.array(
         [
             clone(model).fit(np.delete(X, i, 0), np.delete(y, i)).decision_function(row)

@@ -109,7 +109,7 @@ def test_no_class_is_emptied_and_bounds_hold():
         ({"max_share": 1.0, "min_per_class": 4}, 2),
         ({"max_share": 0.2}, 1),
     ]:
-        detector = MislabelFilter(score="loo_loss", **settings).fit(X, y)
+        detector = MislabelFilter(label_score="loo_loss", **settings).fit(X, y)
         assert np.sum(~detector.get_support() & (y == 2)) == most
         assert_array_equal(y[detector.sample_indices_], y)
         detector = MislabelFilter(random_state=0, **settings).fit(X, y)
@@ -138,7 +138,7 @@ def test_score_samples_of_new_rows(noisy_blobs):
     # Fitted by Newton's method: the ranker scores its polished head, and a solver that
     # stops earlier would stop elsewhere on another processor.
     model = LogisticRegression(solver="newton-cholesky", tol=1e-10)
-    detector = MislabelFilter(InfluenceRanker(model), score="loo_loss").fit(X, y)
+    detector = MislabelFilter(InfluenceRanker(model), label_score="loo_loss").fit(X, y)
     right, other = detector.score_samples([[0, 0], [0, 0]], ["ash", "birch"])
     proba = detector.ranker_.estimator_.predict_proba([[0, 0]])[0]
     assert_allclose([right, other], -np.log(proba[:2]), rtol=1e-7)
@@ -149,7 +149,7 @@ def test_score_samples_of_new_rows(noisy_blobs):
 def test_report(noisy_blobs):
     X, y, wrong = noisy_blobs
     names = [f"row {i}" for i in range(60)]
-    detector = MislabelFilter(score="loo_loss")
+    detector = MislabelFilter(label_score="loo_loss")
     detector.fit(pd.DataFrame(X, index=names), y)
     report = detector.report()
     assert list(report.columns) == [
@@ -196,7 +196,7 @@ def test_rows_of_weight_zero_do_not_count_in_the_fit(noisy_blobs):
     X, y, wrong = noisy_blobs
     weight = (~wrong).astype(float)
     ranker = InfluenceRanker(LogisticRegression(tol=1e-10))
-    detector = MislabelFilter(ranker, score="loo_loss")
+    detector = MislabelFilter(ranker, label_score="loo_loss")
     detector.fit(X, y, sample_weight=weight)
     clean = LogisticRegression(tol=1e-10).fit(X[~wrong], y[~wrong])
     proba = clean.predict_proba(X[wrong])
@@ -207,8 +207,10 @@ def test_rows_of_weight_zero_do_not_count_in_the_fit(noisy_blobs):
 
 def test_pickle_and_clone(noisy_blobs):
     X, y, _ = noisy_blobs
-    detector = MislabelFilter(InfluenceRanker(), score="loo_margin", random_state=3)
-    assert clone(detector).get_params()["score"] == "loo_margin"
+    detector = MislabelFilter(
+        InfluenceRanker(), label_score="loo_margin", random_state=3
+    )
+    assert clone(detector).get_params()["label_score"] == "loo_margin"
     detector.fit(X, y)
     again = pickle.loads(pickle.dumps(detector))
     assert_array_equal(again.sample_indices_, detector.sample_indices_)
@@ -223,7 +225,7 @@ def test_pickle_and_clone(noisy_blobs):
 )
 def test_every_classification_score_finds_wrong_labels(noisy_blobs, score):
     X, y, wrong = noisy_blobs
-    detector = MislabelFilter(score=score).fit(X, y)
+    detector = MislabelFilter(label_score=score).fit(X, y)
     # Far blobs: even the weakest score (agra) tells most wrong rows from right ones.
     assert roc_auc_score(wrong, detector.scores_) > 0.8
 
@@ -234,18 +236,20 @@ def test_every_classification_score_finds_wrong_labels(noisy_blobs, score):
 )
 def test_every_regression_score_finds_wrong_targets(noisy_line, score):
     X, y, wrong = noisy_line
-    detector = MislabelFilter(score=score).fit(X, y)
+    detector = MislabelFilter(label_score=score).fit(X, y)
     assert roc_auc_score(wrong, detector.scores_) > 0.95
 
 
-def test_score_is_a_parameter_and_no_method():
-    detector = MislabelFilter(score="loss")
-    assert detector.get_params()["score"] == "loss"
+@pytest.mark.parametrize("detector_class", [MislabelFilter, MislabelSampler])
+def test_label_score_is_an_attribute_like_every_parameter(detector_class):
+    detector = detector_class(label_score="loss")
+    assert detector.label_score == detector.get_params()["label_score"] == "loss"
+    assert detector.set_params(label_score="margin").label_score == "margin"
+    assert "label_score='margin'" in repr(detector)
+    # scikit-learn takes what is called score for a method that it may call.
     assert not hasattr(detector, "score")
-    with pytest.raises(AttributeError, match="read it by get_params"):
-        getattr(detector, "score")  # noqa: B009
-    assert detector.set_params(score="margin").get_params()["score"] == "margin"
-    assert "score='margin'" in repr(detector)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'score'"):
+        detector_class(score="loss")
 
 
 def test_grid_search_in_a_pipeline(noisy_blobs):
@@ -259,7 +263,7 @@ def test_grid_search_in_a_pipeline(noisy_blobs):
     grid = {
         "clean__ranker__damping": [0.0, 0.1],
         "clean__ranker__estimator__C": [0.1, 1.0],
-        "clean__score": ["loo_loss", "loo_margin"],
+        "clean__label_score": ["loo_loss", "loo_margin"],
     }
     search = GridSearchCV(pipe, grid, cv=2, error_score="raise").fit(X, y)
     assert search.cv_results_["mean_test_score"].min() > 0.8

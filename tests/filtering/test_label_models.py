@@ -1,4 +1,4 @@
-"""The models behind score="auto": one given ranker, or two pooled surrogates."""
+"""The models behind label_score="auto": one given ranker, or two pooled surrogates."""
 
 import pickle
 import warnings
@@ -98,7 +98,7 @@ def test_without_a_noise_model_the_order_is_that_of_the_leave_one_out_loss(noisy
     two = np.isin(y, ["ash", "birch"])
     ranker = InfluenceRanker(LogisticRegression())
     plain = MislabelFilter(ranker, noise=None).fit(X[two], y[two])
-    loss = MislabelFilter(ranker, score="loo_loss").fit(X[two], y[two])
+    loss = MislabelFilter(ranker, label_score="loo_loss").fit(X[two], y[two])
     assert len(plain._model._result.rounds) == 1
     # A temperature is all that lies between, and two classes keep their order under
     # it. Newton stops at a move of 1e-3 here and of 1e-11 there: near ties may swap.
@@ -123,7 +123,7 @@ def test_a_ranker_is_used_alone(flipped_digits, estimator):
         detector = MislabelFilter(InfluenceRanker(estimator)).fit(X, given)
         plain = MislabelFilter(
             InfluenceRanker(estimator),
-            score="loo_margin",
+            label_score="loo_margin",
         ).fit(X, given)
     assert isinstance(detector.ranker_, InfluenceRanker)
     precision = average_precision_score(is_flipped, detector.scores_)

@@ -84,7 +84,7 @@ def test_samplers_give_a_column_back(data):
 def test_a_ranker_that_scores_by_self_influence(data):
     X, y = data
     found = MislabelFilter(
-        DeepInfluenceRanker(make()), score="self_influence", contamination=0.05
+        DeepInfluenceRanker(make()), label_score="self_influence", contamination=0.05
     ).fit(X, y)
     assert not found.get_support()[3] and found.report().shape == (80, 6)
 

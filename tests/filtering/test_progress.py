@@ -74,7 +74,10 @@ CASES = {
         MislabelFilter(RANKER),
         {"leave each row out": 2, "polish the head and factor its Hessian": 1},
     ),
-    "own score": (MislabelFilter(RANKER, score="loo_loss"), {"fit the estimator": 1}),
+    "own score": (
+        MislabelFilter(RANKER, label_score="loo_loss"),
+        {"fit the estimator": 1},
+    ),
     "folds": (
         MislabelFilter(cv=3, random_state=0),
         {"fit without a fold": 1, "fit": 1 + 1 + 3, ROUND: 4 * (1 + 3)},

@@ -15,7 +15,7 @@ from sklinfluence.filtering import (
     MislabelFilter,
     MislabelSampler,
 )
-from sklinfluence.filtering._report import printable, summary_text
+from sklinfluence.filtering._report import summary_text
 
 DETECTORS = [MislabelFilter, MislabelSampler]
 
@@ -108,11 +108,6 @@ def test_many_classes_are_listed_where_most_is_lost():
     lines = summary_text("F", flags, given, np.ones(300, bool), True).splitlines()
     assert [int(line.split()[0]) for line in lines[1:-1]] == list(range(10, 30))
     assert lines[-1] == "  10 other classes: 100 rows, 0 flagged (0.0%)"
-
-
-def test_labels_are_one_line_whatever_their_characters():
-    assert printable("né\n\x1b[2J") == "né\\n\\x1b[2J"
-    assert printable(3) == "3"
 
 
 @pytest.mark.parametrize("detector_class", DETECTORS)

@@ -112,7 +112,7 @@ def test_a_fitted_ranker_is_for_the_rows_it_was_fitted_on(noisy_blobs, ranker_cl
     X, y, _ = noisy_blobs
     ranker = ranker_class(LogisticRegression()).fit(X[:40], y[:40])
     detector = MislabelFilter(
-        FrozenEstimator(ranker), score="self_influence", contamination=0.1
+        FrozenEstimator(ranker), label_score="self_influence", contamination=0.1
     )
     detector.fit(X[:40], y[:40])
     with pytest.raises(ValueError, match="scores 40 rows, and fit got 60"):
@@ -150,4 +150,6 @@ def test_folds_that_cannot_be_fitted_are_named(noisy_blobs):
     folds = [(np.arange(30, 60), np.arange(30)), (np.arange(30), np.arange(30, 60))]
     message = r"without fold 1 .* 30 rows .*'ash'.*no zeros"
     with pytest.raises(ValueError, match=message):
-        MislabelFilter(Fussy(LogisticRegression()), score="loss", cv=folds).fit(X, y)
+        MislabelFilter(Fussy(LogisticRegression()), label_score="loss", cv=folds).fit(
+            X, y
+        )

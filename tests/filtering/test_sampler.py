@@ -78,7 +78,7 @@ def test_relabelled_targets_are_leave_one_out_predictions(noisy_line, convert):
 
 def test_flags_are_those_of_the_filter(noisy_blobs):
     X, y, _ = noisy_blobs
-    settings = {"score": "loo_margin", "contamination": 0.2, "cv": 3}
+    settings = {"label_score": "loo_margin", "contamination": 0.2, "cv": 3}
     sampler = MislabelSampler(**settings).fit(X, y)
     detector = MislabelFilter(**settings).fit(X, y)
     assert_array_equal(sampler.get_support(), detector.get_support())

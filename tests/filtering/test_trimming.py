@@ -84,12 +84,14 @@ def test_relabelled_targets_come_from_the_fit_without_any_of_them(masked):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"threshold": 3.0}, {"contamination": 0.05}, {"score": "cook"}],
+    [{"threshold": 3.0}, {"contamination": 0.05}, {"label_score": "cook"}],
 )
 def test_only_the_automatic_rule_trims(masked, settings):
     X, y = masked
     detector = MislabelFilter(least_squares, **settings).fit(X, y)
-    plain = least_squares.fit(X, y).label_scores(settings.get("score", "studentized"))
+    plain = least_squares.fit(X, y).label_scores(
+        settings.get("label_score", "studentized")
+    )
     assert_allclose(detector.scores_, plain)
 
 

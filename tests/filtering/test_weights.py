@@ -109,7 +109,7 @@ def test_a_ranker_that_takes_no_weights_is_refused_by_name(noisy_blobs):
         def fit(self, X, y=None):
             return super().fit(X, y)
 
-    detector = MislabelFilter(Weightless(LogisticRegression()), score="loo_loss")
+    detector = MislabelFilter(Weightless(LogisticRegression()), label_score="loo_loss")
     detector.fit(X, y, sample_weight=None)
     with pytest.raises(ValueError, match="fit of Weightless does not take"):
         detector.fit(X, y, sample_weight=np.ones(60))

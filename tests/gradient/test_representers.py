@@ -59,9 +59,9 @@ def classes_of(name):
     [
         RepresenterRanker(),
         RepresenterRanker(Ridge()),
-        RepresenterRanker(kind="lje"),
-        RepresenterRanker(Ridge(), kind="lje", n_influences=2),
-        RepresenterRanker(Lasso(alpha=0.01), kind="l1"),
+        RepresenterRanker(method="lje"),
+        RepresenterRanker(Ridge(), method="lje", n_influences=2),
+        RepresenterRanker(Lasso(alpha=0.01), method="l1"),
     ],
     expected_failed_checks=expected_failures,
     xfail_strict=True,
@@ -125,13 +125,14 @@ MODELS_OF = {
 
 
 @pytest.mark.parametrize(
-    "kind, name", [(kind, name) for kind in MODELS_OF for name in MODELS_OF[kind]]
+    "method, name",
+    [(method, name) for method in MODELS_OF for name in MODELS_OF[method]],
 )
-def test_self_influence_is_the_diagonal(kind, name):
+def test_self_influence_is_the_diagonal(method, name):
     """Of the influences, and of the terms in a row's own raw prediction."""
-    model, is_class = MODELS_OF[kind][name], name in CLASSIFIERS
+    model, is_class = MODELS_OF[method][name], name in CLASSIFIERS
     X, y = classes_of(name) if is_class else rows_of_numbers()
-    ranker = RepresenterRanker(model, kind=kind).fit(X, y)
+    ranker = RepresenterRanker(model, method=method).fit(X, y)
     own = ranker.self_influence_
     # Sums of a hundred products taken in another order.
     size = {"rtol": 1e-9, "atol": 1e-12 * np.abs(own).max()}
@@ -154,15 +155,15 @@ def rows_of_numbers():
     return scale(X[:90]) * np.geomspace(0.3, 3.0, 10), scale(y[:90])
 
 
-@pytest.mark.parametrize("kind", MODELS_OF)
-def test_new_rows_score_what_their_residual_makes_of_them(kind):
+@pytest.mark.parametrize("method", MODELS_OF)
+def test_new_rows_score_what_their_residual_makes_of_them(method):
     """A training row of weight 1, asked about as if it were new, is what it was."""
-    for name, model in MODELS_OF[kind].items():
+    for name, model in MODELS_OF[method].items():
         is_class = name in CLASSIFIERS
         if name == "softmax":
             model = clone(model).set_params(class_weight=None)
         X, y = classes_of(name) if is_class else rows_of_numbers()
-        ranker = RepresenterRanker(model, kind=kind).fit(X, y)
+        ranker = RepresenterRanker(model, method=method).fit(X, y)
         own = ranker.self_influence_
         scores = ranker.score_samples(X, y)
         assert_allclose(scores, own, rtol=1e-8, atol=1e-10 * np.abs(own).max())
@@ -170,8 +171,8 @@ def test_new_rows_score_what_their_residual_makes_of_them(kind):
 
 def test_score_of_a_training_row_as_a_new_one_is_its_own():
     X, y = classes_of("softmax")
-    for kind in ("l2", "lje"):
-        ranker = RepresenterRanker(CLASSIFIERS["no intercept"], kind=kind).fit(X, y)
+    for method in ("l2", "lje"):
+        ranker = RepresenterRanker(CLASSIFIERS["no intercept"], method=method).fit(X, y)
         assert_allclose(ranker.score_samples(X, y), ranker.self_influence_, rtol=1e-9)
 
 
@@ -204,7 +205,7 @@ def test_lje_terms_sum_to_the_prediction_of_the_newton_point(refit_head):
     X, y = load_iris(return_X_y=True)
     model = LogisticRegression(C=0.7, max_iter=5, tol=1e-2).fit(X, y)
     ranker = RepresenterRanker(
-        FrozenEstimator(model), kind="lje", ascent=0.5, refit_head=refit_head
+        FrozenEstimator(model), method="lje", ascent=0.5, refit_head=refit_head
     )
     ranker.fit(X, y)
     theta = np.column_stack([ranker.head_.coef, ranker.head_.intercept])
@@ -238,7 +239,7 @@ L1_HEADS = {
 def test_l1_terms_sum_to_the_prediction(name):
     X, y = load_diabetes(return_X_y=True)
     X = scale(X)
-    ranker = RepresenterRanker(L1_HEADS[name], kind="l1").fit(X, y)
+    ranker = RepresenterRanker(L1_HEADS[name], method="l1").fit(X, y)
     expected = ranker.predict(X) - ranker.estimator_.intercept_
     assert_allclose(ranker.influence(X).sum(axis=1), expected, atol=1e-6)
     # Tsai et al.: the lasso's kernel weighs columns with their coefficient's size.
@@ -254,7 +255,7 @@ def test_l1_softmax_terms_sum_to_the_decision():
     model = LogisticRegression(
         C=0.3, l1_ratio=0.6, solver="saga", tol=1e-9, max_iter=100_000
     )
-    ranker = RepresenterRanker(model, kind="l1").fit(X, y)
+    ranker = RepresenterRanker(model, method="l1").fit(X, y)
     expected = ranker.decision_function(X) - ranker.estimator_.intercept_
     assert_allclose(ranker.contributions(X).sum(axis=1), expected, atol=1e-6)
 
@@ -285,12 +286,12 @@ def test_refusals_name_the_reason():
     cases = [
         (LogisticRegression(C=np.inf, max_iter=10), "l2", y, "needs an l2 penalty"),
         (LinearRegression(), "l2", target, "needs an l2 penalty"),
-        (Lasso(alpha=0.1), "l2", target, "use kind='l1'"),
+        (Lasso(alpha=0.1), "l2", target, "use method='l1'"),
         (Ridge(), "l1", target, "this one has none"),
     ]
-    for model, kind, given, message in cases:
+    for model, method, given, message in cases:
         with pytest.raises(ValueError, match=message):
-            RepresenterRanker(model, kind=kind).fit(X[:, 1:], given)
+            RepresenterRanker(model, method=method).fit(X[:, 1:], given)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -316,35 +317,35 @@ def test_transform_keeps_the_largest_terms():
         assert_allclose(np.sort(np.abs(row.data)), np.sort(terms)[-3:])
 
 
-@pytest.mark.parametrize("kind", MODELS_OF)
-def test_alpha_is_what_a_row_puts_into_its_own_prediction(kind):
+@pytest.mark.parametrize("method", MODELS_OF)
+def test_alpha_is_what_a_row_puts_into_its_own_prediction(method):
     """alpha_i x_i^T M x_i of each output; M by hand for the lasso, else 1."""
-    for name, model in MODELS_OF[kind].items():
+    for name, model in MODELS_OF[method].items():
         X, y = classes_of(name) if name in CLASSIFIERS else rows_of_numbers()
-        ranker = RepresenterRanker(model, kind=kind).fit(X, y)
+        ranker = RepresenterRanker(model, method=method).fit(X, y)
         at = np.arange(len(y))
         terms = ranker.contributions(X)
         own = terms[at, at].reshape(len(y), -1)
         rows = X
-        if kind == "l1":
+        if method == "l1":
             rows = X * np.sqrt(np.abs(ranker.estimator_.coef_))
-        elif kind == "lje" and ranker.head_.fit_intercept:
+        elif method == "lje" and ranker.head_.fit_intercept:
             rows = np.column_stack([X, np.ones(len(X))])
         expected = ranker.alpha_ * np.sum(rows**2, axis=1)[:, None]
         assert_allclose(own, expected, rtol=1e-7, atol=1e-9 * np.abs(own).max())
-    if kind == "l1":
+    if method == "l1":
         residual = y - ranker.predict(X)
         assert_allclose(ranker.alpha_[:, 0], residual / (0.05 * len(y)), atol=1e-8)
 
 
-@pytest.mark.parametrize("kind", ["l2", "l1"])
-def test_the_gap_is_the_largest_miss_of_the_sum(kind):
+@pytest.mark.parametrize("method", ["l2", "l1"])
+def test_the_gap_is_the_largest_miss_of_the_sum(method):
     X, y = rows_of_numbers()
     # Stopped short of the optimum, near enough for the theorem.
     model = Ridge(alpha=1.0, solver="sag", tol=1e-9, max_iter=10_000, random_state=0)
-    if kind == "l1":
+    if method == "l1":
         model = Lasso(alpha=0.05, tol=1e-9)
-    ranker = RepresenterRanker(model, kind=kind, refit_head=False).fit(X, y)
+    ranker = RepresenterRanker(model, method=method, refit_head=False).fit(X, y)
     raw = ranker.head_.embed(X) @ ranker.head_.coef.T
     miss = ranker.contributions(X).sum(axis=1) - raw[:, 0]
     expected = np.abs(miss).max() / max(1.0, np.abs(raw).max())
@@ -353,11 +354,11 @@ def test_the_gap_is_the_largest_miss_of_the_sum(kind):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("kind", ["l2", "lje"])
-def test_the_stationarity_gap_is_the_largest_move_of_a_prediction(kind):
+@pytest.mark.parametrize("method", ["l2", "lje"])
+def test_the_stationarity_gap_is_the_largest_move_of_a_prediction(method):
     X, y = classes_of("softmax")
     rough = LogisticRegression(max_iter=3).fit(X, y)
-    ranker = RepresenterRanker(FrozenEstimator(rough), kind=kind).fit(X, y)
+    ranker = RepresenterRanker(FrozenEstimator(rough), method=method).fit(X, y)
     polished = X @ ranker.head_.coef.T + ranker.head_.intercept
     moved = np.abs(polished - rough.decision_function(X)).max()
     assert ranker.stationarity_gap_ == pytest.approx(moved, rel=1e-6)

@@ -63,9 +63,9 @@ RANKERS = {
     "cosine": (InfluenceRanker, {"normalize": "cosine"}),
     "as it is": (InfluenceRanker, {"refit_head": False}),
     "cg": (InfluenceRanker, {"solver": "cg"}),
-    "l2": (RepresenterRanker, {"kind": "l2"}),
-    "lje": (RepresenterRanker, {"kind": "lje"}),
-    "l1": (RepresenterRanker, {"kind": "l1"}),
+    "l2": (RepresenterRanker, {"method": "l2"}),
+    "lje": (RepresenterRanker, {"method": "lje"}),
+    "l1": (RepresenterRanker, {"method": "l1"}),
 }
 NEED_CURVATURE = ("grad_dot",)
 
@@ -86,7 +86,7 @@ def _of_rows(name):
 
 
 def _known_scores(ranker):
-    return ranker._known_label_scores()
+    return ranker.label_score_names_
 
 
 NUMBERS = {

@@ -104,8 +104,8 @@ def draw(seed):
     sample_weight = weights(rng, len(X))
     refit = bool(rng.random() < 0.7)
     if rng.random() < 0.2:
-        kind = ["l2", "lje", "l1"][rng.integers(3)]
-        ranker = RepresenterRanker(estimator, kind=kind, refit_head=refit)
+        method = ["l2", "lje", "l1"][rng.integers(3)]
+        ranker = RepresenterRanker(estimator, method=method, refit_head=refit)
         return ranker, X, y, sample_weight
     ranker = InfluenceRanker(
         estimator,
@@ -128,7 +128,7 @@ def questions(ranker, X, y):
     if isinstance(ranker, RepresenterRanker):
         yield "contributions", lambda: ranker.contributions(X[:3])
         return
-    for score in ranker._known_label_scores():
+    for score in ranker.label_score_names_:
         yield score, lambda score=score: ranker.label_scores(score)
         yield f"new {score}", lambda score=score: ranker.label_scores(score, *asked)
     yield "loo_score_", lambda: ranker.loo_score_

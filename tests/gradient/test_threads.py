@@ -23,9 +23,9 @@ MAKE = {
     "cg": lambda: InfluenceRanker(LogisticRegression(C=0.1), solver="cg"),
     "refined": lambda: InfluenceRanker(solver="cg", refine=1e-6, normalize="cosine"),
     "l2": lambda: RepresenterRanker(LogisticRegression()),
-    "lje": lambda: RepresenterRanker(LogisticRegression(), kind="lje"),
+    "lje": lambda: RepresenterRanker(LogisticRegression(), method="lje"),
     "filter": lambda: MislabelFilter(random_state=0),
-    "filter of a ranker": lambda: MislabelFilter(InfluenceRanker(), score="loss"),
+    "filter of a ranker": lambda: MislabelFilter(InfluenceRanker(), label_score="loss"),
 }
 ASKED = {
     "self_influence_": lambda ranker, X, y: ranker.self_influence_,

@@ -4,22 +4,12 @@ from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import (
-    assert_all_finite,
-    check_consistent_length,
-    get_tags,
-    indexable,
-)
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils import check_consistent_length, get_tags
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from sklinfluence._estimators import (
-    check_weight_range,
-    refuse_missing_labels,
-    sliceable,
-)
+from sklinfluence._estimators import weight_keywords
 from sklinfluence._parts import PartsMixin
 from sklinfluence._progress import FitTracker
 from sklinfluence._sklearn_compat import (
@@ -27,43 +17,33 @@ from sklinfluence._sklearn_compat import (
     HasMethods,
     Interval,
     StrOptions,
-    _check_sample_weight,
     _fit_context,
     _safe_indexing,
 )
-from sklinfluence.filtering._cross_fit import cross_fit, fit_ranker
-from sklinfluence.filtering._evidence import is_classification, training_evidence
-from sklinfluence.filtering._inputs import rows_with_holes
+from sklinfluence.filtering._cross_fit import cross_fit
+from sklinfluence.filtering._evidence import training_evidence
+from sklinfluence.filtering._flagging import FlagRule
+from sklinfluence.filtering._inputs import as_rows, check_new_rows
 from sklinfluence.filtering._label_models import NoiseAwareRanker, PooledLabelModel
-from sklinfluence.filtering._net_targets import keeps_column
-from sklinfluence.filtering._parameter_only import ParameterOnly
 from sklinfluence.filtering._report import report_table, summary_text
 from sklinfluence.filtering._task import (
-    auto_score,
     default_regression_ranker,
+    score_to_ask,
     takes_classes,
 )
-from sklinfluence.filtering._thresholds import (
-    bound_flags,
-    flag_discoveries,
-    flag_share,
-    warn_about_share,
-)
+from sklinfluence.filtering._training_rows import check_training_rows
 from sklinfluence.filtering._trimming import fit_trimmed
-from sklinfluence.filtering._uneven import warn_about_classes
 from sklinfluence.gradient import InfluenceRanker
 
 
 class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
     """Score every row's label by a ranker and decide which rows to flag."""
 
-    score = ParameterOnly()
-
     _parameter_constraints: dict = {
         # That it has label_scores is checked in fit, with advice for bare models.
         "ranker": [HasMethods("fit"), None],
         # Which names there are depends on the ranker, which lists them in its error.
-        "score": [str],
+        "label_score": [str],
         "noise": [StrOptions({"class", "uniform"}), None],
         "n_rounds": [Interval(Integral, 1, None, closed="left")],
         "threshold": [StrOptions({"auto"}), Interval(Real, None, None, closed="both")],
@@ -81,7 +61,7 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         self,
         ranker=None,
         *,
-        score="auto",
+        label_score="auto",
         noise="class",
         n_rounds=3,
         threshold="auto",
@@ -93,7 +73,7 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         random_state=None,
     ):
         self.ranker = ranker
-        self.score = score
+        self.label_score = label_score
         self.noise = noise
         self.n_rounds = n_rounds
         self.threshold = threshold
@@ -103,28 +83,6 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         self.min_per_class = min_per_class
         self.max_share = max_share
         self.random_state = random_state
-
-    def get_params(self, deep=True):
-        """Get the parameters of this estimator.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Whether to add the ranker's parameters, as ``ranker__<name>``.
-
-        Returns
-        -------
-        params : dict
-            Parameter names mapped to their values.
-        """
-        params = {}
-        for name in self._get_param_names():
-            value = vars(self)[name]
-            if deep and hasattr(value, "get_params") and not isinstance(value, type):
-                nested = value.get_params().items()
-                params.update((f"{name}__{key}", part) for key, part in nested)
-            params[name] = value
-        return params
 
     # The ranker and what it holds validate their own parameters.
     @_fit_context(prefer_skip_nested_validation=False)
@@ -150,56 +108,32 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         self : object
             The fitted detector.
         """
-        shape = (-1, 1) if keeps_column(self.ranker, y) else (-1,)
-        X, y, sample_weight = self._check_training_data(X, y, sample_weight, groups)
-        unfitted = self._model_for(y)
-        tracker = FitTracker(self, X, y)
-        whole = partial(tracker.fitting, "fit the ranker")
-
-        def fit(X, y, sample_weight, fitting=whole):
-            y = y.reshape(shape)
-            model = clone(unfitted)
-            with fitting(model):
-                fit_ranker(model, X, y, sample_weight)
-            if self._trims(model):
-                by_rule = self.threshold == "auto" and self.contamination is None
-                fdr = self.fdr if by_rule else None
-                model = fit_trimmed(model, X, y, sample_weight, fdr)
-            return model
-
-        model = fit(X, y, sample_weight)
-        score = vars(self)["score"]
-        score = auto_score(model) if score == "auto" else score
-        evidence = training_evidence(model, score, X)
-        self._check_scored_rows(evidence, len(y))
+        self._check_parameters(groups)
+        rows = check_training_rows(self, X, y, sample_weight, groups)
+        unfitted, rule = self._model_for(rows.y), FlagRule.of(self)
+        tracker = FitTracker(self, rows.X, rows.y)
+        fit = partial(self._fit_model, unfitted, rule)
+        model = fit(rows, partial(tracker.fitting, "fit the ranker"))
+        score = score_to_ask(model, self.label_score)
+        evidence = training_evidence(model, score, rows.X)
+        self._check_scored_rows(evidence, len(rows))
         if self.cv is not None:
-            evidence = cross_fit(
-                fit,
-                model,
-                score,
-                X,
-                y,
-                sample_weight,
-                self.cv,
-                groups,
-                evidence,
-                tracker.each_fit,
-            )
+            each_fit = tracker.each_fit
+            evidence = cross_fit(fit, score, rows, self.cv, evidence, each_fit)
         self._model, self._score_name = model, score
         self.ranker_ = getattr(model, "ranker_", model)
-        self._in_use = (
-            np.ones(len(y), dtype=bool) if sample_weight is None else sample_weight > 0
-        )
-        self._flag(evidence, y)
+        self._index = rows.X.index if hasattr(rows.X, "iloc") else None
+        self._seen_table = hasattr(rows.X, "columns")
+        self._judge(evidence, rows, rule)
         tracker.done()
         return self
 
     def _model_for(self, y):
-        """What is fitted: a ranker, or a label model for ``score="auto"``."""
+        """What is fitted: a ranker, or a label model for ``label_score="auto"``."""
         ranker = self._get_ranker()
         if not takes_classes(ranker, y):
             return default_regression_ranker() if self.ranker is None else ranker
-        if vars(self)["score"] != "auto":
+        if self.label_score != "auto":
             return ranker
         if self.ranker is None:
             return PooledLabelModel(
@@ -211,59 +145,35 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
             return NoiseAwareRanker(ranker, noise=self.noise, n_rounds=self.n_rounds)
         return ranker
 
-    def _trims(self, model):
-        """Whether gross errors in real targets are to be taken out of the fit."""
-        by_residual = vars(self)["score"] in ("auto", "studentized")
-        return by_residual and hasattr(model, "loo_prediction_")
+    def _fit_model(self, unfitted, rule, rows, fitting):
+        """A clone fitted to rows; of real targets, without the gross errors."""
+        X, y, weight = rows.X, rows.targets, rows.sample_weight
+        model = clone(unfitted)
+        with fitting(model):
+            model.fit(X, y, **weight_keywords(model, weight))
+        asked = score_to_ask(model, self.label_score)
+        if asked == "studentized" and hasattr(model, "loo_prediction_"):
+            fdr = self.fdr if rule.is_automatic else None
+            return fit_trimmed(model, X, y, weight, fdr)
+        return model
 
-    def _flag(self, evidence, y):
+    def _judge(self, evidence, rows, rule):
         """Set every fitted attribute that follows from the evidence on the labels."""
-        classification = is_classification(self._model)
-        given = np.searchsorted(self._model.classes_, y) if classification else y
-        predicted = evidence.predicted(given)
-        strata = given if classification else np.zeros(len(y))
+        if rule.is_automatic:
+            self._check_held_out(evidence)
+        verdict, self._in_use = evidence.on(rows.y), rows.in_use
+        self._classes, self._given_labels = evidence.classes, rows.y
+        self._predicted_labels = verdict.predicted_labels
         self.scores_ = _without_nan(evidence.scores)
-        self.label_quality_ = evidence.quality(given)
-        self._predicted_labels = (
-            self._model.classes_[predicted] if classification else predicted
-        )
-        flags = np.zeros(len(y), dtype=bool)
-        # Rows of weight zero are out already: they are neither flagged nor counted.
-        rows = np.flatnonzero(self._in_use)
-        flags[rows] = self._flagged(evidence, given, strata, rows)
-        if classification:
-            warn_about_classes(flags[rows], given[rows], self._model.classes_)
+        self.label_quality_ = verdict.quality
+        flags = rule.flag(self.scores_, verdict, self._in_use)
         # A noise model knows which class such a given label mostly stands for; a
         # plain one can only say what it predicts.
         self.suggested_labels_ = self._predicted_labels
         if hasattr(self._model, "suggest_labels"):
-            doubted = evidence.contradicts(given)
-            self.suggested_labels_ = self._model.suggest_labels(doubted)
+            self.suggested_labels_ = self._model.suggest_labels(verdict.contradicted)
         self._support = ~flags
-        self._given_labels = y
-        self.threshold_ = self._threshold(flags)
-
-    def _flagged(self, evidence, given, strata, rows):
-        """Flags of the rows in use, within the bounds."""
-        scores = self.scores_[rows]
-        bounds = (scores, strata[rows], self.min_per_class, self.max_share)
-        if self.contamination is not None:
-            allowed = bound_flags(np.ones(len(rows), dtype=bool), *bounds)
-            return flag_share(scores, self.contamination, allowed)
-        if self.threshold != "auto":
-            return bound_flags(scores >= self.threshold, *bounds)
-        self._check_auto_threshold(evidence)
-        if is_classification(self._model):
-            flags = evidence.contradicts(given)[rows]
-        else:
-            flags = flag_discoveries(self.label_quality_[rows], self.fdr)
-        warn_about_share(np.mean(flags))
-        return bound_flags(flags, *bounds)
-
-    def _threshold(self, flags):
-        if self.contamination is None and self.threshold != "auto":
-            return float(self.threshold)
-        return float(np.min(self.scores_, where=flags, initial=np.inf))
+        self.threshold_ = rule.threshold_in_force(self.scores_, flags)
 
     def get_support(self, indices=False):
         """Tell which training rows are kept.
@@ -298,7 +208,7 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
             Higher is likelier mislabelled, on the scale of `scores_`.
         """
         check_is_fitted(self)
-        X = self._check_new_rows(X)
+        X = check_new_rows(self, X, self._model)
         y = self._model.predict(X) if y is None else column_or_1d(y, warn=True)
         check_consistent_length(X, y)
         return self._model.label_scores(self._score_name, X, y)
@@ -356,7 +266,7 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
             ~self._support,
             self._given_labels,
             self._in_use,
-            is_classification(self._model),
+            self._classes is not None,
         )
 
     def _check_scored_rows(self, evidence, n_rows):
@@ -380,40 +290,10 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
     def _take_action(self, X, y):
         """X and y as the fitted filter leaves them, and which rows these are."""
         rows = np.flatnonzero(self._support)
-        return _safe_indexing(self._as_rows(X), rows), _safe_indexing(y, rows), rows
+        return _safe_indexing(as_rows(self, X), rows), _safe_indexing(y, rows), rows
 
     def _get_ranker(self):
         return InfluenceRanker() if self.ranker is None else self.ranker
-
-    def _check_training_data(self, X, y, sample_weight, groups):
-        """Check all but the columns of X, which are the ranker's business."""
-        self._check_parameters(groups)
-        # A refit on text must not keep the columns of an earlier table.
-        for name in ("n_features_in_", "feature_names_in_"):
-            vars(self).pop(name, None)
-        X = sliceable(X)
-        validate_data(self, X, y, skip_check_array=True)
-        X, y, groups = indexable(X, y, groups)
-        if np.ndim(y) == 2 and np.shape(y)[1] > 1:
-            raise ValueError(
-                f"{type(self).__name__} needs one label or target a row, and y has "
-                f"{np.shape(y)[1]} columns: multilabel and multi-output targets are "
-                "not supported. Filter each column of y on its own."
-            )
-        refuse_missing_labels(y)
-        # Nullable integers and booleans as they are, not as scikit-learn's floats.
-        plain = np.asarray(y)
-        y = y if plain.dtype.kind == "O" else plain
-        y = column_or_1d(y, warn=not keeps_column(self.ranker, y))
-        assert_all_finite(y, input_name="y", estimator_name=type(self).__name__)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(
-                sample_weight, np.empty(len(y)), ensure_non_negative=True
-            )
-            check_weight_range(sample_weight)
-        self._index = X.index if hasattr(X, "iloc") else None
-        self._seen_table = hasattr(X, "columns")
-        return self._as_rows(X), y, sample_weight
 
     def _check_parameters(self, groups):
         if self.ranker is not None and not hasattr(self.ranker, "label_scores"):
@@ -449,43 +329,22 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
                 "or raise the latter."
             )
 
-    def _check_auto_threshold(self, evidence):
-        if not evidence.held_out:
+    def _check_held_out(self, evidence):
+        if evidence.held_out:
+            return
+        name, ways = type(self.ranker_).__name__, "contamination, or threshold to a"
+        if evidence.classes is None:
             raise ValueError(
-                "threshold='auto' flags rows whose leave-one-out prediction "
-                f"contradicts their label, and {type(self.ranker_).__name__} has no "
-                "leave-one-out predictions. Set cv (every row is then predicted by a "
-                "ranker fitted without its fold), contamination, or threshold to a "
-                "number."
+                "threshold='auto' flags real targets by their deleted studentised "
+                f"residuals, and {name} gives no 'studentized' of rows it has not "
+                f"seen. Set {ways} number."
             )
-
-    def _check_new_rows(self, X):
-        if not hasattr(self, "n_features_in_"):
-            return X
-        # Checked, then passed on as it came: only the ranker knows what X may hold.
-        seen = validate_data(
-            self,
-            X,
-            reset=False,
-            accept_sparse=True,
-            dtype=None,
-            ensure_all_finite=False,
+        raise ValueError(
+            "threshold='auto' flags rows whose leave-one-out prediction contradicts "
+            f"their label, and {name} has no leave-one-out predictions. Set cv (every "
+            f"row is then predicted by a ranker fitted without its fold), {ways} "
+            "number."
         )
-        X = self._as_rows(X)
-        holes = rows_with_holes(seen)
-        if holes.size:
-            # Whether it takes them is for the model to say, as it did in fit.
-            self._model.predict(_safe_indexing(X, holes))
-        return X
-
-    def _as_rows(self, X):
-        """Turn nested lists into an array; leave every other container, and text."""
-        X = sliceable(X)
-        if issparse(X):
-            return X.tocsr()
-        if hasattr(X, "shape") or not hasattr(self, "n_features_in_"):
-            return X
-        return np.asarray(X)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

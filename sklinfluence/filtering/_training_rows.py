@@ -1,0 +1,113 @@
+"""The rows that a filter judges: checked once, and carried together from there."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from sklearn.utils import assert_all_finite, indexable
+from sklearn.utils.validation import column_or_1d, validate_data
+
+from sklinfluence._estimators import (
+    check_weight_range,
+    refuse_missing_labels,
+    sliceable,
+)
+from sklinfluence._sklearn_compat import _check_sample_weight, _safe_indexing
+from sklinfluence.filtering._inputs import as_rows
+from sklinfluence.filtering._net_targets import keeps_column
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """Rows, their given labels, and what goes with a row.
+
+    Attributes
+    ----------
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        In a container whose rows can be taken; its columns are the ranker's business.
+    y : ndarray of shape (n_samples,)
+        Given labels or targets.
+    sample_weight : ndarray of shape (n_samples,) or None
+    groups : array-like of shape (n_samples,) or None
+    in_column : bool
+        Whether the ranker's net compares targets that stand in a column.
+    """
+
+    X: object
+    y: np.ndarray
+    sample_weight: np.ndarray | None = None
+    groups: object = None
+    in_column: bool = False
+
+    def __len__(self):
+        return len(self.y)
+
+    @property
+    def targets(self):
+        """Given labels in the shape that the ranker's fit takes."""
+        return self.y.reshape(-1, 1) if self.in_column else self.y
+
+    @property
+    def in_use(self):
+        """Rows of positive weight."""
+        if self.sample_weight is None:
+            return np.ones(len(self), dtype=bool)
+        return self.sample_weight > 0
+
+    def take(self, index):
+        """The rows of these numbers, without their groups: those are for splitting."""
+        weight = self.sample_weight
+        return replace(
+            self,
+            X=_safe_indexing(self.X, index),
+            y=self.y[index],
+            sample_weight=None if weight is None else weight[index],
+            groups=None,
+        )
+
+
+def check_training_rows(detector, X, y, sample_weight, groups):
+    """Check all but the columns of X, which are the ranker's business.
+
+    Parameters
+    ----------
+    detector : estimator with ``ranker``
+        Gets ``n_features_in_`` and ``feature_names_in_`` where X is a table.
+    X, y, sample_weight, groups : object
+        As its `fit` takes them.
+
+    Returns
+    -------
+    rows : TrainingRows
+    """
+    # A refit on text must not keep the columns of an earlier table.
+    for name in ("n_features_in_", "feature_names_in_"):
+        vars(detector).pop(name, None)
+    X = sliceable(X)
+    validate_data(detector, X, y, skip_check_array=True)
+    X, y, groups = indexable(X, y, groups)
+    # Asked here alone: behind this point y is flat, and `targets` knows its shape.
+    in_column = keeps_column(detector.ranker, y)
+    y = _one_a_row(type(detector).__name__, y, in_column)
+    if sample_weight is not None:
+        sample_weight = _check_sample_weight(
+            sample_weight, np.empty(len(y)), ensure_non_negative=True
+        )
+        check_weight_range(sample_weight)
+    return TrainingRows(as_rows(detector, X), y, sample_weight, groups, in_column)
+
+
+def _one_a_row(name, y, in_column):
+    """Labels or targets as a flat array, none of them missing."""
+    if np.ndim(y) == 2 and np.shape(y)[1] > 1:
+        raise ValueError(
+            f"{name} needs one label or target a row, and y has {np.shape(y)[1]} "
+            "columns: multilabel and multi-output targets are not supported. Filter "
+            "each column of y on its own."
+        )
+    refuse_missing_labels(y)
+    # Nullable integers and booleans as they are, not as scikit-learn's floats.
+    plain = np.asarray(y)
+    y = y if plain.dtype.kind == "O" else plain
+    y = column_or_1d(y, warn=not in_column)
+    assert_all_finite(y, input_name="y", estimator_name=name)
+    return y
