@@ -162,6 +162,8 @@ EXCUSED = {
     "estimator_",
     "head_",
     "n_features_in_",
+    "n_train_",
+    "label_score_names_",
     "decision_function",
     "set_callbacks",
 }

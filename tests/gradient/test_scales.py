@@ -155,7 +155,7 @@ def is_named(error):
 def is_the_estimators(error):
     """Raised in the fit of the user's own estimator."""
     frames = traceback.extract_tb(error.__traceback__)
-    return any(frame.filename.endswith("heads/_fit.py") for frame in frames)
+    return any(frame.filename.endswith("_estimators/_fit.py") for frame in frames)
 
 
 def leaks(caught):
