@@ -37,7 +37,9 @@ def shapley(n, utility):
 
 def without(n, utility):
     everyone = list(range(n))
-    return [utility(everyone) - utility([j for j in everyone if j != i]) for i in everyone]
+    return [
+        utility(everyone) - utility([j for j in everyone if j != i]) for i in everyone
+    ]
 
 
 def hard(matches, K):
@@ -63,7 +65,9 @@ def radius(matches, inside):
 def players(n, seed):
     """Three queries' matches: labels, and real numbers of either sign."""
     rng = np.random.default_rng(seed)
-    return np.vstack([rng.integers(0, 2, (2, n)), rng.normal(size=(1, n))]).astype(float)
+    return np.vstack([rng.integers(0, 2, (2, n)), rng.normal(size=(1, n))]).astype(
+        float
+    )
 
 
 @pytest.mark.parametrize(("n", "K"), SIZES)
