@@ -9,6 +9,7 @@ from sklinfluence._estimators._ask import (
     reordered,
     seeded_nets,
     sliceable,
+    takeable,
 )
 from sklinfluence._estimators._counts import check_count, check_rows
 from sklinfluence._estimators._fit import (

@@ -8,7 +8,7 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.utils import Bunch, check_consistent_length, check_random_state
 
-from sklinfluence._estimators import default_estimator, takes_classes
+from sklinfluence._estimators import default_estimator, takeable, takes_classes
 from sklinfluence._sklearn_compat import (
     HasMethods,
     Interval,
@@ -94,7 +94,7 @@ def consistency_score(
     (5, 150)
     """
     check_consistent_length(X, y)
-    y = np.asarray(y)
+    X, y = takeable(X), np.asarray(y)
     estimator = default_estimator(y) if estimator is None else clone(estimator)
     seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
     fix_random_states(estimator, seed)

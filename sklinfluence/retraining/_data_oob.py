@@ -7,7 +7,7 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_consistent_length
 
-from sklinfluence._estimators import are_classes, fit_weighted, label_index
+from sklinfluence._estimators import are_classes, fit_weighted, label_index, takeable
 from sklinfluence._progress import FitTracker
 from sklinfluence._sklearn_compat import (
     HasMethods,
@@ -117,7 +117,7 @@ class DataOOBRanker(BaseValuer):
         """
         check_consistent_length(X, y, sample_weight)
         tracker = FitTracker(self, X, y)
-        y = np.asarray(y)
+        X, y = takeable(X), np.asarray(y)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(
                 sample_weight, np.empty(len(y)), ensure_non_negative=True

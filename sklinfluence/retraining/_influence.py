@@ -8,7 +8,7 @@ from joblib import Parallel, delayed
 from sklearn import config_context
 from sklearn.utils.validation import _num_samples
 
-from sklinfluence._estimators import label_index
+from sklinfluence._estimators import label_index, takeable
 from sklinfluence._sklearn_compat import Interval, _safe_indexing
 from sklinfluence.base import BaseRanker, BaseValuer
 from sklinfluence.retraining._utility import Utility, one_thread
@@ -39,7 +39,7 @@ class RetrainingRanker(RetrainingValuer, BaseRanker):
     def _settle(self, playing, parts, groups, sample_weight):
         super()._settle(playing, parts, groups, sample_weight)
         self._groups, self._sample_weight = groups, sample_weight
-        self._models = None
+        self._kept = {}
 
     def fit(
         self,
@@ -62,14 +62,14 @@ class RetrainingRanker(RetrainingValuer, BaseRanker):
             sample_weight_val=sample_weight_val,
         )
         # The rows are needed again: models without one of them come with a query.
-        self._training = X, np.asarray(y)
+        self._training = takeable(X), np.asarray(y)
         return self
 
     fit.__doc__ = RetrainingValuer.fit.__doc__
 
     def _trained(self):
         """(players' rows, sets, a model of each set), on all rows."""
-        if self._models is None:
+        if not self._kept:
             X, y = self._training
             players = players_of(len(y), self._groups, self._sample_weight)
             players = tuple(rows for rows in players if len(rows))
@@ -90,8 +90,8 @@ class RetrainingRanker(RetrainingValuer, BaseRanker):
             models = Parallel(n_jobs=self.n_jobs)(
                 delayed(_fitted)(utility, chosen) for chosen in sets
             )
-            self._models = players, sets, models
-        return self._models
+            self._kept["trained"] = players, sets, models
+        return self._kept["trained"]
 
     def _influence_block(self, X, y):
         players, sets, models = self._trained()

@@ -11,7 +11,7 @@ from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_consistent_length, check_random_state
 
-from sklinfluence._estimators import default_estimator, takes_classes
+from sklinfluence._estimators import default_estimator, takeable, takes_classes
 from sklinfluence._progress import FitTracker
 from sklinfluence._sklearn_compat import (
     HasMethods,
@@ -90,6 +90,7 @@ class RetrainingValuer(BaseValuer):
             another run.
         """
         y, sample_weight = self._check_rows(X, y, sample_weight, groups)
+        X = takeable(X)
         tracker = FitTracker(self, X, y)
         estimator = self._unfitted(y)
         classes = np.unique(y) if takes_classes(estimator, y) else None
@@ -124,10 +125,9 @@ class RetrainingValuer(BaseValuer):
         try:
             return Utility(*whole, rows, classes, *[None] * 4).fitted([0])
         except Exception as error:
-            raise ValueError(
-                f"{type(whole[0]).__name__} cannot be fitted on all rows, so none can "
-                f"be valued: {error}"
-            ) from error
+            name = type(whole[0]).__name__
+            error.add_note(f"{name} cannot be fitted on all rows: none can be valued.")
+            raise
 
     def _check_rows(self, X, y, sample_weight, groups):
         if y is None:
@@ -167,7 +167,7 @@ class RetrainingValuer(BaseValuer):
             if y_val is None:
                 raise ValueError("X_val was given without y_val: pass both or neither.")
             check_consistent_length(X_val, y_val, sample_weight_val)
-            asked = (X_val, np.asarray(y_val), sample_weight_val)
+            asked = (takeable(X_val), np.asarray(y_val), sample_weight_val)
             yield _game(whole, players, classes, scorer, asked)
             return
         if y_val is not None or sample_weight_val is not None:
