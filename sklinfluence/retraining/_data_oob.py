@@ -5,13 +5,17 @@ from scipy import sparse
 from sklearn.base import clone, is_classifier
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import check_consistent_length
 
-from sklinfluence._estimators import are_classes, fit_weighted, label_index, takeable
+from sklinfluence._estimators import (
+    are_classes,
+    check_training,
+    fit_weighted,
+    label_index,
+    takeable,
+)
 from sklinfluence._progress import FitTracker
 from sklinfluence._sklearn_compat import (
     HasMethods,
-    _check_sample_weight,
     _fit_context,
     _safe_indexing,
     _set_random_states,
@@ -115,13 +119,9 @@ class DataOOBRanker(BaseValuer):
         ValueError
             If every member saw every row.
         """
-        check_consistent_length(X, y, sample_weight)
+        y, sample_weight = check_training(self, X, y, sample_weight)
+        X = takeable(X)
         tracker = FitTracker(self, X, y)
-        X, y = takeable(X), np.asarray(y)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(
-                sample_weight, np.empty(len(y)), ensure_non_negative=True
-            )
         model = self._unfitted(y)
         if self.random_state is not None:
             _set_random_states(model, self.random_state)
@@ -169,7 +169,7 @@ def _samples(ensemble, n_rows):
     samples = ensemble.estimators_samples_
     if all(len(np.unique(seen)) == n_rows for seen in samples):
         raise ValueError(
-            f"Every member of {name} saw every row, so none is out of bag. Set "
+            f"Every member of {name} saw every row (n_samples={n_rows}), so none is out of bag. Set "
             "bootstrap=True, or max_samples below 1."
         )
     return samples

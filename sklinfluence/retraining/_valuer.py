@@ -11,11 +11,15 @@ from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_consistent_length, check_random_state
 
-from sklinfluence._estimators import default_estimator, takeable, takes_classes
+from sklinfluence._estimators import (
+    check_training,
+    default_estimator,
+    takeable,
+    takes_classes,
+)
 from sklinfluence._progress import FitTracker
 from sklinfluence._sklearn_compat import (
     HasMethods,
-    _check_sample_weight,
     _fit_context,
     _safe_indexing,
 )
@@ -89,7 +93,8 @@ class RetrainingValuer(BaseValuer):
             If the utility of all rows cannot be evaluated, or the journal is that of
             another run.
         """
-        y, sample_weight = self._check_rows(X, y, sample_weight, groups)
+        y, sample_weight = check_training(self, X, y, sample_weight)
+        check_consistent_length(X, groups)
         X = takeable(X)
         tracker = FitTracker(self, X, y)
         estimator = self._unfitted(y)
@@ -128,20 +133,6 @@ class RetrainingValuer(BaseValuer):
             name = type(whole[0]).__name__
             error.add_note(f"{name} cannot be fitted on all rows: none can be valued.")
             raise
-
-    def _check_rows(self, X, y, sample_weight, groups):
-        if y is None:
-            raise ValueError(
-                f"This {type(self).__name__} estimator requires y to be passed, but "
-                "the target y is None."
-            )
-        check_consistent_length(X, y, sample_weight, groups)
-        y = np.asarray(y)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(
-                sample_weight, np.empty(len(y)), dtype=float, ensure_non_negative=True
-            )
-        return y, sample_weight
 
     def _unfitted(self, y):
         if self.estimator is None:
