@@ -169,8 +169,8 @@ def _samples(ensemble, n_rows):
     samples = ensemble.estimators_samples_
     if all(len(np.unique(seen)) == n_rows for seen in samples):
         raise ValueError(
-            f"Every member of {name} saw every row (n_samples={n_rows}), so none is out of bag. Set "
-            "bootstrap=True, or max_samples below 1."
+            f"Every member of {name} saw every row (n_samples={n_rows}), so none "
+            "is out of bag. Set bootstrap=True, or max_samples below 1."
         )
     return samples
 
