@@ -231,7 +231,7 @@ class NeighborsRanker(BaseRanker):
             np.put_along_axis(influence[block], rows, values, axis=1)
         return influence
 
-    def _tags_of_wrapped(self):
+    def _wrapped(self):
         return KNeighborsClassifier()
 
     def __sklearn_tags__(self):

@@ -146,7 +146,7 @@ class DataOOBRanker(BaseValuer):
             return kind(500)
         return clone(self.estimator)
 
-    def _tags_of_wrapped(self):
+    def _wrapped(self):
         return RandomForestClassifier() if self.estimator is None else self.estimator
 
 

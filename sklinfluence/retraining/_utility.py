@@ -95,7 +95,7 @@ class Utility:
             return self._fit(clone(self.estimator), rows)
         seen = np.unique(self.y[rows])
         if len(seen) == 1:
-            constant = DummyClassifier(strategy="constant", constant=seen[0])
+            constant = DummyClassifier(strategy="constant", constant=seen)
             return OfAllClasses(self._fit(constant, rows), self.classes)
         model = self._fit(clone(self.estimator), rows)
         return (

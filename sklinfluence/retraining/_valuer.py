@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 
 from sklinfluence._estimators import (
     check_training,
@@ -94,6 +94,7 @@ class RetrainingValuer(BaseValuer):
             another run.
         """
         y, sample_weight = check_training(self, X, y, sample_weight)
+        y = column_or_1d(y, warn=True)
         check_consistent_length(X, groups)
         X = takeable(X)
         tracker = FitTracker(self, X, y)
@@ -215,7 +216,7 @@ class RetrainingValuer(BaseValuer):
                 stacklevel=3,
             )
 
-    def _tags_of_wrapped(self):
+    def _wrapped(self):
         if self.estimator is None:
             return default_estimator(np.array(["a", "b"]))
         return self.estimator

@@ -5,7 +5,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklinfluence.neighbors import KNNLeaveOneOutRanker, KNNShapleyRanker
 
 _COLUMNS = "one column a training row: removed and repeated rows change the shape"
+_TARGETS = "real targets are taken too"
 _EXPECTED = {
+    "check_classifiers_regression_target": _TARGETS,
     "check_sample_weight_equivalence_on_dense_data": _COLUMNS,
     "check_sample_weight_equivalence_on_sparse_data": _COLUMNS,
 }

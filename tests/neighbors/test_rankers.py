@@ -284,7 +284,7 @@ def test_flipped_labels_are_worth_least(kind):
     [
         ({}, {"X_val": QUERIES}, "X_val was given without y_val"),
         ({}, {"y_val": ASKED}, "belong to X_val"),
-        ({}, {"X_val": QUERIES, "y_val": ["z"] * 6}, r"not fitted on: \[z\]"),
+        ({}, {"X_val": QUERIES, "y_val": ["z"] * 6}, r"not fitted on: \['z'\]"),
         ({}, {"X_val": QUERIES, "y_val": ASKED[:4]}, "y has 4 rows, X has 6"),
         ({}, {"sample_weight": np.zeros(9)}, "at least one non-zero number"),
         ({"utility": "threshold"}, {}, "belong together.*radius=None"),
