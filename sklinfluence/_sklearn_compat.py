@@ -2,7 +2,7 @@
 
 from sklearn.base import _fit_context as _validated
 from sklearn.ensemble._base import _set_random_states
-from sklearn.metrics._scorer import _BaseScorer
+from sklearn.metrics._scorer import _BaseScorer, _PassthroughScorer
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import _safe_indexing
 from sklearn.utils._metadata_requests import (
@@ -63,6 +63,7 @@ __all__ = [
     "Interval",
     "StrOptions",
     "_BaseScorer",
+    "_PassthroughScorer",
     "_check_method_params",
     "_check_sample_weight",
     "_estimator_has",
@@ -75,6 +76,12 @@ __all__ = [
     "check_matplotlib_support",
     "check_pandas_support",
     "is_scalar_nan",
+    "n_rows_of_ensemble",
     "validate_params",
     "with_callbacks",
 ]
+
+
+def n_rows_of_ensemble(ensemble):
+    """How many rows a fitted bagging ensemble or forest was trained on."""
+    return ensemble._n_samples

@@ -9,6 +9,7 @@ from sklinfluence._estimators._ask import (
     reordered,
     seeded_nets,
     sliceable,
+    takeable,
 )
 from sklinfluence._estimators._counts import check_count, check_rows
 from sklinfluence._estimators._fit import (
@@ -26,7 +27,7 @@ from sklinfluence._estimators._ranges import (
     check_weight_range,
     extreme,
 )
-from sklinfluence._estimators._refit import _refit_losses
+from sklinfluence._estimators._refit import _refit_losses, query_losses
 from sklinfluence._estimators._targets import (
     class_coder,
     encode_labels,
@@ -41,6 +42,7 @@ from sklinfluence._estimators._task import (
     are_classes,
     default_estimator,
     kind_of_targets,
+    takes_classes,
 )
 from sklinfluence._estimators._training_data import check_training
 from sklinfluence._estimators._wrapped import WrappedEstimatorMixin

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from functools import singledispatch
 from importlib import import_module
 
+import numpy as np
+from scipy import sparse
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
@@ -114,6 +116,15 @@ def sliceable(X):
         return import_module("sklinfluence._nets").sliceable(X)
     except ModuleNotFoundError:  # a dict, and no net to read it
         return X
+
+
+def takeable(X):
+    """X in a container from which `_safe_indexing` can take rows."""
+    X = sliceable(X)
+    if sparse.issparse(X):
+        return X.tocsr()
+    # Something that can do no more than become an array.
+    return X if hasattr(X, "__getitem__") else np.asarray(X)
 
 
 def reordered(dataset, order):

@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+from sklearn.base import is_classifier, is_regressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.utils.multiclass import type_of_target
 
@@ -38,6 +39,13 @@ def are_classes(y):
         stacklevel=3,
     )
     return True
+
+
+def takes_classes(estimator, y):
+    """Whether an estimator takes targets for class labels; if it does not say, `y`."""
+    if is_regressor(estimator):
+        return False
+    return is_classifier(estimator) or are_classes(y)
 
 
 def default_estimator(y):

@@ -4,7 +4,6 @@ from numbers import Integral
 
 import numpy as np
 from joblib import Parallel, delayed
-from scipy import sparse
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import accuracy_score, r2_score
@@ -12,7 +11,13 @@ from sklearn.utils import check_consistent_length, check_random_state, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted, has_fit_parameter
 
-from sklinfluence._estimators import _last_step, reordered, seeded_nets, sliceable
+from sklinfluence._estimators import (
+    _last_step,
+    reordered,
+    seeded_nets,
+    sliceable,
+    takeable,
+)
 from sklinfluence._sklearn_compat import (
     HasMethods,
     Interval,
@@ -373,12 +378,7 @@ def _fit_in_order(ranker, X, y, sample_weight, order, state):
 def _indexed(values, order):
     if sliceable(values) is not values:
         return reordered(values, order)
-    if sparse.issparse(values):
-        values = values.tocsr()
-    elif not hasattr(values, "__getitem__"):
-        # Something that can do no more than become an array.
-        values = np.asarray(values)
-    return _safe_indexing(values, order)
+    return _safe_indexing(takeable(values), order)
 
 
 def _unshuffled(values, order):

@@ -1,0 +1,212 @@
+"""DownsamplingRanker: what a row adds to random sets of one size."""
+
+from numbers import Integral, Real
+
+import numpy as np
+
+from sklinfluence._sklearn_compat import Interval
+from sklinfluence.retraining._influence import N_INFLUENCES, RetrainingRanker
+from sklinfluence.retraining._reuse import is_settled_by_reuse, with_minus_without
+from sklinfluence.retraining._units import SetUnit, generator
+from sklinfluence.retraining._valuer import PARAMETERS
+
+
+class DownsamplingRanker(RetrainingRanker):
+    """Mean score of models that saw a row, minus that of models that did not.
+
+    All models are trained on random sets of one size, so that every set serves all
+    rows.
+
+    Parameters
+    ----------
+    estimator : estimator, default=None
+        Any classifier or regressor. It is cloned, never changed. None:
+        ``LogisticRegression()`` for class targets, ``Ridge()`` for real ones.
+    share : float, default=0.7
+        Share of the rows (of the groups) in each set, rounded; at least one is in and
+        one is out.
+    scoring : str or callable, default=None
+        Any of scikit-learn's scorers; None: the estimator's own ``score``.
+    max_evaluations : int, default=1000
+        Sets at most, for each split of the rows.
+    tol : float, default=0
+        Stop earlier, once the standard error of every value is below ``tol`` times
+        the spread of the values. 0: run all of ``max_evaluations``.
+    cv : int, cross-validation generator or iterable, default=None
+        Folds where ``fit`` is given no validation set. None: 5 folds, stratified for
+        classes, in order of the rows.
+    journal : str, default=None
+        Path of a file that keeps every score evaluated, so that a run that was broken
+        off goes on where it was. None: none is kept.
+    n_influences : int, default=None
+        `transform` keeps this many influences of each query, the largest in
+        magnitude, in a CSR matrix. None: all, dense.
+    n_jobs : int, default=None
+        Processes that share the fits. The result does not depend on it. None means 1
+        unless in a :func:`joblib.parallel_config` context.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the sets and the estimator's own ``random_state``, which is the same in
+        every fit. None: drawn, and kept in the journal.
+
+    Attributes
+    ----------
+    values_ : ndarray of shape (n_train,)
+        Value of each row in the scorer's units, higher for a row that is better to
+        have; NaN where it was never in, or never out. The rows of a group share its
+        value.
+    values_stderr_ : ndarray of shape (n_train,)
+        Standard error of each value.
+    ranking_ : ndarray of shape (n_train,)
+        Rank of each row, 1 for the lowest value.
+    group_values_ : ndarray of shape (n_groups,)
+        Value of each group, in the order of ``groups_``; with ``groups`` only.
+    groups_ : ndarray of shape (n_groups,)
+        The groups, sorted; with ``groups`` only.
+    n_evaluations_ : int
+        Scores that were evaluated.
+    n_failed_ : int
+        Scores that could not be: they are left out.
+    self_influence_ : ndarray of shape (n_train,)
+        Mean loss of each row under the models that did not see it, minus that under
+        those that did: memorization. Computed, from models of all rows, when asked
+        for; so is `influence`, in nats or half squared target units.
+    estimator_ : estimator
+        The model of all rows.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels; classification only.
+    n_train_ : int
+        Number of training rows.
+    n_features_in_ : int
+        Number of columns of X, when the estimator knows it.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of columns, when X has string names.
+
+    See Also
+    --------
+    BanzhafRanker : Sets of about half of the rows, of varying size.
+
+    Notes
+    -----
+    A set that holds a row holds one of the others less: at n - 1 rows a value is
+    n / (n - 1) times the row's leave-one-out value less the mean of these. Values sum
+    to 0 in expectation.
+
+    References
+    ----------
+    .. [1] Feldman, V. and Zhang, C. (2020). What neural networks memorize and why:
+       discovering the long tail via influence estimation.
+    .. [2] Hammoudeh, Z. and Lowd, D. "Training data influence analysis and
+       estimation: a survey", equations 9 and 14.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklinfluence.retraining import DownsamplingRanker
+    >>> X, y = load_iris(return_X_y=True)
+    >>> ranker = DownsamplingRanker(max_evaluations=100, random_state=0)
+    >>> ranker.fit(X[::8], y[::8], X_val=X[1::2], y_val=y[1::2]).values_.shape
+    (19,)
+    """
+
+    _parameter_constraints: dict = {
+        **PARAMETERS,
+        **N_INFLUENCES,
+        "share": [Interval(Real, 0, 1, closed="neither")],
+        "max_evaluations": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        estimator=None,
+        *,
+        share=0.7,
+        scoring=None,
+        max_evaluations=1000,
+        tol=0.0,
+        cv=None,
+        journal=None,
+        n_influences=None,
+        n_jobs=None,
+        random_state=None,
+    ):
+        self.estimator = estimator
+        self.share = share
+        self.scoring = scoring
+        self.max_evaluations = max_evaluations
+        self.tol = tol
+        self.cv = cv
+        self.journal = journal
+        self.n_influences = n_influences
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def _value(self, run):
+        n = run.utility.n_players
+        draw = self._drawing(n, run.journal.seed)
+
+        def sets_and_utilities(outcomes):
+            sets = np.array([draw(k) for k in range(len(outcomes))])
+            return sets, np.array([steps[0] for steps in outcomes])
+
+        outcomes = run.evaluate(
+            lambda k: SetUnit(draw(k)),
+            self.max_evaluations,
+            lambda found: is_settled_by_reuse(*sets_and_utilities(found), self.tol),
+        )
+        self._n_sets, self._seed = len(outcomes), run.journal.seed
+        values, stderr, _ = with_minus_without(*sets_and_utilities(outcomes))
+        return run.values(values, stderr)
+
+    def _drawing(self, n_players, seed):
+        """The function from k to the k-th set, as a boolean mask."""
+        if n_players < 2:
+            raise ValueError(
+                "A set that leaves rows out needs at least two rows (two groups) to "
+                f"choose from: got {n_players}."
+            )
+        size = int(np.clip(round(self.share * n_players), 1, n_players - 1))
+
+        def draw(k):
+            chosen = np.zeros(n_players, dtype=bool)
+            chosen[generator(seed, k).permutation(n_players)[:size]] = True
+            return chosen
+
+        return draw
+
+    def _sets(self, n_players):
+        draw = self._drawing(n_players, self._seed)
+        return np.array([draw(k) for k in range(self._n_sets)])
+
+    def _weigh(self, sets, losses):
+        # The rise when a row is left out: the loss of those without it, minus with.
+        each = [with_minus_without(sets, -of_query)[0] for of_query in losses.T]
+        return np.array(each)
+
+    def _self_influence(self):
+        players, sets, models = self._trained()
+        own = np.zeros(self.n_train_)
+        for player, rows in enumerate(players):
+            losses = np.array([self._own_losses(model, rows) for model in models])
+            out = ~sets[:, player]
+            own[rows] = losses[out].mean(axis=0) - losses[~out].mean(axis=0)
+        return own
+
+    def spread(self, X, y=None):
+        """Standard error of the influence, over the random sets.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+        y : array-like of shape (n_queries,), default=None
+            As in `influence`.
+
+        Returns
+        -------
+        stderr : ndarray of shape (n_queries, n_train)
+        """
+        X, y = self._asked(X, y)
+        players, sets, models = self._trained()
+        losses = np.array([self._losses(model, X, y) for model in models])
+        errors = [with_minus_without(sets, -of_query)[1] for of_query in losses.T]
+        return self._of_rows(players, np.array(errors))

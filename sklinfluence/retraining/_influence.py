@@ -1,0 +1,133 @@
+"""Influence on queries from models that were trained on sets of the rows."""
+
+from abc import abstractmethod
+from numbers import Integral
+
+import numpy as np
+from joblib import Parallel, delayed
+from sklearn import config_context
+from sklearn.utils.validation import _num_samples
+
+from sklinfluence._estimators import label_index, takeable
+from sklinfluence._sklearn_compat import Interval, _safe_indexing
+from sklinfluence.base import BaseRanker, BaseValuer
+from sklinfluence.retraining._utility import Utility, one_thread
+from sklinfluence.retraining._valuer import RetrainingValuer, players_of
+
+N_INFLUENCES = {"n_influences": [Interval(Integral, 1, None, closed="left"), None]}
+
+
+class RetrainingRanker(RetrainingValuer, BaseRanker):
+    """Base of the valuers that give influence on single queries too, in the loss.
+
+    The models that it takes are trained on all rows when the first query comes, and
+    kept. A subclass says on which sets (`_sets`) and what their losses mean
+    (`_weigh`).
+    """
+
+    # What is asked first is which rows are worth least; self-influence takes refits.
+    ranking_ = BaseValuer.ranking_
+
+    @abstractmethod
+    def _sets(self, n_players):
+        """Memberships of players, boolean of shape (n_sets, n_players)."""
+
+    @abstractmethod
+    def _weigh(self, sets, losses):
+        """Influence (n_queries, n_players) from losses (n_sets, n_queries)."""
+
+    def _settle(self, playing, parts, groups, sample_weight):
+        super()._settle(playing, parts, groups, sample_weight)
+        self._groups, self._sample_weight = groups, sample_weight
+        self._kept = {}
+
+    def fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        *,
+        groups=None,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+    ):
+        super().fit(
+            X,
+            y,
+            sample_weight,
+            groups=groups,
+            X_val=X_val,
+            y_val=y_val,
+            sample_weight_val=sample_weight_val,
+        )
+        # The rows are needed again: models without one of them come with a query.
+        self._training = takeable(X), np.asarray(y)
+        return self
+
+    fit.__doc__ = RetrainingValuer.fit.__doc__
+
+    def _trained(self):
+        """(players' rows, sets, a model of each set), on all rows."""
+        if not self._kept:
+            X, y = self._training
+            players = players_of(len(y), self._groups, self._sample_weight)
+            players = tuple(rows for rows in players if len(rows))
+            classes = getattr(self, "classes_", None)
+            utility = Utility(
+                self.estimator_,  # cloned in each fit: its random_state is fixed
+                X,
+                y,
+                self._sample_weight,
+                players,
+                classes,
+                None,
+                None,
+                None,
+                None,
+            )
+            sets = self._sets(len(players))
+            models = Parallel(n_jobs=self.n_jobs)(
+                delayed(_fitted)(utility, chosen) for chosen in sets
+            )
+            self._kept["trained"] = players, sets, models
+        return self._kept["trained"]
+
+    def _influence_block(self, X, y):
+        players, sets, models = self._trained()
+        if _num_samples(X) == 0:
+            return np.empty((0, self.n_train_))
+        losses = np.array([self._losses(model, X, y) for model in models])
+        return self._of_rows(players, self._weigh(sets, losses))
+
+    def _of_rows(self, players, of_players):
+        """A group's influence, shared evenly by its rows."""
+        influence = np.zeros((len(of_players), self.n_train_))
+        for player, rows in enumerate(players):
+            influence[:, rows] = of_players[:, player, None] / len(rows)
+        return influence
+
+    def _losses(self, model, X, y):
+        """Losses of queries; minus the prediction itself where there is no target."""
+        if hasattr(self, "classes_"):
+            if not hasattr(model, "predict_proba"):
+                raise TypeError(
+                    f"{type(self.estimator_).__name__} gives no probabilities, so "
+                    "there is no loss for rows to influence. Use values_, or wrap it "
+                    "in CalibratedClassifierCV."
+                )
+            proba = model.predict_proba(X)
+            given = proba[np.arange(len(proba)), label_index(y, self.classes_)]
+            with np.errstate(divide="ignore"):
+                return -np.log(given)
+        predicted = np.asarray(model.predict(X), dtype=float).reshape(_num_samples(X))
+        return -predicted if y is None else 0.5 * (predicted - np.asarray(y)) ** 2
+
+    def _own_losses(self, model, rows):
+        X, y = self._training
+        return self._losses(model, _safe_indexing(X, rows), y[rows])
+
+
+def _fitted(utility, chosen):
+    with one_thread(), config_context(assume_finite=True):
+        return utility.fitted(chosen)

@@ -1,0 +1,197 @@
+"""ShapleyRanker: Shapley values and other semivalues along permutations."""
+
+from numbers import Integral, Real
+
+import numpy as np
+
+from sklinfluence._sklearn_compat import Interval, StrOptions
+from sklinfluence.retraining._enumerate import enumerated, every_subset
+from sklinfluence.retraining._semivalues import size_weights
+from sklinfluence.retraining._stopping import is_settled, mean_and_error
+from sklinfluence.retraining._units import WalkUnit, generator, walked_marginals
+from sklinfluence.retraining._valuer import PARAMETERS, RetrainingValuer
+
+
+class ShapleyRanker(RetrainingValuer):
+    r"""Shapley values of training rows, by retraining along random permutations.
+
+    The Shapley value of a row is what it adds to the score of a model, in the mean
+    over all sets of the other rows that it may join:
+
+    .. math:: \phi_i = \frac1n \sum_{S \not\ni i} \binom{n-1}{|S|}^{-1}
+              [v(S \cup i) - v(S)]
+
+    It is estimated along permutations of the rows, each with its reverse; where
+    ``max_evaluations`` allows every set, it is computed.
+
+    Parameters
+    ----------
+    estimator : estimator, default=None
+        Any classifier or regressor. It is cloned, never changed. None:
+        ``LogisticRegression()`` for class targets, ``Ridge()`` for real ones.
+    semivalue : {"shapley", "banzhaf"} or pair of floats, default="shapley"
+        How sets of different sizes are weighed. A pair (a, b) is Beta(a, b) Shapley:
+        (1, 1) is Shapley's, and (16, 1) looks at small sets, where a row's gain is
+        least noisy.
+    scoring : str or callable, default=None
+        Any of scikit-learn's scorers; None: the estimator's own ``score``.
+    truncation : float, default=0
+        A permutation ends where its score is nearer than this to that of all rows, and
+        the rows left gain 0. Above 0 values are biased by up to it.
+    max_evaluations : int, default=10000
+        Fits at most, for each split of the rows; whole permutations are walked, one
+        pair at least.
+    tol : float, default=0
+        Stop earlier, once the standard error of every value is below ``tol`` times
+        the spread of the values. 0: run all of ``max_evaluations``.
+    cv : int, cross-validation generator or iterable, default=None
+        Folds where ``fit`` is given no validation set. None: 5 folds, stratified for
+        classes, in order of the rows.
+    journal : str, default=None
+        Path of a file that keeps every score evaluated, so that a run that was broken
+        off goes on where it was. None: none is kept.
+    n_jobs : int, default=None
+        Processes that share the permutations. The result does not depend on it. None
+        means 1 unless in a :func:`joblib.parallel_config` context.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the permutations and the estimator's own ``random_state``, which is the
+        same in every fit. None: drawn, and kept in the journal.
+
+    Attributes
+    ----------
+    values_ : ndarray of shape (n_train,)
+        Value of each row in the scorer's units, higher for a row that is better to
+        have; NaN where it was never measured. The rows of a group share its value.
+    values_stderr_ : ndarray of shape (n_train,)
+        Standard error of each value; 0 where all sets were evaluated.
+    ranking_ : ndarray of shape (n_train,)
+        Rank of each row, 1 for the lowest value.
+    group_values_ : ndarray of shape (n_groups,)
+        Value of each group, in the order of ``groups_``; with ``groups`` only.
+    groups_ : ndarray of shape (n_groups,)
+        The groups, sorted; with ``groups`` only.
+    n_evaluations_ : int
+        Scores that were evaluated.
+    n_failed_ : int
+        Scores that could not be: their gains are left out on both sides.
+    estimator_ : estimator
+        The model of all rows.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels; classification only.
+    n_train_ : int
+        Number of training rows.
+    n_features_in_ : int
+        Number of columns of X, when the estimator knows it.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of columns, when X has string names.
+
+    See Also
+    --------
+    sklinfluence.neighbors.KNNShapleyRanker : In closed form, for nearest neighbours.
+
+    Notes
+    -----
+    The score of no rows is that of ``DummyClassifier(strategy="prior")`` on all of
+    them (of their mean, for real targets), that of rows of one class the class.
+    Values sum to the score of all rows less that of none, for ``semivalue="shapley"``
+    without truncation. Where no validation set is given, values are means over folds.
+
+    References
+    ----------
+    .. [1] Ghorbani, A. and Zou, J. (2019). Data Shapley: equitable valuation of data
+       for machine learning.
+    .. [2] Kwon, Y. and Zou, J. (2022). Beta Shapley: a unified and noise-reduced data
+       valuation framework.
+    .. [3] Hammoudeh, Z. and Lowd, D. "Training data influence analysis and
+       estimation: a survey", equations 17 and 18.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklinfluence.retraining import ShapleyRanker
+    >>> X, y = load_iris(return_X_y=True)
+    >>> ranker = ShapleyRanker(max_evaluations=100, random_state=0)
+    >>> ranker.fit(X[::8], y[::8], X_val=X[1::2], y_val=y[1::2]).values_.shape
+    (19,)
+    """
+
+    _parameter_constraints: dict = {
+        **PARAMETERS,
+        "semivalue": [StrOptions({"shapley", "banzhaf"}), tuple],
+        "truncation": [Interval(Real, 0, None, closed="left")],
+        "max_evaluations": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        estimator=None,
+        *,
+        semivalue="shapley",
+        scoring=None,
+        truncation=0.0,
+        max_evaluations=10_000,
+        tol=0.0,
+        cv=None,
+        journal=None,
+        n_jobs=None,
+        random_state=None,
+    ):
+        self.estimator = estimator
+        self.semivalue = semivalue
+        self.scoring = scoring
+        self.truncation = truncation
+        self.max_evaluations = max_evaluations
+        self.tol = tol
+        self.cv = cv
+        self.journal = journal
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def _value(self, run):
+        self._check_semivalue()
+        n = run.utility.n_players
+        if not self.truncation and n < 60 and 2**n <= self.max_evaluations:
+            return run.values(
+                enumerated(every_subset(run), self.semivalue), np.zeros(n)
+            )
+        empty, whole = run.ends()
+        seed, weights = run.journal.seed, size_weights(self.semivalue, n)
+
+        def make_unit(k):
+            order = generator(seed, k).permutation(n)
+            return WalkUnit(order, whole, self.truncation)
+
+        def gains(outcomes):
+            return np.array(
+                [
+                    self._gain(make_unit(k), steps, empty, weights)
+                    for k, steps in enumerate(outcomes)
+                ]
+            )
+
+        n_units = max(1, self.max_evaluations // max(2 * (n - 1), 1))
+        outcomes = run.evaluate(
+            make_unit, n_units, lambda found: is_settled(gains(found), self.tol)
+        )
+        mean, stderr, _ = mean_and_error(gains(outcomes))
+        return run.values(mean, stderr)
+
+    @staticmethod
+    def _gain(unit, steps, empty, weights):
+        """Each player's weighted gain, the mean of a permutation and its reverse.
+
+        Where a utility could not be evaluated on one of the two ways, the other's.
+        """
+        marginals, places = walked_marginals(unit, steps, empty)
+        return mean_and_error(weights[places] * marginals)[0]
+
+    def _check_semivalue(self):
+        pair = self.semivalue
+        if isinstance(pair, str):
+            return
+        if len(pair) != 2 or not all(isinstance(p, Real) and p > 0 for p in pair):
+            raise ValueError(
+                f"semivalue={pair!r} must be 'shapley', 'banzhaf' or a pair (a, b) of "
+                "positive numbers, for Beta(a, b)."
+            )

@@ -1,0 +1,77 @@
+"""What a worker evaluates at once: a set of players, or a permutation both ways."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+def generator(seed, k):
+    """The random numbers of unit k: any worker can draw them, in any order."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(k,)))
+
+
+@dataclass(frozen=True, eq=False)
+class SetUnit:
+    """One set of players: step 0."""
+
+    chosen: np.ndarray
+
+    def run(self, utility, known):
+        return [] if 0 in known else [(0, *utility(self.chosen))]
+
+
+@dataclass(frozen=True, eq=False)
+class WalkUnit:
+    """A permutation of the players and its reverse: step s of the first has s players.
+
+    The reverse, an antithetic permutation, counts its steps from n_players + 1.
+
+    Attributes
+    ----------
+    order : ndarray of shape (n_players,)
+    whole : float
+        The utility of all players.
+    truncation : float
+        A walk ends where its utility is nearer than this to that of all.
+    """
+
+    order: np.ndarray
+    whole: float
+    truncation: float = 0.0
+
+    def run(self, utility, known):
+        n = len(self.order)
+        found = []
+        for first, order in ((0, self.order), (n + 1, self.order[::-1])):
+            for size in range(1, n):
+                step = first + size
+                if step in known:
+                    value = known[step][0]
+                else:
+                    value, error = utility(order[:size])
+                    found.append((step, value, error))
+                if abs(self.whole - value) < self.truncation:
+                    break
+        return found
+
+
+def walked_marginals(unit, steps, empty):
+    """Gains along a permutation and its reverse, each at its player: two of (2, n).
+
+    Returns
+    -------
+    marginals : ndarray of shape (2, n_players)
+        NaN beside a utility that could not be evaluated; 0 beyond a truncation.
+    places : ndarray of shape (2, n_players)
+        How many players stood before each.
+    """
+    n = len(unit.order)
+    marginals, places = np.empty((2, n)), np.empty((2, n), dtype=int)
+    for way, order in enumerate((unit.order, unit.order[::-1])):
+        values = np.full(n + 1, unit.whole)
+        values[0] = empty
+        for size in range(1, n):
+            values[size] = steps.get(way * (n + 1) + size, unit.whole)
+        marginals[way, order] = np.diff(values)
+        places[way, order] = np.arange(n)
+    return marginals, places

@@ -1,0 +1,160 @@
+"""v(S): the score of an estimator that was trained on the rows of S."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn import config_context
+from sklearn.base import ClassifierMixin, RegressorMixin, clone
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.metrics import accuracy_score, r2_score
+from threadpoolctl import ThreadpoolController
+
+from sklinfluence._estimators import fit_weighted
+from sklinfluence._sklearn_compat import (
+    _BaseScorer,
+    _PassthroughScorer,
+    _safe_indexing,
+)
+from sklinfluence.retraining._classes import OfAllClasses
+
+# Found once in a process: looking for BLAS libraries takes longer than a small fit.
+_CONTROLLER = None
+
+
+@dataclass(frozen=True, eq=False)
+class Utility:
+    """The score, on validation rows, of the estimator fitted on the rows of players.
+
+    Of no rows it is the score of the classes' shares (of the mean, for real targets)
+    among all that may train; of rows of one class that of the class itself. It is a
+    function of the *set*: rows are given in their order, whatever the order in which
+    a permutation brought them.
+
+    Attributes
+    ----------
+    estimator : estimator
+        Unfitted, its random_state fixed.
+    X, y, sample_weight : training rows
+    players : tuple of ndarray
+        The rows of each player.
+    classes : ndarray of shape (n_classes,) or None
+    scorer : callable
+    X_val, y_val, sample_weight_val : validation rows
+    """
+
+    estimator: object
+    X: object
+    y: np.ndarray
+    sample_weight: np.ndarray | None
+    players: tuple
+    classes: np.ndarray | None
+    scorer: object
+    X_val: object
+    y_val: np.ndarray
+    sample_weight_val: np.ndarray | None
+
+    @property
+    def n_players(self):
+        return len(self.players)
+
+    def __call__(self, chosen):
+        """The score of a set of players.
+
+        Parameters
+        ----------
+        chosen : array-like of int, or boolean mask
+            Players, in any order.
+
+        Returns
+        -------
+        value : float
+            NaN where fitting or scoring failed.
+        error : str or None
+            What it failed with.
+        """
+        with one_thread(), config_context(assume_finite=True):
+            try:
+                return float(self.score(self.fitted(chosen))), None
+            except Exception as error:  # whatever the estimator raises is reported
+                return np.nan, f"{type(error).__name__}: {error}"
+
+    def rows(self, chosen):
+        """Training rows of a set of players, in their order."""
+        chosen = np.asarray(chosen)
+        if chosen.dtype == bool:
+            chosen = np.flatnonzero(chosen)
+        parts = [self.players[player] for player in chosen]
+        return np.sort(np.concatenate([np.zeros(0, dtype=np.intp), *parts]))
+
+    def fitted(self, chosen):
+        """The model of a set of players."""
+        rows = self.rows(chosen)
+        if rows.size == 0:
+            return self._fit(self._prior(), self.rows(np.arange(self.n_players)))
+        if self.classes is None:
+            return self._fit(clone(self.estimator), rows)
+        seen = np.unique(self.y[rows])
+        if len(seen) == 1:
+            constant = DummyClassifier(strategy="constant", constant=seen)
+            return OfAllClasses(self._fit(constant, rows), self.classes)
+        model = self._fit(clone(self.estimator), rows)
+        return (
+            model
+            if len(seen) == len(self.classes)
+            else OfAllClasses(model, self.classes)
+        )
+
+    def _fit(self, model, rows):
+        weights = None if self.sample_weight is None else self.sample_weight[rows]
+        return fit_weighted(model, _safe_indexing(self.X, rows), self.y[rows], weights)
+
+    def _prior(self):
+        if self.classes is None:
+            return DummyRegressor()
+        return DummyClassifier(strategy="prior")
+
+    def score(self, model):
+        """The score of a fitted model on the validation rows."""
+        weights = self.sample_weight_val
+        plain = plain_score(self.scorer, model)
+        if plain is not None:
+            return plain(self.y_val, model.predict(self.X_val), weights)
+        if weights is None:
+            return self.scorer(model, self.X_val, self.y_val)
+        return self.scorer(model, self.X_val, self.y_val, sample_weight=weights)
+
+
+def one_thread():
+    """A context in which BLAS has one thread, so that sums do not depend on them."""
+    global _CONTROLLER
+    if _CONTROLLER is None:
+        _CONTROLLER = ThreadpoolController()
+    return _CONTROLLER.limit(limits=1)
+
+
+def plain_score(scorer, model):
+    """Accuracy or R2 by arithmetic, where the scorer is scikit-learn's own.
+
+    What its scorer does beside them takes as long as a small fit.
+    """
+    if isinstance(scorer, _PassthroughScorer):
+        own = getattr(type(model), "score", None)
+        return {ClassifierMixin.score: _accuracy, RegressorMixin.score: _r2}.get(own)
+    if not isinstance(scorer, _BaseScorer) or scorer._kwargs or scorer._sign != 1:
+        return None
+    return {accuracy_score: _accuracy, r2_score: _r2}.get(scorer._score_func)
+
+
+def _accuracy(y_true, y_pred, weights):
+    return np.average(y_true == y_pred, weights=weights)
+
+
+def _r2(y_true, y_pred, weights):
+    if y_true.ndim > 1 or len(y_true) < 2:
+        return r2_score(y_true, y_pred, sample_weight=weights)
+    weights = np.ones(len(y_true)) if weights is None else weights
+    left = weights @ (y_true - y_pred.reshape(y_true.shape)) ** 2
+    spread = weights @ (y_true - np.average(y_true, weights=weights)) ** 2
+    if spread == 0:
+        return r2_score(y_true, y_pred, sample_weight=weights)
+    return 1.0 - left / spread
