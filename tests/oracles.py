@@ -102,6 +102,95 @@ ORACLES = [
         f"test_base.py::test_wrapped_predictions "
         f"{EVERY}test_predictions_are_the_models_own",
     ),
+    Oracle(
+        "BaseValuer",
+        "ranking_ label_scores",
+        "the values sorted by hand",
+        "test_base.py::test_values_are_ranked_from_the_lowest",
+    ),
+    Oracle(
+        "BaseValuer",
+        "predict predict_proba decision_function score",
+        "the wrapped model's own",
+        "test_base.py::test_wrapped_predictions "
+        "test_base.py::test_values_are_ranked_from_the_lowest",
+    ),
+    # neighbors
+    Oracle(
+        "KNNShapleyRanker KNNLeaveOneOutRanker",
+        "values_ influence mean_influence transform proponents opponents",
+        "sums over all subsets, row by row",
+        "neighbors/test_rankers.py::test_labels "
+        "neighbors/test_rankers.py::test_real_targets "
+        "test_base.py::test_matrix_mean_and_transform "
+        "test_base.py::test_proponents_and_opponents",
+    ),
+    Oracle(
+        "KNNShapleyRanker KNNLeaveOneOutRanker",
+        "ranking_ label_scores",
+        "the values, identity",
+        "neighbors/test_rankers.py::test_flipped_labels_are_worth_least",
+    ),
+    Oracle(
+        "KNNShapleyRanker KNNLeaveOneOutRanker",
+        "predict predict_proba decision_function score",
+        "scikit-learn's model of the same rows",
+        "neighbors/test_rankers.py::test_weight_zero_is_absence "
+        "test_base.py::test_wrapped_predictions",
+    ),
+    # retraining
+    Oracle(
+        "ShapleyRanker BanzhafRanker AMERanker DownsamplingRanker LeaveOneOutRanker",
+        "values_ values_stderr_ n_failed_",
+        "sums over all subsets by refits; sampled values within their error",
+        "retraining/test_semivalues.py::test_enumeration_of_labels "
+        "retraining/test_semivalues.py::test_banzhaf_by_enumeration "
+        "retraining/test_semivalues.py::"
+        "test_marginal_effects_are_means_over_their_sets "
+        "retraining/test_semivalues.py::test_reused_sets_come_within_their_error "
+        "retraining/test_semivalues.py::test_leave_one_out_refits "
+        "retraining/test_semivalues.py::test_failed_fits_leave_their_gains_out",
+    ),
+    Oracle(
+        "ShapleyRanker BanzhafRanker AMERanker DownsamplingRanker LeaveOneOutRanker",
+        "group_values_",
+        "the game of the groups, by enumeration; their rows share it",
+        "retraining/test_players.py::test_groups_are_players",
+    ),
+    Oracle(
+        "LeaveOneOutRanker DownsamplingRanker",
+        "influence mean_influence transform proponents opponents self_influence_",
+        "losses of refits without each row",
+        "retraining/test_influence.py::test_leave_one_out_is_the_loss_of_refits "
+        "retraining/test_influence.py::test_downsampling_is_the_mean_loss_of_refits "
+        "test_base.py::test_matrix_mean_and_transform "
+        "test_base.py::test_proponents_and_opponents",
+    ),
+    Oracle(
+        "DownsamplingRanker",
+        "spread",
+        "the sample variances of both sides, by hand",
+        "retraining/test_influence.py::test_downsampling_is_the_mean_loss_of_refits",
+    ),
+    Oracle(
+        "DataOOBRanker",
+        "values_ values_stderr_ n_oob_",
+        "a loop over the members and the rows that each did not see",
+        "retraining/test_data_oob.py::test_loop_over_members",
+    ),
+    Oracle(
+        "consistency_score",
+        "",
+        "a loop over subsets of the same draws",
+        "retraining/test_consistency.py::test_loop_over_subsets",
+    ),
+    Oracle(
+        "ShapleyRanker BanzhafRanker AMERanker DownsamplingRanker LeaveOneOutRanker "
+        "DataOOBRanker",
+        "ranking_ label_scores predict predict_proba decision_function score",
+        "the values sorted by hand; the model of all rows, identity",
+        "retraining/test_players.py::test_values_are_ranked_and_the_model_predicts",
+    ),
     # every ranker
     Oracle(
         RANKERS,
@@ -578,6 +667,8 @@ ORACLES = [
 
 # What scikit-learn's own classes have, with its meaning.
 SCIKIT_LEARNS = {"classes_", "n_features_in_", "feature_names_in_"}
+# What names or counts, and measures nothing.
+NAMES_AND_COUNTS = {"label_score_names_", "n_train_", "groups_", "n_evaluations_"}
 NUMERIC = re.compile(
     r"ndarray|float|int\b|dict|list of ndarray|(pandas\.)?DataFrame|array-like|\{array"
 )
@@ -633,7 +724,7 @@ def numbers_of(cls):
         elif callable(getattr(cls, name, None)) and not NO_RESULT.fullmatch(name):
             if numeric_names(getattr(cls, name), "Returns"):
                 found.add(name)
-    return found - SCIKIT_LEARNS
+    return found - SCIKIT_LEARNS - NAMES_AND_COUNTS
 
 
 @functools.cache

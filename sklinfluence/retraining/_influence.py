@@ -28,6 +28,14 @@ class RetrainingRanker(RetrainingValuer, BaseRanker):
     # What is asked first is which rows are worth least; self-influence takes refits.
     ranking_ = BaseValuer.ranking_
 
+    def _known_label_scores(self):
+        return ("value", "self_influence")
+
+    def _label_scores(self, score, X, y):
+        if score == "value":
+            return BaseValuer._label_scores(self, score, X, y)
+        return super()._label_scores(score, X, y)
+
     @abstractmethod
     def _sets(self, n_players):
         """Memberships of players, boolean of shape (n_sets, n_players)."""
