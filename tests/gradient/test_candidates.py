@@ -56,7 +56,7 @@ def test_bad_numbers_are_named(wine):
     ranker = InfluenceRanker().fit(X, y)
     with pytest.raises(ValueError, match="candidates=0"):
         ranker.influence(X, y, candidates=0)
-    with pytest.raises(ValueError, match="training rows, 178"):
+    with pytest.raises(ValueError, match="training rows with a weight, 178"):
         ranker.influence(X, y, candidates=500)
     with pytest.raises(ValueError, match="n=5 must be an int from 1 to candidates, 3"):
         ranker.proponents(X, y, n=5, candidates=3)

@@ -295,7 +295,7 @@ def test_a_group_that_empties_a_class_is_refused_by_name():
     [
         ([[0, 500]], "names row 500"),
         ([[0, 0]], "names row 0 twice"),
-        ([[0.5]], "indices of training rows"),
+        ([[0.5]], "Group 0 must hold training rows"),
         (np.zeros((3, 5)), "a label for each"),
         ([[0], 3], "index arrays only"),
     ],
