@@ -214,7 +214,7 @@ def run_damping(args):
     X = rng.normal(size=(4000, 160))
     y = np.argmax(X[:, :10] + 3 * rng.gumbel(size=(4000, 10)), axis=1)
     ranker = InfluenceRanker(LogisticRegression(C=0.1)).fit(X, y)
-    H = ranker._fitted.operator.dense()
+    H = ranker.reading_.fitted.operator.dense()
     dampings = np.logspace(-4, 1, 10)
     for m in (1, 16, 64, 256):
         _, one = timed(lambda: eigh(H, driver="evd"))

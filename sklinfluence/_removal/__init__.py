@@ -1,13 +1,11 @@
 """A linear head at its optimum, factored, and what it becomes without rows."""
 
-from sklinfluence._removal._active_set import changes_of_active_set
 from sklinfluence._removal._certificate import certify_removal, loss_interval
 from sklinfluence._removal._embedding import (
     check_embedding,
     polished,
     warn_about_offset,
 )
-from sklinfluence._removal._error_bound import newton_error_bound
 from sklinfluence._removal._fit_head import fit_head
 from sklinfluence._removal._fitted_head import FittedHead, gradient_rows, outer_rows
 from sklinfluence._removal._flip import smallest_flip
@@ -21,10 +19,21 @@ from sklinfluence._removal._groups import (
     shifts_of,
 )
 from sklinfluence._removal._label_scores import (
+    CLASSIFICATION_SCORES,
+    REGRESSION_SCORES,
     deleted_variance,
+    margin,
     noise_variance,
+    opposition,
     prediction_error,
     studentized,
+)
+from sklinfluence._removal._normalize import (
+    NORMALIZATIONS,
+    moving_coefficients,
+    own_influence,
+    query_scale,
+    self_scale,
 )
 from sklinfluence._removal._one_row import (
     apply_block,
@@ -36,7 +45,6 @@ from sklinfluence._removal._queries import (
     Queries,
     _gradient_products,
     added_row,
-    change_lengths,
     first_order,
     gradient_lengths,
     inverse_ratio,
@@ -46,6 +54,6 @@ from sklinfluence._removal._queries import (
     parameter_change,
     query_curvature,
 )
-from sklinfluence._removal._refine import Refined, refine
+from sklinfluence._removal._reading import HeadReading, leave_each_out, refined_from
 from sklinfluence._removal._scales import check_scales
 from sklinfluence._removal._solver_report import describe_solver

@@ -278,7 +278,7 @@ def _warn_about_undefined(changes):
         warnings.warn(
             f"Without group(s) {named} the objective has no unique optimum, so their "
             "influence is NaN.",
-            stacklevel=4,
+            stacklevel=5,
         )
 
 

@@ -43,8 +43,6 @@ class Removal:
         one output where they do not interact).
     moved : ndarray of shape (n_rows,)
         Squared length, in H, of the parameter change: s_i^2 r~_i^T B_i r~_i.
-    error_bound : ndarray of shape (n_rows,)
-        From `newton_error_bound`, once it has been asked for.
     """
 
     raw: np.ndarray
@@ -54,7 +52,6 @@ class Removal:
     largest_leverage: np.ndarray
     spread: np.ndarray
     moved: np.ndarray
-    error_bound: np.ndarray | None = None
 
     @property
     def leverage(self):

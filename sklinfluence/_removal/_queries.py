@@ -45,6 +45,11 @@ class Queries:
             loss = fitted.objective.loss.unweighted()
         return cls(design, loss, targets, raw, loss.gradient(targets, raw))
 
+    @property
+    def dtype(self):
+        """That of their embedding, and so of what is said about them."""
+        return self.design.X.dtype
+
     def take(self, index):
         """A slice of the queries."""
         design = Design(self.design.X[index], self.design.fit_intercept)

@@ -120,7 +120,7 @@ class NoiseAwareRanker(CallbackSupportMixin, BaseEstimator):
         with tracker.fitting("fit the ranker", ranker):
             self.ranker_ = ranker.fit(X, y, **keywords)
         self.classes_ = ranker.classes_
-        fitted, n_classes = ranker._fitted, len(ranker.classes_)
+        fitted, n_classes = ranker.reading_.fitted, len(ranker.classes_)
         codes = label_index(y, self.classes_)
         surrogate = LinearSurrogate(fitted.objective, fitted.theta)
         self._result = fit_em(

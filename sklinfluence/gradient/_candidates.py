@@ -7,164 +7,90 @@ space: most of the influence is there, and the matrix of all pairs is never buil
 import numpy as np
 from scipy import sparse
 from sklearn.neighbors import NearestNeighbors
-from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from sklinfluence._blocks import block_slices
-from sklinfluence._estimators import check_count
-from sklinfluence._removal import loss_rise, outer_rows
-from sklinfluence._sklearn_compat import _safe_indexing
-from sklinfluence.gradient._normalize import query_scale
+from sklinfluence._removal import loss_rise, outer_rows, query_scale
 
 
-class CandidatesMixin:
-    """``candidates=k`` on queries, for a ranker with ``_fitted`` and ``_queries``."""
+def influence_of_candidates(reading, blocks, candidates):
+    """Influence of each query's nearest rows, nearest first.
 
-    def influence(self, X, y=None, *, candidates=None):
-        """Influence of training rows on every query.
+    Parameters
+    ----------
+    reading : HeadReading
+    blocks : iterable of Queries
+    candidates : int
 
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_queries, n_features)
-            Queries.
-        y : array-like of shape (n_queries,), default=None
-            Their targets. None: a classifier's queries take the label that the model
-            predicts; for regression the influence is on the prediction itself,
-            f(x) - f(x) without the row, positive where the row pushes it up.
-        candidates : int, default=None
-            Only the training rows that are this many nearest to each query in
-            embedding space are asked about (FastIF). None: all.
+    Returns
+    -------
+    influence, index : ndarray of shape (n_queries, candidates)
+    """
+    # Rows of weight 0 are not there: they take no candidate's place.
+    weighted = np.flatnonzero(reading.fitted.objective.weights > 0)
+    search = NearestNeighbors(n_neighbors=candidates, n_jobs=reading.n_jobs)
+    search.fit(reading.fitted.objective.design.X[weighted])
+    values, indices = [], []
+    for queries in blocks:
+        index = weighted[search.kneighbors(queries.design.X, return_distance=False)]
+        influence = _pairs(reading, queries, index)
+        values.append(influence.astype(queries.dtype, copy=False))
+        indices.append(index)
+    return np.vstack(values), np.vstack(indices)
 
-        Returns
-        -------
-        influence : ndarray or CSR matrix of shape (n_queries, n_train)
-            The rise in each query's loss when each training row is left out. With
-            ``candidates``, sparse, and it holds these entries only.
 
-        Raises
-        ------
-        ValueError
-            If a label in ``y`` was not seen in training.
-        """
-        if candidates is None:
-            return super().influence(X, y)
-        values, index = self._of_candidates(X, y, candidates)
-        order = np.argsort(index, axis=1)
-        values = np.take_along_axis(values, order, axis=1)
-        index = np.take_along_axis(index, order, axis=1)
-        indptr = np.arange(0, index.size + 1, index.shape[1])
-        shape = (len(index), self.n_train_)
-        return sparse.csr_matrix((values.ravel(), index.ravel(), indptr), shape)
+def values_per_query(fitted, candidates):
+    """How many floats a query and its candidates take while they are asked about."""
+    K, q = fitted.theta.shape
+    return (candidates + 2 * K) * K * q
 
-    def proponents(self, X, y=None, n=5, *, candidates=None):
-        """The training rows without which each query's loss would rise most.
 
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_queries, n_features)
-        y : array-like of shape (n_queries,), default=None
-            As in `influence`.
-        n : int, default=5
-        candidates : int, default=None
-            As in `influence`; at least ``n``.
+def as_sparse(values, index, n_train):
+    """CSR matrix of shape (n_queries, n_train) with these entries alone."""
+    order = np.argsort(index, axis=1)
+    values = np.take_along_axis(values, order, axis=1)
+    index = np.take_along_axis(index, order, axis=1)
+    indptr = np.arange(0, index.size + 1, index.shape[1])
+    shape = (len(index), n_train)
+    return sparse.csr_matrix((values.ravel(), index.ravel(), indptr), shape)
 
-        Returns
-        -------
-        influence : ndarray of shape (n_queries, n)
-            Largest first.
-        index : ndarray of shape (n_queries, n)
-            Training rows.
-        """
-        if candidates is None:
-            return super().proponents(X, y, n)
-        return self._strongest_candidates(X, y, n, candidates, sign=1)
 
-    def opponents(self, X, y=None, n=5, *, candidates=None):
-        """The training rows without which each query's loss would fall most.
+def strongest(values, index, n, sign):
+    """The n candidates of largest influence of one sign: (influence, index)."""
+    key = np.nan_to_num(-sign * values, nan=np.inf)
+    order = np.argsort(key, axis=1, kind="stable")[:, :n]
+    values = np.take_along_axis(values, order, axis=1)
+    return values, np.take_along_axis(index, order, axis=1)
 
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_queries, n_features)
-        y : array-like of shape (n_queries,), default=None
-            As in `influence`.
-        n : int, default=5
-        candidates : int, default=None
-            As in `influence`; at least ``n``.
 
-        Returns
-        -------
-        influence : ndarray of shape (n_queries, n)
-            Most negative first.
-        index : ndarray of shape (n_queries, n)
-            Training rows.
-        """
-        if candidates is None:
-            return super().opponents(X, y, n)
-        return self._strongest_candidates(X, y, n, candidates, sign=-1)
+def _pairs(reading, queries, index):
+    """Influence of chosen rows on each query, of ``index``'s shape."""
+    fitted = reading.fitted
+    rows = fitted.objective.design.rows(index.ravel())
+    rows = rows.reshape(*index.shape, -1)
+    if reading.method == "newton":
+        influence = loss_rise(queries, _pair_shifts(reading, queries, index, rows))
+    else:
+        V = queries.gradients()
+        if reading.uses_curvature:
+            V = fitted.solve(V)
+        V = V.reshape(*fitted.theta.shape, len(index))
+        moved = np.einsum("jcq,kqj->jck", rows, V, optimize=True)
+        influence = np.sum(moved * fitted.coefficients[index], axis=2)
+    if reading.normalize is not None:
+        influence *= reading.scale[index]
+        influence *= query_scale(queries, reading.normalize)[:, None]
+    return influence
 
-    def _strongest_candidates(self, X, y, n, candidates, sign):
-        check_count(n, "n", candidates, "candidates")
-        values, index = self._of_candidates(X, y, candidates)
-        key = np.nan_to_num(-sign * values, nan=np.inf)
-        order = np.argsort(key, axis=1, kind="stable")[:, :n]
-        return (
-            np.take_along_axis(values, order, axis=1),
-            np.take_along_axis(index, order, axis=1),
-        )
 
-    def _of_candidates(self, X, y, candidates):
-        """(influence, index) of each query's nearest rows, nearest first."""
-        check_is_fitted(self)
-        weighted = np.flatnonzero(self._fitted.objective.weights > 0)
-        rows = "the number of training rows with a weight"
-        check_count(candidates, "candidates", len(weighted), rows)
-        X, y = self._asked(X, y)
-        # Rows of weight 0 are not there: they take no candidate's place.
-        embedding = self._fitted.objective.design.X[weighted]
-        search = NearestNeighbors(n_neighbors=candidates, n_jobs=self.n_jobs)
-        search.fit(embedding)
-        K, q = self._fitted.theta.shape
-        parts = []
-        for block in block_slices(_num_samples(X), (candidates + 2 * K) * K * q):
-            targets = None if y is None else _safe_indexing(y, block)
-            queries, dtype = self._queries(_safe_indexing(X, block), targets)
-            index = search.kneighbors(queries.design.X, return_distance=False)
-            index = weighted[index]
-            values = self._pairs(queries, index).astype(dtype, copy=False)
-            parts.append((values, index))
-        values, indices = zip(*parts, strict=True)
-        return np.vstack(values), np.vstack(indices)
-
-    def _pairs(self, queries, index):
-        """Influence of chosen rows on each query, of ``index``'s shape."""
-        fitted = self._fitted
-        rows = fitted.objective.design.rows(index.ravel())
-        rows = rows.reshape(*index.shape, -1)
-        if self.method == "newton":
-            influence = loss_rise(queries, self._pair_shifts(queries, index, rows))
-        else:
-            V = queries.gradients()
-            if self._uses_curvature:
-                V = fitted.solve(V)
-            V = V.reshape(*fitted.theta.shape, len(index))
-            moved = np.einsum("jcq,kqj->jck", rows, V, optimize=True)
-            influence = np.sum(moved * fitted.coefficients[index], axis=2)
-        if self.normalize is not None:
-            influence *= self._scale[index]
-            influence *= query_scale(queries, self.normalize)[:, None]
-        return influence
-
-    def _pair_shifts(self, queries, index, rows):
-        """Move of each query's raw prediction when each of its candidates leaves."""
-        fitted = self._fitted
-        weights = fitted.objective.weights[:, None]
-        coefficients = (weights * self._leave_each_out().residual)[index]
-        (K, q), m = fitted.theta.shape, len(index)
-        asked = queries.design.rows(slice(None))
-        solved = fitted.solve(outer_rows(asked, K)).reshape(K, q, m, K)
-        along = np.einsum("jcq,lqjk->jclk", rows, solved, optimize=True)
-        shift = np.einsum("jclk,jcl->jck", along, coefficients)
-        refined = self._refined
-        for place, at in enumerate(refined.index):
-            j, c = np.nonzero(index == at)
-            shift[j, c] = asked[j] @ refined.change[place].T
-        return shift
+def _pair_shifts(reading, queries, index, rows):
+    """Move of each query's raw prediction when each of its candidates leaves."""
+    coefficients = reading.leaving[index]
+    (K, q), m = reading.fitted.theta.shape, len(index)
+    asked = queries.design.rows(slice(None))
+    solved = reading.fitted.solve(outer_rows(asked, K)).reshape(K, q, m, K)
+    along = np.einsum("jcq,lqjk->jclk", rows, solved, optimize=True)
+    shift = np.einsum("jclk,jcl->jck", along, coefficients)
+    refined = reading.refined
+    for place, at in enumerate(refined.index):
+        j, c = np.nonzero(index == at)
+        shift[j, c] = asked[j] @ refined.change[place].T
+    return shift

@@ -1,23 +1,24 @@
 """What all rankers of a linear head share."""
 
 import numpy as np
-from sklearn.base import is_regressor
+from sklearn.base import clone, is_regressor
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils import check_consistent_length
 
 from sklinfluence._estimators import (
     check_weight_range,
+    default_estimator,
+    fit_weighted,
     kind_of_targets,
     refuse_missing_labels,
     refuse_named_targets,
 )
-from sklinfluence._removal import Queries, check_embedding
-from sklinfluence._sklearn_compat import _check_sample_weight
+from sklinfluence._sklearn_compat import _check_sample_weight, _set_random_states
 from sklinfluence.base import BaseRanker
 
 
 class HeadRanker(BaseRanker):
-    """A ranker with ``estimator``; when fitted, ``_fitted``, ``head_``, ``_dtype``."""
+    """A ranker with ``estimator`` and ``random_state``; when fitted, ``reading_``."""
 
     _written_out = {"estimator": "LogisticRegression(), or Ridge() for real targets"}
 
@@ -50,18 +51,16 @@ class HeadRanker(BaseRanker):
         """Whether the estimator takes real targets, which may be whole numbers."""
         return self.estimator is not None and is_regressor(self.estimator)
 
-    def _queries(self, X, y):
-        """X and y as queries; without y, of the model's own prediction."""
-        if y is None and self._fitted.raw.shape[1] > 1:
-            raise ValueError(
-                "Without targets, influence is on the prediction itself, and this "
-                f"model predicts {self._fitted.raw.shape[1]} of them at once. Call "
-                "influence(X, y) with y of shape (n_queries, n_targets), or fit one "
-                "ranker for each target."
-            )
-        targets = None if y is None else self.head_.encode(y)
-        embedding = check_embedding(self.head_.embed(X))
-        return Queries.at(self._fitted, embedding, targets), embedding.dtype
+    def _fit_estimator(self, X, y, sample_weight):
+        """The estimator's clone, or the default one, fitted."""
+        # Not "if self.estimator": an ensemble has a length, which it lacks unfitted.
+        if self.estimator is None:
+            estimator = default_estimator(y)
+        else:
+            estimator = clone(self.estimator)
+        if self.random_state is not None:
+            _set_random_states(estimator, self.random_state)
+        return fit_weighted(estimator, X, y, sample_weight)
 
     def _wrapped(self):
         return LogisticRegression() if self.estimator is None else self.estimator

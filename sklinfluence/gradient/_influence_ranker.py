@@ -2,27 +2,16 @@
 
 from numbers import Integral, Real
 
-import numpy as np
-from sklearn.base import clone
-from sklearn.utils.validation import check_is_fitted
-
-from sklinfluence._blocks import block_slices
-from sklinfluence._estimators import default_estimator, fit_weighted, sliceable
-from sklinfluence._progress import FitTracker, untracked
+from sklinfluence._estimators import sliceable
+from sklinfluence._progress import FitTracker
 from sklinfluence._removal import (
-    Refined,
+    NORMALIZATIONS,
+    HeadReading,
     check_embedding,
     describe_solver,
-    first_order,
     fit_head,
-    gradient_lengths,
-    inverse_ratio,
-    loss_rise,
-    mean_first_order,
-    one_step_newton,
+    leave_each_out,
     polished,
-    refine,
-    remove_each,
     warn_about_offset,
 )
 from sklinfluence._sklearn_compat import (
@@ -30,22 +19,13 @@ from sklinfluence._sklearn_compat import (
     Interval,
     StrOptions,
     _fit_context,
-    _set_random_states,
 )
 from sklinfluence.curvature import SOLVERS
-from sklinfluence.gradient._head_ranker import HeadRanker
-from sklinfluence.gradient._head_tools import HeadToolsMixin
-from sklinfluence.gradient._leave_one_out import LeaveOneOutMixin
-from sklinfluence.gradient._normalize import (
-    NORMALIZATIONS,
-    own_influence,
-    query_scale,
-    train_scale,
-)
+from sklinfluence.gradient._group_ranker import GroupRanker
 from sklinfluence.heads import linear_head
 
 
-class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
+class InfluenceRanker(GroupRanker):
     """Influence of training rows on the predictions of a linear last layer.
 
     Fits, or reads, an estimator whose last layer is linear, takes a copy of that
@@ -111,6 +91,10 @@ class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
         The fitted estimator.
     head_ : LinearHead
         Its linear head, polished.
+    reading_ : HeadReading
+        The head, factored at its optimum, with ``method``, ``normalize`` and what is
+        known without each row: a value that never changes, and all that influence is
+        computed from. `inspection` and `filtering` build on it.
     classes_ : ndarray of shape (n_classes,)
         Class labels; classification only.
     self_influence_ : ndarray of shape (n_train,)
@@ -207,7 +191,7 @@ class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
         "random_state": ["random_state"],
     }
 
-    _written_out = {**HeadRanker._written_out, "solver": "ConjugateGradient()"}
+    _written_out = {**GroupRanker._written_out, "solver": "ConjugateGradient()"}
 
     def __init__(
         self,
@@ -265,15 +249,8 @@ class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
         X = sliceable(X)
         y, sample_weight = self._check_training(X, y, sample_weight)
         tracker = FitTracker(self, X, y)
-        # Not "if self.estimator": an ensemble has a length, which it lacks unfitted.
-        if self.estimator is None:
-            estimator = default_estimator(y)
-        else:
-            estimator = clone(self.estimator)
-        if self.random_state is not None:
-            _set_random_states(estimator, self.random_state)
         with tracker.task("fit the estimator"):
-            estimator = fit_weighted(estimator, X, y, sample_weight)
+            estimator = self._fit_estimator(X, y, sample_weight)
         head = linear_head(estimator, y, sample_weight).trained_on(X)
         embedding = check_embedding(head.embed(X))
         warn_about_offset(embedding, head.fit_intercept)
@@ -289,106 +266,24 @@ class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
             if self.refine is not None:
                 fitted.refuse_approximate_rows("refine needs", " or refine=None")
             solver_info = describe_solver(fitted, self.damping)
-        removal = refined = None
+        left_out = None
         if fitted.has_factor or self.method == "newton" or self.normalize == "loss":
-            removal, refined = self._leave_each_out_of(fitted, tracker.each)
-        scale = train_scale(fitted, removal, refined, self.method, self.normalize)
+            left_out = leave_each_out(fitted, self.refine, self.n_jobs, tracker.each)
+        reading = HeadReading(
+            fitted,
+            polished(head, fitted.theta),
+            method=self.method,
+            normalize=self.normalize,
+            refine=self.refine,
+            dtype=embedding.dtype,
+            sample_weight=sample_weight,
+            index=X.index if hasattr(X, "iloc") else None,
+            n_jobs=self.n_jobs,
+            given=left_out,
+        )
         # Nothing is set before all is done: an interrupted fit leaves no half of one.
-        self.estimator_, self._fitted = estimator, fitted
-        self.solver_info_ = solver_info
-        self._removal, self._refined, self._scale = removal, refined, scale
-        self.head_ = polished(head, fitted.theta)
-        self.stationarity_gap_ = fitted.gap
-        self._dtype, self._sample_weight = embedding.dtype, sample_weight
-        self._index = X.index if hasattr(X, "iloc") else None
+        self.estimator_, self.reading_, self.head_ = estimator, reading, reading.head
+        self.solver_info_, self.stationarity_gap_ = solver_info, fitted.gap
         self._begin(len(fitted.residual), estimator, head.classes)
         tracker.done()
         return self
-
-    def _leave_each_out_of(self, fitted, each=untracked):
-        removal = remove_each(fitted, self.n_jobs, each)
-        return removal, self._refined_from(fitted, removal, each)
-
-    def _refined_from(self, fitted, removal, each=untracked):
-        if self.refine is None:
-            return Refined()
-        return refine(fitted, removal, self.refine, self.n_jobs, each)
-
-    def _leave_each_out(self):
-        """The pass over all rows; done in fit if one factor serves it, else here."""
-        if self._removal is None:
-            removal, self._refined = self._leave_each_out_of(self._fitted)
-            # Last: it tells other threads that both are there.
-            self._removal = removal
-        return self._removal
-
-    @property
-    def _uses_curvature(self):
-        return self.method != "grad_dot"
-
-    def _self_influence(self):
-        fitted = self._fitted
-        removal = None if self.method == "grad_dot" else self._leave_each_out()
-        own = own_influence(fitted, removal, self.method)
-        if self.normalize is not None:
-            own = own * self._scale
-        if self.normalize == "cosine":
-            lengths = gradient_lengths(fitted.objective.design, fitted.query_residual)
-            own = inverse_ratio(own, lengths)
-        return own.astype(self._dtype, copy=False)
-
-    def _influence_block(self, X, y):
-        queries, dtype = self._queries(X, y)
-        if self.method == "newton":
-            influence = one_step_newton(self._fitted, self._leave_each_out(), queries)
-            self._put_refined(influence, queries)
-        else:
-            influence = first_order(
-                self._fitted, queries, use_curvature=self._uses_curvature
-            )
-        if self.normalize is not None:
-            influence *= self._scale
-            influence *= query_scale(queries, self.normalize)[:, None]
-        return influence.astype(dtype, copy=False)
-
-    def _put_refined(self, influence, queries):
-        """Replace the columns of refined rows by their influence at the optimum."""
-        index, change = self._refined.index, self._refined.change
-        if not index.size:
-            return
-        K = queries.raw.shape[1]
-        for block in block_slices(len(queries.raw), 6 * K * index.size):
-            part = queries.take(block)
-            asked = part.design.rows(slice(None))
-            shift = np.einsum("jq,ikq->jik", asked, change, optimize=True)
-            influence[block, index] = loss_rise(part, shift)
-
-    def mean_influence(self, X, y=None):
-        """Mean influence of every training row over all queries.
-
-        First-order influence takes one solve for the mean gradient; the Newton
-        step, which is not linear in the query, goes block by block.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_queries, n_features)
-        y : array-like of shape (n_queries,), default=None
-            As in `influence`.
-
-        Returns
-        -------
-        influence : ndarray of shape (n_train,)
-        """
-        check_is_fitted(self)
-        if self.method == "newton":
-            return super().mean_influence(X, y)
-        queries, dtype = self._queries(*self._asked(X, y))
-        mean = mean_first_order(
-            self._fitted,
-            queries,
-            query_scale(queries, self.normalize),
-            use_curvature=self._uses_curvature,
-        )
-        if self.normalize is not None:
-            mean *= self._scale
-        return mean.astype(dtype, copy=False)

@@ -3,14 +3,12 @@
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import clone
-from sklearn.utils.validation import _num_samples, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from sklinfluence._blocks import block_slices
-from sklinfluence._estimators import default_estimator, fit_weighted, sliceable
+from sklinfluence._estimators import sliceable
 from sklinfluence._removal import (
-    Queries,
-    apply_block,
+    HeadReading,
     check_embedding,
     class_codes,
     fit_head,
@@ -21,17 +19,9 @@ from sklinfluence._sklearn_compat import (
     Interval,
     StrOptions,
     _fit_context,
-    _set_random_states,
 )
 from sklinfluence.gradient._head_ranker import HeadRanker
-from sklinfluence.gradient._representers import (
-    METHODS,
-    JacobianExpansion,
-    check_penalty,
-    decomposition_gap,
-    kernel_contributions,
-    stationary_representers,
-)
+from sklinfluence.gradient._representers import METHODS, check_penalty, take_apart
 from sklinfluence.heads import linear_head
 
 # A head further than this, relative, from reproducing its own predictions is not at
@@ -84,6 +74,8 @@ class RepresenterRanker(HeadRanker):
         The fitted estimator.
     head_ : LinearHead
         Its linear head, polished; for "lje", where the expansion is taken.
+    reading_ : HeadReading
+        The head, factored there: a value that never changes.
     alpha_ : ndarray of shape (n_train, n_outputs)
         Representer values: -s_i r_i / lambda. For "lje", where a row's term is no
         multiple of an inner product, its part of its own raw prediction over
@@ -196,58 +188,38 @@ class RepresenterRanker(HeadRanker):
         """
         X = sliceable(X)
         y, sample_weight = self._check_training(X, y, sample_weight)
-        estimator = clone(self.estimator) if self.estimator else default_estimator(y)
-        if self.random_state is not None:
-            _set_random_states(estimator, self.random_state)
-        estimator = fit_weighted(estimator, X, y, sample_weight)
+        estimator = self._fit_estimator(X, y, sample_weight)
         head = linear_head(estimator, y, sample_weight).trained_on(X)
         check_penalty(head, self.method)
         embedding = check_embedding(head.embed(X))
         fitted = fit_head(
             head, embedding, solver=self.solver, refit_head=self.refit_head
         )
-        self.estimator_ = estimator
+        expansion = take_apart(fitted, self.method, self.ascent)
+        gap = expansion.gap()
+        if self.method != "lje" and gap > _IDENTITY and not self.refit_head:
+            raise ValueError(
+                f"The head is not at the optimum of its objective, so method="
+                f"{self.method!r} does not decompose it: the sum over rows misses a "
+                "raw "
+                f"prediction by {gap:.1e} of the largest. Set refit_head=True, lower "
+                "the estimator's tol or use method='lje'."
+            )
+        # Nothing is set before all is done: a fit that fails leaves no half of one.
+        head = polished(head, expansion.fitted.theta)
+        self.reading_ = HeadReading(expansion.fitted, head, dtype=embedding.dtype)
+        self.estimator_, self.head_, self._expansion = estimator, head, expansion
+        self.alpha_, self.decomposition_gap_ = expansion.alpha, gap
         self.stationarity_gap_ = fitted.gap
-        self._take_apart(fitted)
-        self._fitted = fitted
-        self.head_ = polished(head, fitted.theta)
-        self._dtype = embedding.dtype
         self._begin(len(fitted.residual), estimator, head.classes)
         return self
 
-    def _take_apart(self, fitted):
-        if self.method == "lje":
-            self._expansion = JacobianExpansion(fitted, self.ascent)
-            self.alpha_ = self._expansion.values()
-            self.decomposition_gap_ = self._expansion.gap()
-            return
-        self.alpha_, self._metric = stationary_representers(fitted, self.method)
-        self.decomposition_gap_ = decomposition_gap(fitted, self.alpha_, self._metric)
-        if self.decomposition_gap_ > _IDENTITY and not self.refit_head:
-            raise ValueError(
-                "The head is not at the optimum of its objective, so "
-                f"method={self.method!r} does not decompose it: the sum over rows "
-                f"misses a raw prediction by {self.decomposition_gap_:.1e} of the "
-                "largest. Set refit_head=True, lower the estimator's tol or use "
-                "method='lje'."
-            )
-
     def _self_influence(self):
-        output, sign = self._place(self._fitted.objective.targets)
-        own = self.alpha_[np.arange(self.n_train_), output]
-        own = own * sign * self._own_products(self._fitted.objective.design, output)
-        return own.astype(self._dtype, copy=False)
-
-    def _own_products(self, design, output):
-        """x^T x of each row in the inner product of its output."""
-        if self.method == "lje":
-            return design.squared_norms()
-        n_embedding = self._metric.shape[1]
-        own = np.empty(design.n_rows)
-        for block in self._row_blocks(design.n_rows):
-            rows = design.rows(block)[:, :n_embedding]
-            own[block] = np.sum(self._metric[output[block]] * rows**2, axis=1)
-        return own
+        objective = self.reading_.fitted.objective
+        output, sign = self._place(objective.targets)
+        own = self.alpha_[np.arange(self.n_train_), output] * sign
+        own = own * self._expansion.own_products(objective.design, output)
+        return own.astype(self.reading_.dtype, copy=False)
 
     def _place(self, targets):
         """The output of each row's class and the sign it carries."""
@@ -265,22 +237,10 @@ class RepresenterRanker(HeadRanker):
         return np.zeros(n_rows, dtype=int), sign
 
     def _influence_block(self, X, y):
-        queries, dtype = self._signed(X, y)
+        queries = self.reading_.queries(X, y)
         output, sign = self._place(queries.targets)
-        terms = self._terms(queries.design, output) * sign[:, None]
-        return terms.astype(dtype, copy=False)
-
-    def _signed(self, X, y):
-        targets = None if y is None else self.head_.encode(y)
-        embedding = check_embedding(self.head_.embed(X))
-        return Queries.at(self._fitted, embedding, targets), embedding.dtype
-
-    def _terms(self, design, output):
-        if self.method == "lje":
-            return self._expansion.contributions(design, output)
-        return kernel_contributions(
-            self._fitted, self.alpha_, self._metric, design.X, output
-        )
+        terms = self._expansion.contributions(queries.design, output) * sign[:, None]
+        return terms.astype(queries.dtype, copy=False)
 
     def contributions(self, X):
         """Every row's term in every raw prediction.
@@ -297,15 +257,14 @@ class RepresenterRanker(HeadRanker):
             decision for ``classes_[1]``, or a single target.
         """
         check_is_fitted(self)
-        embedding = check_embedding(self.head_.embed(X))
-        queries = Queries.at(self._fitted, embedding, None)
+        queries = self.reading_.queries(X)
         n_queries, K = queries.raw.shape
+        outputs = [np.full(n_queries, k, dtype=int) for k in range(K)]
         terms = [
-            self._terms(queries.design, np.full(n_queries, k, dtype=int))
-            for k in range(K)
+            self._expansion.contributions(queries.design, output) for output in outputs
         ]
         terms = terms[0] if K == 1 else np.stack(terms, axis=2)
-        return terms.astype(embedding.dtype, copy=False)
+        return terms.astype(queries.dtype, copy=False)
 
     def score_samples(self, X, y=None):
         """Self-influence that new rows would have under the fitted model.
@@ -325,32 +284,11 @@ class RepresenterRanker(HeadRanker):
         scores : ndarray of shape (n_rows,)
         """
         check_is_fitted(self)
-        X = sliceable(X)
-        queries, dtype = self._signed(*self._asked(X, y))
+        queries = self.reading_.queries(*self._asked(X, y))
         output, sign = self._place(queries.targets)
-        scores = np.zeros(_num_samples(queries.raw))
-        for block in self._row_blocks(len(scores)):
-            part = queries.take(block)
-            scores[block] = sign[block] * self._own_terms(part, output[block])
-        return scores.astype(dtype, copy=False)
-
-    def _row_blocks(self, n_rows):
-        return block_slices(n_rows, 4 * self._fitted.theta.size)
-
-    def _own_terms(self, queries, output):
-        at = np.arange(len(output))
-        if self.method == "lje":
-            rows = queries.design.rows(slice(None))
-            total = self._fitted.objective.weights.sum()
-            own = queries.design.dot(self._expansion.shared.T) / total
-            own -= apply_block(self._fitted.row_blocks(rows), queries.residual)
-            return own[at, output]
-        alpha = -queries.residual / self._alpha_scale()
-        return alpha[at, output] * self._own_products(queries.design, output)
-
-    def _alpha_scale(self):
-        """lambda of each output: what alpha divides the residual by."""
-        objective = self._fitted.objective
-        if self.method == "l1":
-            return objective.whole.l1[:, 0]
-        return objective.penalty[:, 0]
+        scores = np.zeros(len(output))
+        # As many at once as their solves, each of theta's size, take memory.
+        for block in block_slices(len(output), 4 * self.reading_.fitted.theta.size):
+            own = self._expansion.added_terms(queries.take(block), output[block])
+            scores[block] = sign[block] * own
+        return scores.astype(queries.dtype, copy=False)

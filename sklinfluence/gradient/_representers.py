@@ -9,6 +9,8 @@ lambda_1 |w| / (lambda_1 + lambda_2 |w|) (Tsai et al. 2023, whose kernel for the
 is that of lambda_2 = 0).
 """
 
+from dataclasses import replace
+
 import numpy as np
 from scipy import sparse
 
@@ -45,39 +47,23 @@ def check_penalty(head, method):
         )
 
 
-def stationary_representers(fitted, method):
-    """Representer values and the weights of the inner product.
+def take_apart(fitted, method, ascent):
+    """The decomposition of one method.
 
     Parameters
     ----------
     fitted : FittedHead
-    method : {"l2", "l1"}
+    method : {"l2", "lje", "l1"}
+    ascent : float
+        Of "lje" alone.
 
     Returns
     -------
-    alpha : ndarray of shape (n_rows, n_outputs)
-    metric : ndarray of shape (n_outputs, n_embedding)
+    expansion : StationaryExpansion or JacobianExpansion
     """
-    objective = fitted.objective
-    n_embedding = objective.design.X.shape[1]
-    penalty = objective.penalty[:, :n_embedding]
-    if method == "l2":
-        return -fitted.coefficients / penalty[:, 0], np.ones_like(penalty)
-    # The l1 strength is one for all weights of an output.
-    strength = objective.whole.l1[:, :1]
-    size = np.abs(fitted.theta[:, :n_embedding])
-    alpha = -fitted.coefficients / strength[:, 0]
-    return alpha, size / (1.0 + penalty / strength * size)
-
-
-def decomposition_gap(fitted, alpha, metric):
-    """Largest relative miss of the decomposition on a training raw prediction."""
-    X = fitted.objective.design.X
-    n_embedding = X.shape[1]
-    weights = metric * np.asarray(X.T @ alpha).T
-    miss = X @ (weights - fitted.theta[:, :n_embedding]).T
-    raw = X @ fitted.theta[:, :n_embedding].T
-    return _largest_miss(fitted.objective, miss, raw)
+    if method == "lje":
+        return JacobianExpansion(fitted, ascent)
+    return StationaryExpansion(fitted, method)
 
 
 def _largest_miss(objective, miss, raw):
@@ -85,24 +71,90 @@ def _largest_miss(objective, miss, raw):
     return float(np.max(np.abs(objective.in_force(miss)), initial=0.0) / scale)
 
 
-def kernel_contributions(fitted, alpha, metric, asked, output):
-    """alpha_i x_i^T M x_j at each query's output, (n_queries, n_train).
+def _dense(values):
+    return values.toarray() if sparse.issparse(values) else np.asarray(values)
+
+
+class StationaryExpansion:
+    """Representers of a head at the optimum of its penalised objective.
 
     Parameters
     ----------
-    asked : {ndarray, CSR matrix} of shape (n_queries, n_embedding)
-    output : ndarray of shape (n_queries,)
+    fitted : FittedHead
+    method : {"l2", "l1"}
+
+    Attributes
+    ----------
+    fitted : FittedHead
+    alpha : ndarray of shape (n_train, n_outputs)
+        Representer values, -s_i r_i / strength.
+    strength : ndarray of shape (n_outputs,)
+        lambda, that of the l1 part for "l1".
+    metric : ndarray of shape (n_outputs, n_embedding)
+        Weights of the inner product.
     """
-    X = fitted.objective.design.X
-    # One inner product serves all outputs, unless an l1 part gives each its own.
-    if np.all(metric == 1.0):
-        return _dense(asked @ X.T) * alpha.T[output]
-    asked = _dense(asked) * metric[output]
-    return np.asarray(asked @ X.T) * alpha.T[output]
+
+    def __init__(self, fitted, method):
+        self.fitted = fitted
+        objective = fitted.objective
+        n_embedding = objective.design.X.shape[1]
+        penalty = objective.penalty[:, :n_embedding]
+        if method == "l2":
+            self.strength, self.metric = penalty[:, 0], np.ones_like(penalty)
+        else:
+            # The l1 strength is one for all weights of an output.
+            strength = objective.whole.l1[:, :1]
+            size = np.abs(fitted.theta[:, :n_embedding])
+            self.strength = strength[:, 0]
+            self.metric = size / (1.0 + penalty / strength * size)
+        self.alpha = -fitted.coefficients / self.strength
+
+    def gap(self):
+        """Largest relative miss of the decomposition on a training raw prediction."""
+        X, theta = self.fitted.objective.design.X, self.fitted.theta
+        n_embedding = X.shape[1]
+        weights = self.metric * np.asarray(X.T @ self.alpha).T
+        miss = X @ (weights - theta[:, :n_embedding]).T
+        raw = X @ theta[:, :n_embedding].T
+        return _largest_miss(self.fitted.objective, miss, raw)
+
+    def contributions(self, design, output):
+        """alpha_i x_i^T M x_j at each query's output, (n_queries, n_train)."""
+        X, asked = self.fitted.objective.design.X, design.X
+        # One inner product serves all outputs, unless an l1 part gives each its own.
+        if np.all(self.metric == 1.0):
+            return _dense(asked @ X.T) * self.alpha.T[output]
+        asked = _dense(asked) * self.metric[output]
+        return np.asarray(asked @ X.T) * self.alpha.T[output]
+
+    def own_products(self, design, output):
+        """x^T M x of each row in the inner product of its output, (n_rows,)."""
+        n_embedding = self.metric.shape[1]
+        own = np.empty(design.n_rows)
+        for block in block_slices(design.n_rows, 4 * self.fitted.theta.size):
+            rows = design.rows(block)[:, :n_embedding]
+            own[block] = np.sum(self.metric[output[block]] * rows**2, axis=1)
+        return own
+
+    def added_terms(self, queries, output):
+        """The term that each query would add to its own output, (n_queries,)."""
+        alpha = -queries.residual / self.strength
+        own = alpha[np.arange(len(output)), output]
+        return own * self.own_products(queries.design, output)
 
 
-def _dense(values):
-    return values.toarray() if sparse.issparse(values) else np.asarray(values)
+def _moved(fitted, theta):
+    """The head at other parameters, factored there."""
+    raw = fitted.objective.raw(theta)
+    operator = fitted.objective.hessian(raw)
+    return replace(
+        fitted,
+        theta=theta,
+        raw=raw,
+        residual=fitted.objective.residual(raw),
+        operator=operator,
+        state=fitted.solver.init(operator),
+    )
 
 
 class JacobianExpansion:
@@ -119,20 +171,24 @@ class JacobianExpansion:
     fitted : FittedHead
     ascent : float
         Length of the ascent step, on the mean of the objective over the rows' weight.
+
+    Attributes
+    ----------
+    fitted : FittedHead
+        At theta*.
+    alpha : ndarray of shape (n_train, n_outputs)
+        A row's part of its own raw prediction over ``|x_i|**2``.
     """
 
     def __init__(self, fitted, ascent):
         objective = fitted.objective
         gradient = objective.gradient(fitted.theta, fitted.raw)
         start = fitted.theta + ascent * gradient / objective.weights.sum()
-        fitted.theta, fitted.raw = start, objective.raw(start)
-        fitted.residual = objective.residual(fitted.raw)
-        fitted.operator = objective.hessian(fitted.raw)
-        fitted.state = fitted.solver.init(fitted.operator)
-        self.fitted = fitted
+        self.fitted = _moved(fitted, start)
         self.share = objective.weights / objective.weights.sum()
         self.shared = start - self._solve(objective.penalty_gradient(start))
-        self.expanded = start - self._solve(objective.gradient(start, fitted.raw))
+        self.expanded = start - self._solve(objective.gradient(start, self.fitted.raw))
+        self.alpha = self._values()
 
     def _solve(self, gradient):
         return self.fitted.solve(gradient.reshape(-1, 1)).reshape(gradient.shape)
@@ -157,8 +213,8 @@ class JacobianExpansion:
         shared = np.einsum("jq,jq->j", rows, self.shared[output])
         return shared[:, None] * self.share - _gradient_products(fitted, solved)
 
-    def values(self):
-        """alpha_i, a row's part of its own raw predictions over |x_i|^2: (n, K)."""
+    def _values(self):
+        """A row's part of its own raw predictions over |x_i|^2: (n_train, K)."""
         fitted = self.fitted
         design, coefficients = fitted.objective.design, fitted.coefficients
         n_rows, K = coefficients.shape
@@ -167,3 +223,15 @@ class JacobianExpansion:
             B = fitted.row_blocks(design.rows(block))
             own[block] -= apply_block(B, coefficients[block])
         return inverse_ratio(own, design.squared_norms()[:, None])
+
+    def own_products(self, design, output):
+        """x^T x of each row: what `alpha` is over."""
+        return design.squared_norms()
+
+    def added_terms(self, queries, output):
+        """The term that each query would add to its own output, (n_queries,)."""
+        rows = queries.design.rows(slice(None))
+        total = self.fitted.objective.weights.sum()
+        own = queries.design.dot(self.shared.T) / total
+        own -= apply_block(self.fitted.row_blocks(rows), queries.residual)
+        return own[np.arange(len(output)), output]

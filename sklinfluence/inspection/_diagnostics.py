@@ -112,9 +112,9 @@ def diagnostics(ranker, X=None, y=None, *, sample_weight=None, dfbetas=True):
             "diagnostics are of the estimator's own objective, which damping changes: "
             "set damping=0."
         )
-    fitted = ranker._fitted
+    fitted = ranker.reading_.fitted
     fitted.refuse_approximate_rows("diagnostics need")
-    removal = ranker._leave_each_out()
+    removal = ranker.reading_.removal
     columns = {}
     for name, values in row_diagnostics(fitted, removal).items():
         values = values.reshape(len(values), -1)
@@ -126,7 +126,7 @@ def diagnostics(ranker, X=None, y=None, *, sample_weight=None, dfbetas=True):
         for k, output in enumerate(outputs):
             for j, parameter in enumerate(_parameters(ranker)):
                 columns[f"dfbetas{output}_{parameter}"] = changes[:, k, j]
-    return pd.DataFrame(columns, index=ranker._index)
+    return pd.DataFrame(columns, index=ranker.reading_.index)
 
 
 def _ranker_of(model, X, y, sample_weight):
@@ -165,7 +165,7 @@ def _parts(ranker, values):
 
 def _parameters(ranker):
     """Names of the parameters of one output."""
-    objective = ranker._fitted.objective
+    objective = ranker.reading_.fitted.objective
     # An l1 head's design keeps only the columns in use.
     whole = getattr(objective, "whole", None)
     n_embedding = objective.design.X.shape[1]

@@ -125,12 +125,12 @@ def _importance(ranker, importance):
 
 
 def _rows(ranker, X, n_train):
-    if X is None and not hasattr(ranker, "_fitted"):
+    if X is None and not hasattr(ranker, "reading_"):
         raise ValueError(
             f"{type(ranker).__name__} has no embedding of its training rows: pass X."
         )
     if X is None:
-        return ranker._fitted.objective.design.X
+        return ranker.reading_.fitted.objective.design.X
     X = check_array(X, accept_sparse="csr", dtype=[np.float64, np.float32])
     if X.shape[0] != n_train:
         raise ValueError(f"X has {X.shape[0]} rows; there are {n_train} training rows.")

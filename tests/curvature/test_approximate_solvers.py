@@ -200,7 +200,7 @@ def test_ekfac_leave_one_out_takes_its_blocks_for_those_without_the_row():
     X, y = load_digits(return_X_y=True)
     X, y = X[:300] / 16, y[:300]
     ranker = InfluenceRanker(LogisticRegression(max_iter=300), solver="ekfac").fit(X, y)
-    fitted = ranker._fitted
+    fitted = ranker.reading_.fitted
     rows = fitted.objective.design.rows(slice(None))
     B = fitted.row_blocks(rows).dense()
     raw, Y = fitted.raw, fitted.objective.targets
@@ -309,7 +309,7 @@ def real_head(data, C, n_rows):
     order = np.random.default_rng(0).permutation(len(data["y"]))[:n_rows]
     X, y = scale(data["X"].astype(float))[order], data["y"][order]
     model = LogisticRegression(C=C, max_iter=500)
-    fitted = InfluenceRanker(model, solver="cholesky").fit(X, y)._fitted
+    fitted = InfluenceRanker(model, solver="cholesky").fit(X, y).reading_.fitted
     rows = np.column_stack([X, np.ones(len(X))])[:1000]
     gradients = fitted.residual[:1000, :, None] * rows[:, None, :]
     return fitted.operator, gradients.reshape(len(rows), -1).T

@@ -36,7 +36,7 @@ def digits():
 def head(digits):
     """Hessian and 64 training gradients of a logistic head on digits, p = 650."""
     X, y = digits[0][:500], digits[1][:500]
-    fitted = InfluenceRanker(LogisticRegression(max_iter=300)).fit(X, y)._fitted
+    fitted = InfluenceRanker(LogisticRegression(max_iter=300)).fit(X, y).reading_.fitted
     rows = np.column_stack([X, np.ones(500)])[:64]
     gradients = fitted.residual[:64, :, None] * rows[:, None, :]
     return fitted.operator, gradients.reshape(64, -1).T
@@ -94,7 +94,7 @@ def test_dependent_right_hand_sides_are_no_breakdown(m, head):
 def test_automatic_preconditioner_goes_by_memory():
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((300, 199)), rng.integers(3, size=300)
-    operator = InfluenceRanker(LogisticRegression()).fit(X, y)._fitted.operator
+    operator = InfluenceRanker(LogisticRegression()).fit(X, y).reading_.fitted.operator
 
     def chosen(mib):
         with config_context(working_memory=mib):
@@ -116,7 +116,7 @@ def test_nystrom_blocks_of_full_rank_are_the_blocks(kind, fit_intercept, digits)
     else:
         model = SGDClassifier("log_loss", alpha=1e-3, fit_intercept=fit_intercept)
     X, y = digits[0][:500, 10:40], digits[1][:500]
-    operator = InfluenceRanker(model).fit(X, y)._fitted.operator
+    operator = InfluenceRanker(model).fit(X, y).reading_.fitted.operator
     B = np.random.default_rng(0).standard_normal((operator.shape[0], 7))
     truth = BlockCholesky(operator).apply_inverse(B)
     whole = BlockNystrom(operator, rank=operator.n_columns).apply_inverse(B)
@@ -190,7 +190,7 @@ def test_rows_by_the_preconditioner(preconditioner, at_least, at_most, digits):
 
 def test_rows_of_a_block_are_its_quadratic_forms(digits):
     X, y = digits[0][:300, 10:30], digits[1][:300]
-    operator = InfluenceRanker().fit(X, y)._fitted.operator
+    operator = InfluenceRanker().fit(X, y).reading_.fitted.operator
     K, q = operator.n_outputs, operator.n_columns
     rows = np.column_stack([X[:6], np.ones(6)])
     low = BlockNystrom(operator, rank=7)

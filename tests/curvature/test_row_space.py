@@ -48,7 +48,7 @@ def fit(name, X, **kwargs):
 @pytest.mark.parametrize("kind", ["dense", "sparse", "float32"])
 @pytest.mark.parametrize("name", list(TASKS))
 def test_factors_over_rows_are_the_inverse(name, kind):
-    fitted = fit(name, make_rows(kind), solver="cholesky")._fitted
+    fitted = fit(name, make_rows(kind), solver="cholesky").reading_.fitted
     state, K = fitted.state, len(fitted.theta)
     assert all(isinstance(factor, RowSpaceFactor) for factor in state.factors)
     H = fitted.operator.matvec(np.eye(fitted.theta.size))
@@ -75,8 +75,8 @@ def test_influence_is_that_over_columns(name, monkeypatch):
     ours = fit(name, X, **options)
     monkeypatch.setattr(_row_space, "FEW_ROWS", 0.0)
     theirs = fit(name, X, **options)
-    assert not isinstance(theirs._fitted.state.factors[0], RowSpaceFactor)
-    queries, targets = X[:5], ours._fitted.objective.targets[:5]
+    assert not isinstance(theirs.reading_.fitted.state.factors[0], RowSpaceFactor)
+    queries, targets = X[:5], ours.reading_.fitted.objective.targets[:5]
     targets = targets.ravel() if name == "binary" else targets
     truth = theirs.influence(queries, targets)
     assert_allclose(
@@ -90,15 +90,17 @@ def test_columns_are_factored_where_rows_cannot_be():
     X, y = make_rows(), np.arange(N) % 2
     wide = InfluenceRanker(LogisticRegression(), solver="cholesky")
     narrow = X[:, :70]  # 60 rows are more than .8 of 71 columns
-    assert not isinstance(wide.fit(narrow, y)._fitted.state.factors[0], RowSpaceFactor)
+    assert not isinstance(
+        wide.fit(narrow, y).reading_.fitted.state.factors[0], RowSpaceFactor
+    )
     weak = InfluenceRanker(Ridge(alpha=1e-7), solver="cholesky").fit(X, y)
-    assert not isinstance(weak._fitted.state.factors[0], RowSpaceFactor)
+    assert not isinstance(weak.reading_.fitted.state.factors[0], RowSpaceFactor)
 
 
 def test_blocks_of_a_wide_softmax_are_factored_over_rows(monkeypatch):
     X, y = make_rows(), np.random.default_rng(2).integers(3, size=N)
     operator = InfluenceRanker(LogisticRegression(max_iter=500)).fit(X, y)
-    operator = operator._fitted.operator
+    operator = operator.reading_.fitted.operator
     over_rows = BlockCholesky(operator)
     assert isinstance(over_rows.factors[0], RowSpaceFactor)
     monkeypatch.setattr(_row_space, "FEW_ROWS", 0.0)

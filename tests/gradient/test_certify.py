@@ -147,7 +147,7 @@ def test_refine_visits_the_rows_of_a_large_bound():
     fine.fit(X, y)
     visited = np.flatnonzero(plain.loo_error_bound_ > 1e-3)
     assert 0 < len(visited) < 200
-    assert np.array_equal(fine._refined.index, visited)
+    assert np.array_equal(fine.reading_.refined.index, visited)
     exact = fine.group_influence([[row] for row in visited], order="exact")
     assert_allclose(fine.influence(X, y)[:, visited], exact, atol=1e-5)
 
@@ -165,7 +165,7 @@ def test_radius_is_infinite_where_nothing_is_certified():
 def test_certificate_is_never_below_the_distance_it_bounds():
     """Points ever nearer to the optimum: the bound covers, and closes in."""
     X, y = noisy(200, 3)
-    fitted = InfluenceRanker(LogisticRegression(C=0.5)).fit(X, y)._fitted
+    fitted = InfluenceRanker(LogisticRegression(C=0.5)).fit(X, y).reading_.fitted
     rng = np.random.default_rng(0)
     direction = rng.normal(size=fitted.theta.shape)
     # Off the softmax's kernel, along which nothing is defined.
@@ -201,11 +201,12 @@ def test_undefined_rows_are_not_certified():
     y = (np.arange(31) % 3 > 0).astype(int)
     with np.errstate(all="ignore"):
         changes = group_changes(
-            InfluenceRanker(LogisticRegression()).fit(X, y)._fitted, [np.array([30])]
+            InfluenceRanker(LogisticRegression()).fit(X, y).reading_.fitted,
+            [np.array([30])],
         )
     assert np.isfinite(changes).all()
     certificate = certify_removal(
-        InfluenceRanker().fit(X, y)._fitted.objective, np.full((1, 3), np.nan)
+        InfluenceRanker().fit(X, y).reading_.fitted.objective, np.full((1, 3), np.nan)
     )
     assert np.isposinf(certificate.rho).all()
 

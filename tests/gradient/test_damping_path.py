@@ -143,7 +143,7 @@ def test_ten_dampings_cost_less_than_two_decompositions():
     X = rng.normal(size=(4000, 160))
     y = np.argmax(X[:, :10] + 3 * rng.gumbel(size=(4000, 10)), axis=1)
     ranker = InfluenceRanker(LogisticRegression(C=0.1)).fit(X, y)
-    H = ranker._fitted.operator.dense()
+    H = ranker.reading_.fitted.operator.dense()
 
     def seconds(call):
         times = []

@@ -57,7 +57,7 @@ def test_the_refit_lies_within_the_bound(name, C):
     X, y, weight = data(name)
     model = LogisticRegression(C=C, max_iter=1000)
     ranker = InfluenceRanker(model, method="newton").fit(X, y, sample_weight=weight)
-    bound = newton_error_bound(ranker._fitted, ranker._removal)
+    bound = newton_error_bound(ranker.reading_.fitted, ranker.reading_.removal)
     assert np.all(bound >= 0)
     checked = np.flatnonzero(np.isfinite(bound))
     if C <= 0.1:
@@ -73,7 +73,7 @@ def test_the_refit_lies_within_the_bound(name, C):
 def test_least_squares_have_no_error():
     X, y = load_diabetes(return_X_y=True)
     ranker = InfluenceRanker(Ridge()).fit(X[:50], y[:50])
-    bound = newton_error_bound(ranker._fitted, ranker._removal)
+    bound = newton_error_bound(ranker.reading_.fitted, ranker.reading_.removal)
     assert_allclose(bound, 0.0, atol=0)
 
 
@@ -81,7 +81,7 @@ def test_rows_without_weight_have_no_error():
     X, y, weight = data("iris")
     weight[5] = 0.0
     ranker = InfluenceRanker().fit(X, y, sample_weight=weight)
-    assert newton_error_bound(ranker._fitted, ranker._removal)[5] == 0.0
+    assert newton_error_bound(ranker.reading_.fitted, ranker.reading_.removal)[5] == 0.0
 
 
 @pytest.mark.parametrize("tol", [1e-3, 1e-8])
@@ -90,7 +90,7 @@ def test_refining_solves_to_tolerance(tol):
     X, y, weight = data("wine")
     model = LogisticRegression(C=C, max_iter=1000)
     plain = InfluenceRanker(model, method="newton").fit(X, y, sample_weight=weight)
-    bound = newton_error_bound(plain._fitted, plain._removal)
+    bound = newton_error_bound(plain.reading_.fitted, plain.reading_.removal)
     ranker = InfluenceRanker(model, method="newton", refine=tol)
     ranker.fit(X, y, sample_weight=weight)
     refined = np.flatnonzero(bound > tol)
@@ -149,8 +149,8 @@ def test_refining_never_takes_a_finite_step_away(seed):
         str(w.message) for w in caught if "refine found no optimum" in str(w.message)
     ]
     # What could not be refined is named, and keeps the one step.
-    visited = refined._refined.index
-    bound = newton_error_bound(plain._fitted, plain._leave_each_out())
+    visited = refined.reading_.refined.index
+    bound = newton_error_bound(plain.reading_.fitted, plain.reading_.removal)
     left = np.setdiff1d(np.flatnonzero(bound > 1.0), visited)
     assert bool(told) == bool(left.size)
     if told:

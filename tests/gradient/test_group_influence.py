@@ -186,7 +186,7 @@ def test_first_order_is_additive_over_a_partition():
 
 def test_both_routes_of_the_newton_step_agree():
     for X, y in (cancer(), wine()):
-        fitted = InfluenceRanker().fit(X, y)._fitted
+        fitted = InfluenceRanker().fit(X, y).reading_.fitted
         for group in random_groups(len(y), 0.3, 5):
             # Condition numbers of some thousands, in double precision.
             assert_allclose(
@@ -222,7 +222,7 @@ def test_mean_form_of_the_second_order_agrees_to_second_order():
     X = rng.normal(size=(n, 4))
     y = (X @ [1.0, -1.0, 0.5, 0.0] + rng.logistic(size=n) > 0).astype(int)
     model = LogisticRegression(C=np.inf, **EXACT)
-    fitted = InfluenceRanker(model).fit(X, y)._fitted
+    fitted = InfluenceRanker(model).fit(X, y).reading_.fitted
     rows = np.column_stack([X, np.ones(n)])
     proba = 1 / (1 + np.exp(-fitted.raw[:, 0]))
     curvature = proba * (1 - proba)

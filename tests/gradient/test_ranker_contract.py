@@ -255,7 +255,7 @@ def test_solver_info_is_whole_and_true(solver):
     assert info["damping"] == 0.01
     assert info["damping_in_force"] == pytest.approx(1.5)
     assert np.max(info["residual"]) < 1e-8
-    values = np.linalg.eigvalsh(ranker._fitted.operator.dense())
+    values = np.linalg.eigvalsh(ranker.reading_.fitted.operator.dense())
     # The tolerances of the two kinds of estimate: tests/curvature/test_solvers.py.
     close = 0.25 if solver == "cg" else 0.1
     assert info["largest_eigenvalue"] == pytest.approx(values[-1], rel=close)

@@ -1,1 +1,0 @@
-"""What a ranker settles about its inputs before any mathematics."""
