@@ -42,8 +42,8 @@ from sklearn.model_selection import train_test_split
 from skorch import NeuralNetClassifier
 from torch import nn
 
-from sklinfluence.curvature import Arnoldi, ConjugateGradient, Nystrom
-from sklinfluence.deep import DeepInfluenceRanker, NetworkEKFAC
+from sklinfluence.curvature import EKFAC, Arnoldi, ConjugateGradient, Nystrom
+from sklinfluence.deep import DeepInfluenceRanker
 from sklinfluence.filtering import MislabelFilter
 from sklinfluence.gradient import InfluenceRanker
 
@@ -117,7 +117,7 @@ METHODS = {
     "EK-FAC, corrected": (None, lambda work, damping: own("ekfac", work, damping)),
     "EK-FAC": (
         None,
-        lambda work, damping: own(NetworkEKFAC(n_directions=0), work, damping),
+        lambda work, damping: own(EKFAC(), work, damping),
     ),
     "Nystrom(300)": (None, lambda work, damping: own(Nystrom(rank=300), work, damping)),
     "Arnoldi(100)": (None, lambda work, damping: own(Arnoldi(rank=100), work, damping)),

@@ -74,6 +74,32 @@ ORACLES = [
         "curvature/test_approximate_solvers.py::test_ekfac_diagonal_is_corrected",
     ),
     Oracle(
+        "EKFAC",
+        "solve",
+        "dense Gauss-Newton where it is exact; diagonal in its basis elsewhere",
+        "deep/test_kronecker.py::test_exact_for_a_softmax_whose_rows_bend_alike "
+        "deep/test_kronecker.py::test_diagonal_is_that_of_the_matrix_in_the_basis "
+        "deep/test_kronecker.py::test_corrected_by_every_direction_it_is_exact",
+    ),
+    Oracle(
+        "Solver",
+        "solve",
+        "Cholesky's numbers, by solvers written in the tests",
+        "curvature/test_own_solver.py::test_numbers_are_those_of_cholesky",
+    ),
+    Oracle(
+        "Solver",
+        "tol",
+        "a residual above it warns",
+        "curvature/test_own_solver.py::test_what_is_declared_is_heeded",
+    ),
+    Oracle(
+        "SolverState",
+        "values_per_row",
+        "identity: row by row, Cholesky's numbers",
+        "curvature/test_own_solver.py::test_what_is_declared_is_heeded",
+    ),
+    Oracle(
         "choose_solver",
         "",
         "bytes of the factors, counted",
@@ -419,14 +445,6 @@ ORACLES = [
         "deep/test_deep_influence.py"
         "::test_gradient_norm_is_the_largest_entry_of_the_mean_gradient "
         "deep/test_deep_influence.py::test_solver_info_is_of_the_dense_matrix",
-    ),
-    Oracle(
-        "NetworkEKFAC",
-        "solve",
-        "dense Gauss-Newton where it is exact; diagonal in its basis elsewhere",
-        "deep/test_kronecker.py::test_exact_for_a_softmax_whose_rows_bend_alike "
-        "deep/test_kronecker.py::test_diagonal_is_that_of_the_matrix_in_the_basis "
-        "deep/test_kronecker.py::test_corrected_by_every_direction_it_is_exact",
     ),
     Oracle(
         "TracInRanker",

@@ -11,7 +11,7 @@ import copy
 from sklearn import get_config
 from sklearn.utils.validation import check_memory
 
-from sklinfluence.curvature import Stationary, minimize
+from sklinfluence.curvature import Stationary, init_state, minimize
 
 
 class Cache:
@@ -37,15 +37,15 @@ class Cache:
         end, factored_at = self._minimize(objective, theta, solver, memory)
         end = copy.copy(end)
         end.operator = objective.hessian(factored_at)
-        end.state = attached(end.state, end.operator)
+        end.state = end.state.attached(end.operator)
         return end
 
     def init(self, solver, operator):
         """As ``solver.init``."""
         if not self.is_on:
-            return solver.init(operator)
+            return init_state(solver, operator)
         memory = get_config()["working_memory"]
-        return attached(self._init(solver, operator, memory), operator)
+        return self._init(solver, operator, memory).attached(operator)
 
 
 # What a preconditioner keeps of the Hessian goes by working_memory: part of the key.
@@ -54,33 +54,10 @@ class Cache:
 def _minimized(objective, theta, solver, working_memory):
     end = minimize(objective, theta, solver)
     at = end.operator.raw
-    state = attached(end.state, None)
+    state = end.state.attached(None)
     parts = (end.theta, end.raw, None, state, end.gap, end.converged, end.n_iter)
     return Stationary(*parts), at
 
 
 def _initialised(solver, operator, working_memory):
-    return attached(solver.init(operator), None)
-
-
-def attached(state, operator, made=None):
-    """A copy of a solver's state, and of states inside it, with this operator.
-
-    ``made`` remembers the copies, so that what was shared stays shared.
-    """
-    made = {} if made is None else made
-    if id(state) in made:
-        return made[id(state)]
-    copied = made[id(state)] = copy.copy(state)
-    for name, value in list(vars(state).items()):
-        if name == "operator":
-            copied.operator = operator
-        elif hasattr(value, "operator"):
-            setattr(copied, name, attached(value, operator, made))
-        elif isinstance(value, list):
-            parts = [
-                attached(part, operator, made) if hasattr(part, "operator") else part
-                for part in value
-            ]
-            setattr(copied, name, parts)
-    return copied
+    return init_state(solver, operator).attached(None)

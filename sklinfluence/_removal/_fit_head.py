@@ -15,6 +15,7 @@ from sklinfluence.curvature import (
     SingularHessianError,
     WholeDesign,
     explain_solver,
+    newton_solver,
     read_as_is,
 )
 from sklinfluence.heads import on_active_columns
@@ -54,8 +55,7 @@ def fit_head(
     )
     if refit_head and not damping:
         _refuse_classes_without_weight(head, objective)
-    # Approximate inverses name the solver that finds the optimum for them.
-    polisher, cache = getattr(solver, "polisher", solver), Cache(memory)
+    polisher, cache = newton_solver(solver), Cache(memory)
     try:
         end = _settle(objective, theta, polisher, damping, refit_head, cache)
     except SingularHessianError as error:

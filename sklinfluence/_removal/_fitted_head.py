@@ -4,7 +4,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sklinfluence.curvature import Objective, resolve_solver, warn_about_residual
+from sklinfluence.curvature import (
+    Objective,
+    Solver,
+    SolverState,
+    init_state,
+    resolve_solver,
+    warn_about_residual,
+)
 
 
 @dataclass
@@ -21,9 +28,9 @@ class FittedHead:
     residual : ndarray of shape (n_rows, n_outputs)
         Unweighted derivative of each row's loss.
     operator : Hessian
-    solver : object with ``init`` and ``solve``
-    state : object
-        The solver's state for ``operator``.
+    solver : Solver
+    state : SolverState
+        The solver's, for ``operator``.
     gap : float
         Largest change of a training raw prediction that polishing made.
     reason : str
@@ -35,8 +42,8 @@ class FittedHead:
     raw: np.ndarray
     residual: np.ndarray
     operator: object
-    solver: object
-    state: object
+    solver: Solver
+    state: SolverState
     gap: float
     reason: str = "given"
 
@@ -56,18 +63,19 @@ class FittedHead:
     @property
     def is_exact(self):
         """Whether the solver gives H^-1 itself, to rounding or to a tolerance."""
-        return getattr(self.solver, "is_exact", False)
+        exact = self.state.exact
+        return self.solver.exact if exact is None else exact
 
     @property
     def has_exact_rows(self):
         """Whether `row_blocks` are those of H^-1 itself."""
-        return getattr(self.state, "has_exact_rows", True)
+        return self.state.has_exact_rows
 
     @property
     def exact_solver(self):
         """The solver, or one that Newton's method ends with if it approximates."""
-        if self.is_exact:
-            return getattr(self.solver, "polisher", self.solver)
+        if self.is_exact and self.solver.serves_newton:
+            return self.solver
         return resolve_solver(
             "auto",
             self.theta.shape,
@@ -80,7 +88,7 @@ class FittedHead:
         if self.is_exact:
             return self
         solver = self.exact_solver
-        return replace(self, solver=solver, state=solver.init(self.operator))
+        return replace(self, solver=solver, state=init_state(solver, self.operator))
 
     def refuse_approximate_rows(self, what, instead=""):
         """A ValueError that names the solver, unless `row_blocks` are those of H^-1."""
@@ -100,13 +108,13 @@ class FittedHead:
     def solve_rows(self, coefficients, rows):
         """H^+ (c_i (x) x_i) of a block of rows, (p, n_chosen)."""
         B = gradient_rows(coefficients, rows).T
-        if hasattr(self.state, "apply_inverse"):
+        if self.state.apply_inverse is not None:
             return self.state.apply_inverse(B)
         return self.solve(B)
 
     def row_blocks(self, rows):
         """(I (x) x)^T H^+ (I (x) x) of each row: (b, K), or (b, K, K) for a softmax."""
-        if hasattr(self.state, "row_blocks"):
+        if self.state.row_blocks is not None:
             return self.state.row_blocks(rows)
         K, q = self.theta.shape
         if self.objective.loss.separable:
@@ -118,7 +126,7 @@ class FittedHead:
     @property
     def has_factor(self):
         """Whether one factor serves all rows, so that whole-data passes are cheap."""
-        return hasattr(self.state, "row_blocks")
+        return self.state.row_blocks is not None
 
 
 def gradient_rows(coefficients, rows):

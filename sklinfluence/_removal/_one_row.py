@@ -122,10 +122,10 @@ def _remove_from(heads, row_blocks, n_jobs, each):
     ``row_blocks`` gives all heads' blocks of the rows it is called with.
     """
     n_rows, K = heads[0].residual.shape
-    values_per_row = len(heads) * (2 * heads[0].theta.size + 4 * K * K)
-    blocks = block_slices(
-        n_rows, getattr(heads[0].state, "values_per_row", values_per_row)
-    )
+    values_per_row = heads[0].state.values_per_row
+    if values_per_row is None:
+        values_per_row = len(heads) * (2 * heads[0].theta.size + 4 * K * K)
+    blocks = block_slices(n_rows, values_per_row)
     parts = Parallel(n_jobs=n_jobs, prefer="threads")(
         delayed(_remove_block)(heads, row_blocks, block)
         for block in each("leave each row out", blocks)

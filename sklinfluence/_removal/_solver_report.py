@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from sklinfluence._removal._fitted_head import gradient_rows
-from sklinfluence.curvature import ApproximateSolver, solver_name, warn_about_residual
+from sklinfluence.curvature import solver_name, warn_about_residual
 
 # Training gradients on which a factor's residual is measured (a factor serves every
 # row at once, so no right-hand side of its own is solved a row).
@@ -30,11 +30,11 @@ def describe_solver(fitted, damping):
         "n_parameters": K * fitted.theta.shape[1],
         "damping": damping,
         "damping_in_force": objective.proximal,
-        "rows": getattr(fitted.state, "rows_from", "solver"),
+        "rows": fitted.state.rows_from,
         "reason": fitted.reason,
         **info,
     }
-    if hasattr(fitted.state, "eigenvalue_range"):
+    if fitted.state.eigenvalue_range is not None:
         low, high = fitted.state.eigenvalue_range()
         out["smallest_eigenvalue"], out["largest_eigenvalue"] = low, high
         out["condition_number"] = high / low if low > 0 else np.inf
@@ -43,16 +43,16 @@ def describe_solver(fitted, damping):
 
 def _warn_about_approximation(solver, info):
     """Name an approximation that is too coarse: its solutions are worse than none."""
-    if not isinstance(solver, ApproximateSolver) or np.size(info["residual"]) == 0:
+    # One that iterates to a tolerance has been held against that.
+    if solver.exact or solver.tol is not None or np.size(info["residual"]) == 0:
         return
     residual = np.median(info["residual"])
     if residual > 1.0:
-        finer = "Raise its rank, penalise" if hasattr(solver, "rank") else "Penalise"
         warnings.warn(
             f"{solver!r} is no useful inverse of this Hessian: the median relative "
             f"residual of its solutions is {residual:.2g}, and 1 is that of the "
             "solution 0. Influence on single queries can be far off. "
-            f"{finer} the estimator more, set damping above 0 or use solver='cg'.",
+            f"{solver.remedy}",
             ConvergenceWarning,
             stacklevel=4,
         )

@@ -10,6 +10,7 @@ from sklinfluence.curvature._losses import (
 )
 from sklinfluence.curvature._newton import Stationary, minimize, read_as_is
 from sklinfluence.curvature._objective import Objective
+from sklinfluence.curvature._operator import Operator
 from sklinfluence.curvature._preconditioners._block_preconditioners import block_factors
 from sklinfluence.curvature._row_blocks import (
     KroneckerBlocks,
@@ -18,13 +19,13 @@ from sklinfluence.curvature._row_blocks import (
     solve_added,
 )
 from sklinfluence.curvature._solver_report import warn_about_residual
-from sklinfluence.curvature._solvers._approximate import ApproximateSolver
 from sklinfluence.curvature._solvers._arnoldi import Arnoldi
 from sklinfluence.curvature._solvers._auto import (
     MEMORY,
     SOLVERS,
     choose_solver,
     explain_solver,
+    newton_solver,
     resolve_solver,
     solver_name,
 )
@@ -32,9 +33,13 @@ from sklinfluence.curvature._solvers._base import SingularHessianError
 from sklinfluence.curvature._solvers._cholesky import Cholesky
 from sklinfluence.curvature._solvers._conjugate_gradient import ConjugateGradient
 from sklinfluence.curvature._solvers._ekfac import EKFAC
-from sklinfluence.curvature._solvers._krylov import lanczos
 from sklinfluence.curvature._solvers._lissa import DivergenceError, LiSSA
 from sklinfluence.curvature._solvers._nystrom import Nystrom
+from sklinfluence.curvature._solvers._solver import (
+    Solver,
+    SolverState,
+    init_state,
+)
 from sklinfluence.curvature._solvers._spectral import Spectral
 
 __all__ = [
@@ -46,5 +51,7 @@ __all__ = [
     "LiSSA",
     "Nystrom",
     "SingularHessianError",
+    "Solver",
+    "SolverState",
     "choose_solver",
 ]

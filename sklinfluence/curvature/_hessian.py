@@ -12,10 +12,11 @@ from scipy.linalg.blas import dsyrk
 
 from sklinfluence._blocks import block_slices
 from sklinfluence.curvature._kronecker import KroneckerFactors
+from sklinfluence.curvature._operator import Operator
 
 
-class Hessian:
-    """Symmetric positive semi-definite operator of shape (p, p).
+class Hessian(Operator):
+    """The curvature of a linear head's objective.
 
     Parameters
     ----------
@@ -30,6 +31,14 @@ class Hessian:
         self.n_outputs, self.n_columns = objective.shape
         n_parameters = self.n_outputs * self.n_columns
         self.shape = (n_parameters, n_parameters)
+
+    @property
+    def design(self):
+        return self.objective.design
+
+    @property
+    def active(self):
+        return self.objective.active
 
     @property
     def diagonal_terms(self):

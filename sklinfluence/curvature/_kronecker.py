@@ -35,7 +35,7 @@ class KroneckerFactors:
 
     def __init__(self, operator):
         objective = operator.objective
-        if not np.all(getattr(objective, "active", True)):
+        if not operator.has_one_set:
             raise ValueError(
                 "EK-FAC needs one set of columns for all outputs, and the l1 penalty "
                 "of this head leaves each output its own. Use solver='cholesky' or "
@@ -82,6 +82,32 @@ class KroneckerFactors:
         inside *= self.inverse[:, :, None]
         inside = _rotate(self.outputs, inside, transpose=False)
         return np.matmul(self.columns, inside).reshape(K * q, m)
+
+    def root(self, Z):
+        """R Z, where R R^T is the inverse of the factors: (p, m).
+
+        R is not square: it has a column for each of the ``inverse``'s entries, none
+        of which stands for a direction of the kernel but with a column of zeros.
+        """
+        K, rank = self.inverse.shape
+        inside = np.sqrt(self.inverse)[:, :, None] * Z.reshape(K, rank, -1)
+        inside = _rotate(self.outputs, inside, transpose=False)
+        return np.matmul(self.columns, inside).reshape(K * self.n_columns, -1)
+
+    def root_transpose(self, B):
+        """R^T B, (n_outputs * rank, m)."""
+        K, q = self.n_outputs, self.n_columns
+        inside = np.matmul(self.columns.T, B.reshape(K, q, -1))
+        inside = _rotate(self.outputs, inside, transpose=True)
+        inside = np.sqrt(self.inverse)[:, :, None] * inside
+        return inside.reshape(self.inverse.size, -1)
+
+    def root_kernel(self):
+        """Orthonormal basis of what the root takes to zero, (K rank, n_directions)."""
+        kernel = np.flatnonzero(self.inverse.ravel() == 0)
+        basis = np.zeros((self.inverse.size, len(kernel)))
+        basis[kernel, np.arange(len(kernel))] = 1.0
+        return basis
 
     def row_values(self, rows):
         """Diagonal, in the basis U, of (I (x) x_i)^T H^-1 (I (x) x_i): (n, K)."""

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sklinfluence.curvature._solvers._solver import init_state
+
 # A raw prediction that moved by more than this, relative to the largest, since the
 # Hessian was formed leaves errors in the influences that a fresh factor does not.
 STALE = 1e-7
@@ -51,7 +53,7 @@ def minimize(objective, theta, solver, *, tol=1e-11, max_iter=100):
     objective : Objective
     theta : ndarray of shape (n_outputs, n_columns)
         Where to start.
-    solver : object with ``init`` and ``solve``
+    solver : Solver
     tol : float, default=1e-11
         Relative move of the raw predictions at which to stop.
     max_iter : int, default=100
@@ -107,7 +109,7 @@ def read_as_is(objective, theta, solver):
 
 def _factor(objective, raw, solver):
     operator = objective.hessian(raw)
-    return operator, solver.init(operator)
+    return operator, init_state(solver, operator)
 
 
 def _step(objective, theta, raw, solver, factor):

@@ -40,6 +40,9 @@ class Objective:
     proximal: float = 0.0
     center: np.ndarray | None = None
 
+    # Of an l1 penalty's active set; without one all parameters are in use.
+    active = whole = None
+
     @property
     def shape(self):
         """Shape of theta."""

@@ -4,7 +4,6 @@ from sklinfluence.deep._anomaly import TracInAnomalyDetector
 from sklinfluence.deep._deep_influence import DeepInfluenceRanker
 from sklinfluence.deep._embedding import SkorchEmbedding
 from sklinfluence.deep._hydra import HydraRanker
-from sklinfluence.deep._net._network_ekfac import NetworkEKFAC
 from sklinfluence.deep._path._checkpoints import CheckpointRecorder
 from sklinfluence.deep._sgd_influence import SGDInfluenceRanker
 from sklinfluence.deep._tracin import TracInRanker
@@ -13,7 +12,6 @@ __all__ = [
     "CheckpointRecorder",
     "DeepInfluenceRanker",
     "HydraRanker",
-    "NetworkEKFAC",
     "SGDInfluenceRanker",
     "SkorchEmbedding",
     "TracInAnomalyDetector",

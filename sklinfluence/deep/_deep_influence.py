@@ -53,8 +53,9 @@ class DeepInfluenceRanker(BaseRanker):
         How H^-1 is applied; the solvers of ``sklinfluence.curvature``: "cholesky",
         "cg", "lissa", "arnoldi", "nystrom" or "ekfac". "auto": Cholesky up to 2000
         parameters, else conjugate gradients, preconditioned by EK-FAC. "ekfac": an
-        approximation, :class:`NetworkEKFAC`; it costs the same however many rows are
-        asked about, as self-influence of all of them does.
+        approximation, :class:`~sklinfluence.curvature.EKFAC` with 200 directions; it
+        costs the same however many rows are asked about, as self-influence of all of
+        them does.
     damping : float, default=0.001
         Added to the diagonal of the *mean* curvature. Networks have flat directions,
         where 0 is refused or meaningless.
@@ -95,7 +96,7 @@ class DeepInfluenceRanker(BaseRanker):
     See Also
     --------
     sklinfluence.gradient.InfluenceRanker : The last layer alone: seconds, not minutes.
-    NetworkEKFAC : What ``solver="ekfac"`` is.
+    sklinfluence.curvature.EKFAC : What ``solver="ekfac"`` is.
     SkorchEmbedding : What a layer makes of rows.
 
     References

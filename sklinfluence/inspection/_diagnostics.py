@@ -167,7 +167,7 @@ def _parameters(ranker):
     """Names of the parameters of one output."""
     objective = ranker.reading_.fitted.objective
     # An l1 head's design keeps only the columns in use.
-    whole = getattr(objective, "whole", None)
+    whole = objective.whole
     n_embedding = objective.design.X.shape[1]
     columns = np.arange(n_embedding) if whole is None else whole.columns
     n_all = n_embedding if whole is None else whole.design.X.shape[1]

@@ -52,9 +52,7 @@ def _blocks_of_rows(fitted):
     K = len(fitted.theta)
     blocks = block_slices(design.n_rows, 2 * fitted.theta.size + 2 * K * K)
     parts = [fitted.row_blocks(design.rows(block)) for block in blocks]
-    return np.concatenate(
-        [getattr(part, "dense", lambda part=part: part)() for part in parts]
-    )
+    return np.concatenate(parts)
 
 
 def _n_parameters(fitted):

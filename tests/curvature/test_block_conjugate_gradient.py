@@ -15,6 +15,7 @@ from sklinfluence.curvature import (
     Nystrom,
     choose_solver,
 )
+from sklinfluence.curvature._operator import Operator
 from sklinfluence.curvature._preconditioners._block_preconditioners import (
     BlockCholesky,
     BlockNystrom,
@@ -135,7 +136,7 @@ def test_nystrom_blocks_of_low_rank_are_definite_and_symmetric(head):
 
 def test_nystrom_blocks_need_a_linear_head():
     with pytest.raises(ValueError, match="needs a linear head"):
-        ConjugateGradient(preconditioner="block_nystrom").init(object())
+        ConjugateGradient(preconditioner="block_nystrom").init(Operator())
 
 
 def test_preconditioners_of_an_l1_head(digits):

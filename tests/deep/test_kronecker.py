@@ -12,7 +12,8 @@ from skorch import NeuralNetClassifier, NeuralNetRegressor  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.func import functional_call, jacrev  # noqa: E402
 
-from sklinfluence.deep import DeepInfluenceRanker, NetworkEKFAC  # noqa: E402
+from sklinfluence.curvature import EKFAC  # noqa: E402
+from sklinfluence.deep import DeepInfluenceRanker  # noqa: E402
 from sklinfluence.deep._net._operators import NetCurvature  # noqa: E402
 
 N_ROWS = 25
@@ -201,7 +202,7 @@ def test_corrected_by_every_direction_it_is_exact():
     expected = np.linalg.solve(H, B)
     errors = []
     for n_directions in (0, 20, 60, len(H)):
-        solver = NetworkEKFAC(n_directions=n_directions)
+        solver = EKFAC(n_directions=n_directions)
         solved, info = solver.solve(solver.init(operator), B)
         errors.append(np.linalg.norm(solved - expected))
         residual = np.linalg.norm(H @ solved - B, axis=0) / np.linalg.norm(B, axis=0)
@@ -216,5 +217,5 @@ def test_directions_are_bounded_by_working_memory():
     net = fit(network(padding=1), X, y)
     operator = operator_of(net, X, y)
     with sklearn.config_context(working_memory=8 * operator.shape[0] * 5 / 2**20):
-        state = NetworkEKFAC().init(operator)
+        state = EKFAC(n_directions=200).init(operator)
     assert len(state.values) <= 5

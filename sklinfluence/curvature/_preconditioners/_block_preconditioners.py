@@ -5,9 +5,10 @@ from scipy.linalg import cho_solve, cholesky, solve_triangular
 
 from sklinfluence.curvature._row_blocks import ContrastBlocks
 from sklinfluence.curvature._solvers._row_space import is_wide, output_factors
+from sklinfluence.curvature._solvers._solver import SolverState
 
 
-class _Blocks:
+class _Blocks(SolverState):
     """What both have in common: how blocks stand for a softmax, which couples them.
 
     A softmax does not see a shift common to all outputs, so there H is its diagonal
@@ -92,7 +93,7 @@ class BlockCholesky(_Blocks):
     def __init__(self, operator):
         super().__init__(operator)
         self.has_exact_rows = operator.is_block_diagonal
-        self.active = getattr(operator.objective, "active", None)
+        self.active = operator.active
         self.factors = block_factors(operator, self.stretch)
 
     def _solve_blocks(self, B):
@@ -177,6 +178,7 @@ class BlockNystrom(_Blocks):
     """
 
     rows_from = "block_nystrom"
+    has_exact_rows = False
     holds_row = False
 
     def __init__(self, operator, rank, random_state=0):

@@ -1,13 +1,16 @@
 """Preconditioners of conjugate gradients, by name."""
 
-import numpy as np
 from sklearn import get_config
 
 from sklinfluence.curvature._preconditioners._block_preconditioners import (
     BlockCholesky,
     BlockNystrom,
 )
+from sklinfluence.curvature._solvers._ekfac import EKFAC
+from sklinfluence.curvature._solvers._given import as_solver
+from sklinfluence.curvature._solvers._nystrom import Nystrom
 from sklinfluence.curvature._solvers._row_space import is_wide
+from sklinfluence.curvature._solvers._solver import init_state
 
 # Of fewer directions Nyström blocks can be worse than none, many right-hand sides and
 # a weak penalty given (usps, C=30: 50 iterations at rank 8, 37 at 32, 39 without).
@@ -16,7 +19,7 @@ _MOST_RANK = 256
 
 
 def make_preconditioner(preconditioner, operator):
-    """From the parameter ``preconditioner`` to what has ``apply_inverse``.
+    """From the parameter ``preconditioner`` to a state that has ``apply_inverse``.
 
     Parameters
     ----------
@@ -25,12 +28,8 @@ def make_preconditioner(preconditioner, operator):
 
     Returns
     -------
-    made : object or None
+    made : SolverState or None
     """
-    # Here, not above: solvers of their own polish by conjugate gradients.
-    from sklinfluence.curvature._solvers._ekfac import EKFAC
-    from sklinfluence.curvature._solvers._nystrom import Nystrom
-
     if preconditioner == "auto":
         preconditioner = _choose(operator)
     if preconditioner is None:
@@ -38,7 +37,7 @@ def make_preconditioner(preconditioner, operator):
     if preconditioner == "block":
         return BlockCholesky(operator)
     if preconditioner == "block_nystrom":
-        if not hasattr(operator, "block_products") or not _has_one_set(operator):
+        if operator.block_products is None or not operator.has_one_set:
             raise ValueError(
                 "preconditioner='block_nystrom' needs a linear head with one set of "
                 "columns for all outputs, which networks and l1 penalties have not. "
@@ -48,8 +47,8 @@ def make_preconditioner(preconditioner, operator):
     solver = {"ekfac": EKFAC, "nystrom": Nystrom}
     if isinstance(preconditioner, str):
         preconditioner = solver[preconditioner]()
-    made = preconditioner.init(operator)
-    if not hasattr(made, "apply_inverse"):
+    made = init_state(as_solver(preconditioner), operator)
+    if made.apply_inverse is None:
         raise ValueError(
             f"preconditioner={preconditioner!r} cannot be one: what its init gives has "
             "no apply_inverse. Cholesky, EKFAC, Nystrom and Arnoldi have."
@@ -60,16 +59,11 @@ def make_preconditioner(preconditioner, operator):
 def _choose(operator):
     """The blocks whole where they fit, else as much of each as fits, else EK-FAC."""
     n_blocks = 1 if operator.has_equal_blocks else operator.n_outputs
-    side = operator.objective.design.n_rows if is_wide(operator) else operator.n_columns
+    side = operator.n_rows if is_wide(operator) else operator.n_columns
     whole = n_blocks * side**2 <= _values_that_fit()
-    if whole or not _has_one_set(operator):
+    if whole or not operator.has_one_set:
         return "block"
     return "block_nystrom" if _rank_that_fits(operator) >= _LEAST_RANK else "ekfac"
-
-
-def _has_one_set(operator):
-    """Whether all outputs have the same columns: an l1 head's active set has not."""
-    return np.all(getattr(operator.objective, "active", True))
 
 
 def _rank_that_fits(operator):

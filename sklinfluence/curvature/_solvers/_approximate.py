@@ -1,23 +1,19 @@
 """What the solvers share that approximate H^-1 once and for all."""
 
 import numpy as np
-from sklearn.base import BaseEstimator
 
 from sklinfluence.curvature._solvers._base import project, relative_residuals
-from sklinfluence.curvature._solvers._conjugate_gradient import ConjugateGradient
+from sklinfluence.curvature._solvers._solver import Solver
 
 
-class ApproximateSolver(BaseEstimator):
-    """Base of solvers whose state has ``apply_inverse``.
+class ApproximateSolver(Solver):
+    """Base of solvers whose state is an inverse, near that of H or not.
 
     Their solutions do not come closer with time: the residual says how far off they
     are, and no tolerance is asked for.
     """
 
-    @property
-    def polisher(self):
-        """The solver that takes a head to its optimum: Newton's steps need H itself."""
-        return ConjugateGradient()
+    remedy = "Penalise the estimator more, set damping above 0 or use solver='cg'."
 
     def solve(self, state, B):
         """Solve H X = B approximately on the range of H.

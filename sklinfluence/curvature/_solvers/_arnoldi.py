@@ -67,6 +67,11 @@ class Arnoldi(ApproximateSolver):
         "random_state": ["random_state"],
     }
 
+    remedy = (
+        "Raise its rank, penalise the estimator more, set damping above 0 or use "
+        "solver='cg'."
+    )
+
     def __init__(self, *, rank=200, n_iter=None, tail="identity", random_state=0):
         self.rank = rank
         self.n_iter = n_iter

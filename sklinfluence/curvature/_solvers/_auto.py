@@ -6,6 +6,7 @@ from sklinfluence.curvature._solvers._arnoldi import Arnoldi
 from sklinfluence.curvature._solvers._cholesky import Cholesky
 from sklinfluence.curvature._solvers._conjugate_gradient import ConjugateGradient
 from sklinfluence.curvature._solvers._ekfac import EKFAC
+from sklinfluence.curvature._solvers._given import as_solver
 from sklinfluence.curvature._solvers._lissa import LiSSA
 from sklinfluence.curvature._solvers._nystrom import Nystrom
 from sklinfluence.curvature._solvers._row_space import FEW_ROWS
@@ -35,7 +36,7 @@ class SolverChoice:
         As the parameter ``solver`` takes it.
     reason : str
         A sentence.
-    solver : solver object
+    solver : Solver
     """
 
     name: str
@@ -147,7 +148,7 @@ def resolve_solver(solver, shape, **what):
 
     Returns
     -------
-    solver : object
+    solver : Solver
     """
     # Without a number of right-hand sides, the number of rows changes nothing.
     return explain_solver(solver, 1, shape, **what)[0]
@@ -161,7 +162,7 @@ def explain_solver(solver, n_rows, shape, **what):
             f"{solver.__name__}(...)."
         )
     if not isinstance(solver, str):
-        return solver, "given"
+        return as_solver(solver), "given"
     if solver != "auto":
         return SOLVERS[solver](), "given"
     choice = choose_solver(n_rows, *shape, **what)
@@ -173,4 +174,11 @@ def solver_name(solver):
     for name, kind in SOLVERS.items():
         if type(solver) is kind:
             return name
-    return type(solver).__name__
+    return solver.class_name
+
+
+def newton_solver(solver):
+    """What takes a head to its optimum: Newton's steps need H^-1 itself."""
+    if solver.exact:
+        return solver
+    return ConjugateGradient(preconditioner=solver if solver.preconditions else "auto")

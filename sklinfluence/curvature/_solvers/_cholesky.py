@@ -5,7 +5,6 @@ from numbers import Real
 import numpy as np
 from scipy.linalg.blas import dsymm
 from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
-from sklearn.base import BaseEstimator
 
 from sklinfluence._sklearn_compat import Interval
 from sklinfluence.curvature._solvers._base import (
@@ -17,9 +16,10 @@ from sklinfluence.curvature._solvers._base import (
     relative_residuals,
 )
 from sklinfluence.curvature._solvers._row_space import is_wide, output_factors
+from sklinfluence.curvature._solvers._solver import Solver, SolverState
 
 
-class Cholesky(BaseEstimator):
+class Cholesky(Solver):
     """Exact inverse Hessian by Cholesky factorisation.
 
     Factors H once, H + tau sum_v v v^T over an orthonormal basis v of its kernel
@@ -51,8 +51,7 @@ class Cholesky(BaseEstimator):
 
     _parameter_constraints: dict = {"tol": [Interval(Real, 0, None, closed="left")]}
 
-    # Whether solutions are H^-1 b itself, to rounding or to a tolerance.
-    is_exact = True
+    exact = True
     # The shift of the kernel, in units of the Hessian's mean diagonal entry.
     _kernel_shift = 1.0
 
@@ -136,7 +135,7 @@ def _of_output(basis, output, n_columns):
     return own[:, np.any(own != 0, axis=0)]
 
 
-class CholeskyState:
+class CholeskyState(SolverState):
     """Factors of the blocks of H, and what is read off them.
 
     Attributes
@@ -145,8 +144,6 @@ class CholeskyState:
         One for a Hessian whose outputs interact, else one an output (the same
         object where blocks are equal).
     """
-
-    has_exact_rows = True
 
     def __init__(self, factors, n_outputs, n_columns):
         self.factors = factors

@@ -6,7 +6,6 @@ from numbers import Integral, Real
 import numpy as np
 from scipy.sparse.linalg import lobpcg
 from sklearn import get_config
-from sklearn.base import BaseEstimator
 
 from sklinfluence._parts import PartsMixin
 from sklinfluence._sklearn_compat import HasMethods, Interval, StrOptions
@@ -16,6 +15,7 @@ from sklinfluence.curvature._solvers._base import (
     project,
     relative_residuals,
 )
+from sklinfluence.curvature._solvers._solver import Solver, SolverState
 
 # Conjugate gradients carry about this many arrays of the right-hand sides' size.
 _WORK_ARRAYS = 8
@@ -30,7 +30,7 @@ _EIGENVALUE_TOL = 1e-4
 _DEPENDENT = 1e-13
 
 
-class ConjugateGradient(PartsMixin, BaseEstimator):
+class ConjugateGradient(PartsMixin, Solver):
     """Inverse Hessian-vector products by preconditioned block conjugate gradients.
 
     Up to 128 right-hand sides advance together and each draws on the search
@@ -54,7 +54,8 @@ class ConjugateGradient(PartsMixin, BaseEstimator):
         approximation of :class:`EKFAC`; under a weak penalty it can cost more
         iterations than it saves. "auto": "block" where its n_outputs x n_columns^2
         numbers fit ``working_memory``, "block_nystrom" beyond. "nystrom", or an object
-        such as ``Nystrom(rank=500)``: any solver whose state has ``apply_inverse``.
+        such as ``Nystrom(rank=500)``: any solver whose state is an inverse, your own
+        among them (:class:`Solver`).
         None: plain conjugate gradients.
     rows : {"exact", "preconditioner", "ekfac"}, default="exact"
         What the leave-one-out quantities of all rows come from, self-influence among
@@ -92,14 +93,13 @@ class ConjugateGradient(PartsMixin, BaseEstimator):
         "max_iter": [Interval(Integral, 1, None, closed="left"), None],
         "preconditioner": [
             StrOptions({"auto", "block", "block_nystrom", "ekfac", "nystrom"}),
-            HasMethods("init"),
+            HasMethods(["init", "solve"]),
             None,
         ],
         "rows": [StrOptions({"exact", "preconditioner", "ekfac"})],
     }
 
-    # Whether solutions are H^-1 b itself, to rounding or to a tolerance.
-    is_exact = True
+    exact = True
     _written_out = {"preconditioner": "Nystrom()"}
 
     def __init__(self, *, tol=1e-8, max_iter=None, preconditioner="auto", rows="exact"):
@@ -125,9 +125,9 @@ class ConjugateGradient(PartsMixin, BaseEstimator):
         if self.rows == "exact":
             return ConjugateGradientState(operator, preconditioner)
         source = preconditioner
-        if self.rows == "ekfac" and getattr(source, "rows_from", None) != "ekfac":
+        if self.rows == "ekfac" and (source is None or source.rows_from != "ekfac"):
             source = make_preconditioner("ekfac", operator)
-        if not hasattr(source, "row_blocks"):
+        if source is None or source.row_blocks is None:
             raise ValueError(
                 "rows='preconditioner' takes the rows' blocks from it, and "
                 f"preconditioner={self.preconditioner!r} has none. Use 'auto'."
@@ -233,7 +233,7 @@ def _independent(Z):
     return Z @ (vectors[:, kept] / np.sqrt(values[kept]))
 
 
-class ConjugateGradientState:
+class ConjugateGradientState(SolverState):
     """The operator, its kernel and its preconditioner."""
 
     def __init__(self, operator, preconditioner):
@@ -280,10 +280,10 @@ class RowsByPreconditioner(ConjugateGradientState):
     def __init__(self, operator, preconditioner, source):
         super().__init__(operator, preconditioner)
         self.source = source
-        self.rows_from = getattr(source, "rows_from", "preconditioner")
-        self.has_exact_rows = getattr(source, "has_exact_rows", False)
-        if hasattr(source, "values_per_row"):
-            self.values_per_row = source.values_per_row
+        named = source.rows_from
+        self.rows_from = "preconditioner" if named == "solver" else named
+        self.has_exact_rows = source.has_exact_rows
+        self.values_per_row = source.values_per_row
 
     def row_blocks(self, rows):
         return self.source.row_blocks(rows)

@@ -3,16 +3,13 @@
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from sklinfluence._sklearn_compat import Interval
 from sklinfluence.curvature._solvers._base import project, relative_residuals
-from sklinfluence.curvature._solvers._conjugate_gradient import (
-    ConjugateGradient,
-    ConjugateGradientState,
-)
+from sklinfluence.curvature._solvers._conjugate_gradient import ConjugateGradientState
 from sklinfluence.curvature._solvers._krylov import lanczos
+from sklinfluence.curvature._solvers._solver import Solver, SolverState
 
 _SPECTRUM_STEPS = 40
 _MAX_DEPTH = 5000
@@ -24,7 +21,7 @@ class DivergenceError(ArithmeticError, ValueError):
     """An iteration left its solution behind: a parameter of it is wrong."""
 
 
-class LiSSA(BaseEstimator):
+class LiSSA(Solver):
     """Inverse Hessian-vector products by LiSSA's recursion.
 
     x <- x + (b - H x) / scale, the partial sums of a Neumann series. H has the
@@ -84,7 +81,6 @@ class LiSSA(BaseEstimator):
         "random_state": ["random_state"],
     }
 
-    # What a warning about a missed tolerance tells the user to do.
     remedy = (
         "The recursion stopped short: it needs about as many steps as the condition "
         "number. Use solver='cg', which needs its square root, or raise depth."
@@ -98,11 +94,6 @@ class LiSSA(BaseEstimator):
         self.tol = tol
         self.batch_size = batch_size
         self.random_state = random_state
-
-    @property
-    def polisher(self):
-        """The solver that takes a head to its optimum."""
-        return ConjugateGradient()
 
     def init(self, operator):
         """Estimate the spectrum; settle scale and depth.
@@ -208,7 +199,7 @@ class LiSSA(BaseEstimator):
         )
 
 
-class LiSSAState:
+class LiSSAState(SolverState):
     """The operator with the scale and depth of the recursion on it."""
 
     def __init__(self, operator, random_state):

@@ -7,9 +7,10 @@ from sklinfluence.curvature._solvers._base import (
     inverse_of,
     project,
 )
+from sklinfluence.curvature._solvers._solver import SolverState
 
 
-class LowRankInverse:
+class LowRankInverse(SolverState):
     """diag(d) + V diag(c) V^T, on the range of H.
 
     Attributes
@@ -30,7 +31,7 @@ class LowRankInverse:
     def __init__(self, operator, diagonal, vectors, coefficients):
         self.operator = operator
         # An l1 head's coefficients off the active set are no parameters.
-        active = getattr(operator.objective, "active", None)
+        active = operator.active
         self.diagonal = diagonal if active is None else diagonal * active.ravel()
         self.vectors = vectors
         self.coefficients = coefficients

@@ -57,6 +57,11 @@ class Nystrom(ApproximateSolver):
         "random_state": ["random_state"],
     }
 
+    remedy = (
+        "Raise its rank, penalise the estimator more, set damping above 0 or use "
+        "solver='cg'."
+    )
+
     def __init__(self, *, rank=200, tail="identity", random_state=0):
         self.rank = rank
         self.tail = tail
@@ -94,7 +99,7 @@ class Nystrom(ApproximateSolver):
 def _free_intercepts(operator, terms):
     """Positions of intercepts without a penalty, unless most parameters are such."""
     K, q = operator.n_outputs, operator.n_columns
-    design = getattr(operator.objective, "design", None)
+    design = operator.design
     if design is None or not design.fit_intercept or q == 1:
         return np.zeros(0, dtype=int)
     last = np.arange(1, K + 1) * q - 1

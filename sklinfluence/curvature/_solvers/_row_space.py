@@ -13,6 +13,7 @@ from scipy.linalg import solve_triangular
 from scipy.linalg.lapack import dpotrf, dpotrs
 
 from sklinfluence.curvature._solvers._base import extreme_eigenvalue, inverse_of
+from sklinfluence.curvature._solvers._solver import HoldsOperator
 
 # Woodbury's difference loses as many digits as the rows' part exceeds the penalty.
 _MAX_RATIO = 1e8
@@ -22,13 +23,12 @@ FEW_ROWS = 0.8
 
 def is_wide(operator):
     """Whether the outputs' Hessians are better factored over rows than over columns."""
-    objective = operator.objective
+    design = operator.design
     # A network's parameters are no columns.
-    n_rows = getattr(objective.design, "n_rows", np.inf)
-    if n_rows > FEW_ROWS * operator.n_columns:
+    if design is None or design.n_rows > FEW_ROWS * operator.n_columns:
         return False
-    penalty = operator.diagonal_terms[:, : objective.design.X.shape[1]]
-    if not np.all(getattr(objective, "active", True)) or penalty.min() <= 0:
+    penalty = operator.diagonal_terms[:, : design.X.shape[1]]
+    if not operator.has_one_set or penalty.min() <= 0:
         return False
     return operator.block_traces().max() < _MAX_RATIO * penalty.min()
 
@@ -79,7 +79,7 @@ class RowProducts:
         return products
 
 
-class RowSpaceFactor:
+class RowSpaceFactor(HoldsOperator):
     """Factor of one output's Hessian over its rows.
 
     Parameters

@@ -8,22 +8,19 @@ from sklinfluence.curvature._solvers._base import (
     SingularHessianError,
     project,
 )
-from sklinfluence.curvature._solvers._cholesky import Cholesky
+from sklinfluence.curvature._solvers._solver import Solver, SolverState
 
 
-class Spectral:
+class Spectral(Solver):
     """Eigenvectors of H once; then any number of H + shift I for nothing.
 
     Not among the names of ``solver``: for one damping Cholesky's factor is cheaper by
     an order of magnitude.
     """
 
-    is_exact = True
-
-    @property
-    def polisher(self):
-        """The solver for Newton's steps, each of which has a Hessian of its own."""
-        return Cholesky()
+    exact = True
+    # Newton's steps have a Hessian of their own each.
+    serves_newton = False
 
     def init(self, operator):
         """Decompose the operator, an output at a time where outputs do not interact.
@@ -70,7 +67,7 @@ class Spectral:
         return state.apply_inverse(np.asarray(B, dtype=float)), {}
 
 
-class SpectralState:
+class SpectralState(SolverState):
     """Eigenpairs of every block, and the shift in force."""
 
     def __init__(self, parts, operator, shift):

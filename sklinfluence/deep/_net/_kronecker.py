@@ -94,9 +94,15 @@ class NetKroneckerFactors:
         """The inverse of the approximation applied to B, (p, m)."""
         return self._apply(B, lambda inverse: inverse)
 
-    def half_solve(self, B):
-        """The root of that inverse, symmetric, applied to B, (p, m)."""
+    def root(self, B):
+        """R B, where R R^T is that inverse; R is symmetric: (p, m)."""
         return self._apply(B, np.sqrt)
+
+    root_transpose = root
+
+    def root_kernel(self):
+        """No direction is known to be blind: damping or a penalty sees to that."""
+        return np.zeros((self.objective.n_parameters, 0))
 
     def _apply(self, B, function):
         B = np.asarray(B, dtype=float)

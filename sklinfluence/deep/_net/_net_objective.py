@@ -8,7 +8,6 @@ computed in blocks of rows and directions: nothing of size n x p is built.
 
 from copy import copy
 from dataclasses import dataclass
-from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -128,11 +127,6 @@ class NetObjective:
     @property
     def n_parameters(self):
         return self.net.n_parameters
-
-    @property
-    def design(self):
-        """To solvers: biases are parameters like any other, no column apart."""
-        return SimpleNamespace(fit_intercept=False)
 
     @property
     def dtype(self):

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from scipy.linalg.blas import dsyrk
 
+from sklinfluence.curvature import Operator
 from sklinfluence.deep._net._kronecker import NetKroneckerFactors
 
 
-class NetCurvature:
-    """Symmetric operator of shape (p, p): one block, all parameters in it.
+class NetCurvature(Operator):
+    """The curvature of a network: one block, all parameters in it.
 
     Parameters
     ----------
