@@ -29,10 +29,10 @@ from sklinfluence.deep import (  # noqa: E402
     TracInRanker,
 )
 from sklinfluence.gradient import (  # noqa: E402
-    ExpectedRanker,
     InfluenceRanker,
     RepresenterRanker,
 )
+from sklinfluence.retraining import ExpectedRanker  # noqa: E402
 
 N_ROWS = 30
 RANKERS = {
