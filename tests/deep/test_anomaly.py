@@ -112,5 +112,5 @@ def test_a_frozen_net_stays_in_its_mode(planted):
 def test_rows_that_are_not_finite_are_named(planted):
     X = planted[0].copy()
     X[3, 1] = np.inf
-    with pytest.raises(ValueError, match="X holds NaN or infinity"):
+    with pytest.raises(ValueError, match="X contains NaN or infinity"):
         TracInAnomalyDetector(ranker()).fit(X)
