@@ -99,7 +99,7 @@ def test_a_sample_of_rows(planted):
 def test_a_frozen_net_stays_in_its_mode(planted):
     """Neither asked by the detector nor by a ranker of a net that is no classifier."""
     X, _ = planted
-    net = ranker().net.set_params(callbacks=[CheckpointRecorder()]).fit(X)
+    net = ranker().estimator.set_params(callbacks=[CheckpointRecorder()]).fit(X)
     detector = TracInAnomalyDetector(TracInRanker(FrozenEstimator(net))).fit(X)
     net.module_.train()
     before = torch.get_rng_state()
