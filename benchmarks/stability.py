@@ -160,7 +160,7 @@ def influences(X, y, queries, labels, seed, options):
         lr=options.ideal_lr,
         activation=options.activation,
     )
-    ideal = TracInRanker(FrozenEstimator(single), kind="ideal").fit(X, y)
+    ideal = TracInRanker(FrozenEstimator(single), method="ideal").fit(X, y)
     out["TracIn ideal"] = ideal.influence(queries, labels)
     settings["every"] = 1
     net, _ = train(X, y, seed, **settings)

@@ -62,7 +62,6 @@ HELD = [
     for name in parts(cls)
     # A network says itself what it thinks of its parameters.
     if not (cls.__module__.startswith("sklinfluence.deep") and name != "solver")
-    and name != "net"
 ]
 WRONG = {
     "estimator": LogisticRegression(C=-1.0),

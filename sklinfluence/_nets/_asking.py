@@ -2,15 +2,10 @@
 
 import numpy as np
 from sklearn.utils.validation import _num_samples
-from skorch import (
-    NeuralNet,
-    NeuralNetRegressor,
-)
+from skorch import NeuralNet, NeuralNetRegressor
 
 from sklinfluence._estimators import ask, fit_inputs
-from sklinfluence._nets._before_training import (
-    check_before_training,
-)
+from sklinfluence._nets._before_training import check_before_training
 from sklinfluence._nets._containers import sliceable
 from sklinfluence._nets._forward import (
     cast,

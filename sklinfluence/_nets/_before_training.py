@@ -6,15 +6,15 @@ from skorch import NeuralNetClassifier, NeuralNetRegressor
 from skorch.dataset import unpack_data
 from torch import nn
 
-from sklinfluence._nets._criterion import (
-    overridden,
+from sklinfluence._nets._forward import iterate
+from sklinfluence._nets._generators import given_back, preserved
+from sklinfluence._nets._own_methods import overridden
+from sklinfluence._nets._refusals import (
+    named_misfit,
     refuse_broadcasting,
     refuse_improbable,
     refuse_unreduced,
 )
-from sklinfluence._nets._forward import iterate
-from sklinfluence._nets._generators import given_back, preserved
-from sklinfluence._nets._refusals import named_misfit
 from sklinfluence._nets._stand_in import stand_in
 
 # A net whose class has one of these makes of rows, targets and itself what it likes.
@@ -78,8 +78,7 @@ def check_loss(net, X, y):
             _refuse_many_losses(net, output, batch)
             return
         raw = output[0] if isinstance(output, tuple) else output
-        if torch.isfinite(raw).all():  # else it is named for what it is, later
-            refuse_improbable(net, raw)
+        refuse_improbable(net, raw)
         _refuse_targets(net, raw, y)
         _refuse_uncompared(net, output, batch)
 

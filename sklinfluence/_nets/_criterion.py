@@ -19,13 +19,13 @@ from skorch import (
 from torch import nn
 
 from sklinfluence._estimators import encode_labels, encode_values
+from sklinfluence._nets._refusals import refuse_smoothed_weights, refuse_unreduced
 from sklinfluence.curvature import LogisticLoss, SoftmaxLoss, SquaredLoss
 
 _SUPPORTED = (
     "CrossEntropyLoss and NLLLoss of a NeuralNetClassifier, BCEWithLogitsLoss and "
     "BCELoss of a NeuralNetBinaryClassifier, MSELoss of a NeuralNetRegressor"
 )
-_METHODS_OF_THE_LOSS = ("get_loss", "train_step_single", "train_step")
 
 
 @dataclass(frozen=True)
@@ -97,100 +97,10 @@ def net_loss(net, n_outputs):
     )
 
 
-def refuse_broadcasting(net, output, y_ndim):
-    """Raise where a regressor's outputs and targets differ by an axis.
-
-    Parameters
-    ----------
-    net : NeuralNet
-        Initialised.
-    output : Tensor
-        The module's output on a batch of rows.
-    y_ndim : int or None
-        Axes of the training targets; None if they are not known.
-    """
-    if not isinstance(net, NeuralNetRegressor) or y_ndim == output.ndim:
-        return
-    if y_ndim == 1 and output.ndim == 2:
-        shapes = "(n_rows, 1), and y has shape (n_rows,)"
-        remedy = "y.reshape(-1, 1), or a module that returns shape (n_rows,)"
-    elif y_ndim == 2 and output.ndim == 1 and not is_weighted_by_hand(net):
-        shapes = "(n_rows,), and y has two axes"
-        remedy = "y[:, 0], or a module that returns shape (n_rows, 1)"
-    else:
-        return
-    raise ValueError(
-        f"The module of {type(net).__name__} returns shape {shapes}: "
-        f"{type(net.criterion_).__name__} then compares every row with every other. "
-        f"Pass {remedy}."
-    )
-
-
-def refuse_improbable(net, output):
-    """Raise where NLLLoss is given something else than it is made for.
-
-    skorch's classifier takes the logarithm of what the module returns; a get_loss of
-    one's own may take log-probabilities as they are.
-    """
-    criterion = getattr(net, "criterion_", None)
-    if not isinstance(net, NeuralNetClassifier) or not isinstance(
-        criterion, nn.NLLLoss
-    ):
-        return
-    output = output.detach().double()
-    found = f"from {float(output.min()):.3g} to {float(output.max()):.3g}"
-    ones = torch.ones(output.shape[:1], dtype=output.dtype, device=output.device)
-    if bool((output >= 0).all()) and torch.allclose(output.sum(1), ones, atol=1e-3):
-        return
-    if is_weighted_by_hand(net) and torch.allclose(
-        output.exp().sum(1), ones, atol=1e-3
-    ):
-        return
-    raise ValueError(
-        f"The module of {type(net).__name__} returns values {found} that are no "
-        "probabilities, of which NLLLoss in a NeuralNetClassifier takes the logarithm. "
-        "End the module in Softmax (LogSoftmax needs a get_loss of your own), or use "
-        "CrossEntropyLoss on what comes before."
-    )
-
-
-def is_weighted_by_hand(net):
-    """Whether the net's class computes the training loss itself.
-
-    This is how nets of skorch take sample weights: the criterion is not reduced, and
-    an own ``get_loss`` takes the weighted mean.
-    """
-    return bool(overridden(net, _METHODS_OF_THE_LOSS))
-
-
-def overridden(net, names):
-    """Those of the methods that the net's class does not have from skorch."""
-    own = [
-        base for base in type(net).__mro__ if not base.__module__.startswith("skorch")
-    ]
-    return [name for name in names if any(name in vars(base) for base in own)]
-
-
-def refuse_unreduced(net):
-    """Raise where the criterion gives a loss a row, and nothing reduces them."""
-    reduction = getattr(net.criterion_, "reduction", None)
-    if reduction == "none" and not is_weighted_by_hand(net):
-        raise ValueError(
-            f"The criterion {type(net.criterion_).__name__} has reduction='none' and "
-            f"{type(net).__name__} does not reduce it in a get_loss of its own: there "
-            "is no training objective to read. Set criterion__reduction='mean'."
-        )
-
-
 def _cross_entropy(net, n_outputs):
     criterion = net.criterion_
     smoothing = criterion.label_smoothing
-    if smoothing and criterion.weight is not None:
-        raise ValueError(
-            "CrossEntropyLoss with both weight and label_smoothing is not supported: "
-            "torch weighs the classes of one row's soft label apart, which is no row "
-            "weight. Set one of them to its default."
-        )
+    refuse_smoothed_weights(net)
     # A log-softmax is its own: torch takes another one of it, which changes nothing.
     ends = ("nothing", "log_softmax")
     return _softmax(net, n_outputs, smoothing, ends, _as_it_is)

@@ -13,7 +13,7 @@ from functools import partial
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 
-from sklinfluence._nets._states import _add_callback, trained_nets
+from sklinfluence._nets._states import add_callback, trained_nets
 
 _NAME = "sklinfluence_interrupts"
 _RAISE = dis.opmap["RAISE_VARARGS"]
@@ -86,7 +86,7 @@ def interruptible(estimator):
     nets = [net for net in trained_nets(estimator) if not _is_heard(net)]
     before = [net.callbacks for net in nets]
     for net in nets:
-        _add_callback(net, (_NAME, Interrupts()))
+        add_callback(net, (_NAME, Interrupts()))
     try:
         yield
     finally:
@@ -102,7 +102,7 @@ def _is_heard(net):
 
 def _take_off(net, callbacks):
     if callbacks == "disable":
-        # (_add_callback set skorch's own to None, one by one.)
+        # (add_callback set skorch's own to None, one by one.)
         for name, _ in net._default_callbacks:
             vars(net).pop(f"callbacks__{name}", None)
     net.callbacks = callbacks

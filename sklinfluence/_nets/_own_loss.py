@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from sklearn.utils.validation import has_fit_parameter
 
-from sklinfluence._nets._criterion import overridden
 from sklinfluence._nets._forward import iterate, outputs
 from sklinfluence._nets._generators import given_back
 from sklinfluence._nets._layer import ENDS
 from sklinfluence._nets._nested import concatenate, map_tensors
+from sklinfluence._nets._own_methods import overridden
 from sklinfluence._nets._penalty import count_batches
 from sklinfluence._nets._stand_in import stand_in
 

@@ -5,9 +5,7 @@ import warnings
 import numpy as np
 import torch
 
-from sklinfluence._nets._criterion import (
-    is_weighted_by_hand,
-)
+from sklinfluence._nets._own_methods import is_weighted_by_hand
 
 
 def weight_decay(net, parameter):

@@ -7,38 +7,54 @@ from itertools import chain
 
 import numpy as np
 import torch
-from skorch import (
-    NeuralNetClassifier,
-    NeuralNetRegressor,
-)
+from skorch import NeuralNetClassifier, NeuralNetRegressor
 from skorch.dataset import Dataset
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from sklinfluence._nets._criterion import overridden, refuse_improbable
+from sklinfluence._nets._own_methods import is_weighted_by_hand
 
 # A net whose class has one of these of its own may make of X what it likes.
 _READERS_OF_ROWS = ("fit", "partial_fit", "get_dataset", "infer")
 
 
-def refuse_non_finite(net, X, *tensors):
-    """Name NaN or infinity where a net met, or made, it."""
+def refuse_non_finite(net, X, *tensors, when=None):
+    """Name NaN or infinity where a net met, or made, it.
+
+    Parameters
+    ----------
+    net : NeuralNet
+    X : rows, in any form, or what a loader made of them
+    *tensors : Tensor
+        Of the module's making; with ``when``, losses.
+    when : str, default=None
+        Where losses were met, such as "in training".
+    """
     if all(bool(torch.isfinite(tensor).all()) for tensor in tensors):
         return
+    name = type(net).__name__
     if not _is_finite(X):
         raise ValueError(
-            f"X contains NaN or infinity, which the module of {type(net).__name__} "
-            "hands on to its outputs. Leave such rows out, or impute them before."
+            f"X contains NaN or infinity, which the module of {name} hands on to its "
+            "outputs. Leave such rows out, or impute them before."
+        )
+    if when is None:
+        raise ValueError(
+            f"The outputs of the module of {name} are not finite, and X is: its "
+            "training diverged. Lower lr, or scale the columns of X."
         )
     raise ValueError(
-        f"The outputs of the module of {type(net).__name__} are not finite, and X is: "
-        "its training diverged. Lower lr, or scale the columns of X."
+        f"The loss of {name} is not finite {when}, and X is: its training diverged, or "
+        f"{type(net.criterion_).__name__} is not defined at what the module returns or "
+        "at y. Lower lr, scale the columns of X, or look at the criterion."
     )
 
 
 def _is_finite(X):
-    if isinstance(X, Mapping):
+    if isinstance(X, Mapping) and not hasattr(X, "tocsr"):
         return all(_is_finite(value) for value in X.values())
+    if isinstance(X, list | tuple):
+        return all(map(_is_finite, X))
     if isinstance(X, torch.Tensor):
         return bool(torch.isfinite(X).all())
     values = getattr(X, "data", None) if hasattr(X, "tocsr") else X
@@ -103,16 +119,9 @@ def refuse_frame(net, X):
         )
 
 
-_OF_PROBABILITIES = (
-    "NLLLoss in a NeuralNetClassifier is of probabilities, and skorch takes the "
-    "logarithm itself. End the module with Softmax (not LogSoftmax), or use "
-    "CrossEntropyLoss on what comes before."
-)
-
-
 def check_initialized(net):
     """Refuse what no gradient of a row's loss can be had of."""
-    module, criterion = net.module_, net.criterion_
+    module = net.module_
     tensors = chain(module.named_parameters(), module.named_buffers())
     lazy = [name for name, tensor in tensors if is_lazy(tensor)]
     if lazy:
@@ -122,70 +131,87 @@ def check_initialized(net):
             "(nn.Linear instead of nn.LazyLinear), or pass an instance of the module "
             "that was called on a row once."
         )
-    smoothing = getattr(criterion, "label_smoothing", 0.0)
-    if isinstance(criterion, nn.CrossEntropyLoss) and smoothing:
-        if criterion.weight is not None:
-            raise ValueError(
-                "CrossEntropyLoss with both weight and label_smoothing is not "
-                "supported: torch weighs the classes of one row's soft label apart, "
-                "which is no row weight. Set one of them to its default."
-            )
+    refuse_smoothed_weights(net)
 
 
-def check_shapes(net, output, y):
-    """Refuse a loss that compares every row with every other."""
-    output = output[0] if isinstance(output, tuple) else output
-    if not isinstance(net, NeuralNetRegressor) or not torch.is_tensor(output):
+def refuse_smoothed_weights(net):
+    """Raise where class weights are no weights of rows."""
+    criterion = net.criterion_
+    if not isinstance(criterion, nn.CrossEntropyLoss) or criterion.weight is None:
         return
-    if not torch.is_tensor(y):
-        return
-    if {output.ndim, y.ndim} == {1, 2}:
-        given = "y.reshape(-1, 1)" if y.ndim == 1 else "y.ravel()"
+    if criterion.label_smoothing:
         raise ValueError(
-            f"The module of {type(net).__name__} returns shape "
-            f"{_shape(output)}, and y has shape {_shape(y)}: "
-            f"{type(net.criterion_).__name__} then compares every row with every "
-            f"other. Pass {given}, or a module that returns what y has."
+            "CrossEntropyLoss with both weight and label_smoothing is not supported: "
+            "torch weighs the classes of one row's soft label apart, which is no row "
+            "weight. Set one of them to its default."
         )
 
 
-def _shape(tensor):
-    return "(n_rows,)" if tensor.ndim == 1 else f"(n_rows, {tensor.shape[1]})"
+def refuse_broadcasting(net, output, y_ndim):
+    """Raise where a regressor's outputs and targets differ by an axis.
 
-
-def _takes_probabilities(net):
-    """Whether skorch takes the logarithm of the module's output itself."""
-    return (
-        isinstance(net, NeuralNetClassifier)
-        and isinstance(net.criterion_, nn.NLLLoss)
-        and type(net).get_loss is NeuralNetClassifier.get_loss
+    Parameters
+    ----------
+    net : NeuralNet
+        Initialised.
+    output : Tensor
+        The module's output on a batch of rows.
+    y_ndim : int or None
+        Axes of the training targets; None if they are not known.
+    """
+    if not isinstance(net, NeuralNetRegressor) or y_ndim == output.ndim:
+        return
+    if y_ndim == 1 and output.ndim == 2:
+        shapes = "(n_rows, 1), and y has shape (n_rows,)"
+        remedy = "y.reshape(-1, 1), or a module that returns shape (n_rows,)"
+    elif y_ndim == 2 and output.ndim == 1 and not is_weighted_by_hand(net):
+        shapes = "(n_rows,), and y has two axes"
+        remedy = "y[:, 0], or a module that returns shape (n_rows, 1)"
+    else:
+        return
+    raise ValueError(
+        f"The module of {type(net).__name__} returns shape {shapes}: "
+        f"{type(net.criterion_).__name__} then compares every row with every other. "
+        f"Pass {remedy}."
     )
 
 
-def check_probabilities(net, output):
-    """Refuse outputs that skorch would take the logarithm of, and cannot."""
-    output = output[0] if isinstance(output, tuple) else output
-    if overridden(net, ["get_loss"]) or not torch.is_tensor(output):
-        return  # a loss of the user's own takes what it likes
-    if bool(torch.isfinite(output).all()):
-        refuse_improbable(net, output)
+def refuse_improbable(net, output):
+    """Raise where NLLLoss is given something else than it is made for.
+
+    skorch's classifier takes the logarithm of what the module returns; a get_loss of
+    one's own may take log-probabilities as they are.
+    """
+    criterion = getattr(net, "criterion_", None)
+    if not isinstance(net, NeuralNetClassifier) or not isinstance(
+        criterion, nn.NLLLoss
+    ):
+        return
+    output = output.detach().double()
+    if not torch.isfinite(output).all():
+        return  # named for what it is by refuse_non_finite
+    found = f"from {float(output.min()):.3g} to {float(output.max()):.3g}"
+    ones = torch.ones(output.shape[:1], dtype=output.dtype, device=output.device)
+    if bool((output >= 0).all()) and torch.allclose(output.sum(1), ones, atol=1e-3):
+        return
+    if is_weighted_by_hand(net) and torch.allclose(
+        output.exp().sum(1), ones, atol=1e-3
+    ):
+        return
+    raise ValueError(
+        f"The module of {type(net).__name__} returns values {found} that are no "
+        "probabilities, of which NLLLoss in a NeuralNetClassifier takes the logarithm. "
+        "End the module in Softmax (LogSoftmax needs a get_loss of your own), or use "
+        "CrossEntropyLoss on what comes before."
+    )
 
 
-def not_finite(net, X, when):
-    """The error for a loss that is NaN or infinite."""
-    tensors = X.values() if isinstance(X, dict) else X
-    tensors = tensors if isinstance(X, dict | list | tuple) else [X]
-    parts = [t for t in tensors if torch.is_tensor(t) and t.is_floating_point()]
-    if not all(bool(torch.isfinite(part).all()) for part in parts):
-        return ValueError(
-            "X holds NaN or infinity, so the net's loss is not finite. Impute or "
-            "remove those rows."
+def refuse_unreduced(net):
+    """Raise where the criterion gives a loss a row, and nothing reduces them."""
+    reduction = getattr(net.criterion_, "reduction", None)
+    if reduction == "none" and not is_weighted_by_hand(net):
+        raise ValueError(
+            f"The criterion {type(net.criterion_).__name__} has reduction='none' and "
+            f"{type(net).__name__} does not reduce it in a get_loss of its own: there "
+            "is no training objective to read. Set criterion__reduction='mean'."
         )
-    what = f"The loss of {type(net).__name__} is not finite {when}: "
-    if _takes_probabilities(net):
-        return ValueError(what + _OF_PROBABILITIES)
-    return ValueError(
-        f"{what}the training diverged, or {type(net.criterion_).__name__} is not "
-        "defined at what the module returns or at the targets. Lower lr, or look at "
-        "the criterion."
-    )

@@ -62,7 +62,7 @@ def seeded_nets(estimator, init, order, *, reinitialize):
         for net in nets:
             if reinitialize:
                 _reinitialize(net)
-            _add_callback(net, ("sklinfluence_state", Reseed(order)))
+            add_callback(net, ("sklinfluence_state", Reseed(order)))
         yield
 
 
@@ -108,7 +108,7 @@ def _reset(net, module):
         reset()
 
 
-def _add_callback(net, callback):
+def add_callback(net, callback):
     if net.callbacks == "disable":
         # Callbacks have to be on for ours to be heard; skorch's own stay off.
         off = {f"callbacks__{name}": None for name, _ in net._default_callbacks}

@@ -6,9 +6,10 @@ import numpy as np
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import type_of_target
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
+from skorch.helper import SliceDict
 
-from sklinfluence._nets._criterion import overridden
 from sklinfluence._nets._forward import cast, module_dtype
+from sklinfluence._nets._own_methods import overridden
 
 NETS = (NeuralNetClassifier, NeuralNetBinaryClassifier, NeuralNetRegressor)
 
@@ -19,13 +20,15 @@ def net_targets(net, y):
     Parameters
     ----------
     net : NeuralNet
-    y : array-like or None
+    y : array-like, dict of them, or None
 
     Raises
     ------
     ValueError
         If the targets are none that the net takes; names them.
     """
+    if isinstance(y, dict):  # several targets: a loss of the user's own takes them
+        return SliceDict(**y)
     if y is None or not isinstance(net, NETS):
         return y  # what other nets make of y is not known
     is_binary = isinstance(net, NeuralNetBinaryClassifier)
@@ -74,7 +77,7 @@ def _class_numbers(net, labels):
     if labels.dtype.kind not in "iufb":
         raise _no_class_numbers(net, _shown(labels))
     if np.any(labels != np.floor(labels)):
-        raise _no_class_numbers(net, f"continuous targets, {_shown(labels)}")
+        raise _no_class_numbers(net, f"continuous values {_shown(labels)}")
     if labels.size and labels.min() < 0:
         raise _no_class_numbers(net, f"{labels.min():g}")
     return labels.astype(np.int64)

@@ -116,7 +116,7 @@ class TracInAnomalyDetector(OutlierMixin, BaseEstimator):
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, sample_weight=None):
         """Train the net and see how influence on the training rows is distributed.
 
         Parameters
@@ -126,12 +126,14 @@ class TracInAnomalyDetector(OutlierMixin, BaseEstimator):
             What the net is trained on, if it takes targets. Influence is on the loss
             at the labels that a classifier predicts, as they are not known of new
             rows; a net that was trained without targets has its own loss.
+        sample_weight : array-like of shape (n_samples,), default=None
+            What the ranker makes of it: `TracInRanker` takes None.
 
         Returns
         -------
         self : TracInAnomalyDetector
         """
-        self.ranker_ = clone(self.ranker).fit(X, y)
+        self.ranker_ = clone(self.ranker).fit(X, y, sample_weight)
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.ranker_, name):
                 setattr(self, name, getattr(self.ranker_, name))

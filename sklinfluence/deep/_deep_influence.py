@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import clone
 
 from sklinfluence._estimators import check_training, fit_weighted, sliceable
-from sklinfluence._nets import refuse_non_finite
+from sklinfluence._nets import NETS, given_net, refuse_non_finite
 from sklinfluence._sklearn_compat import (
     HasMethods,
     Interval,
@@ -15,6 +15,7 @@ from sklinfluence._sklearn_compat import (
 )
 from sklinfluence.base import BaseRanker
 from sklinfluence.curvature import SOLVERS, warn_about_residual
+from sklinfluence.deep._net._functional import check_layers
 from sklinfluence.deep._net._net_objective import net_objective, query_rows
 from sklinfluence.deep._net._net_solver import describe, init_solver, resolve_net_solver
 from sklinfluence.deep._net._operators import NetCurvature
@@ -188,6 +189,8 @@ class DeepInfluenceRanker(BaseRanker):
         SingularHessianError
             If the curvature is not positive definite.
         """
+        given_net(self, NETS)
+        check_layers(self.layers)
         X = sliceable(X)
         y, sample_weight = check_training(self, X, y, sample_weight)
         self.estimator_ = fit_weighted(clone(self.estimator), X, y, sample_weight)

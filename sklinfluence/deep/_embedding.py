@@ -7,18 +7,19 @@ from sklearn.base import (
     TransformerMixin,
     clone,
 )
-from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags
 from sklearn.utils.validation import _num_samples, check_is_fitted
-from skorch import NeuralNet
 
 from sklinfluence._estimators import fit_weighted, sliceable
 from sklinfluence._nets import (
     cast,
     find_last_linear,
+    given_net,
+    is_frozen,
     layer_inputs,
     module_dtype,
     to_array,
+    unwrap,
 )
 from sklinfluence._sklearn_compat import (
     HasMethods,
@@ -40,7 +41,7 @@ class SkorchEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     Parameters
     ----------
-    net : NeuralNet
+    estimator : NeuralNet
         Any skorch net. A trained one, pretrained weights included, is passed as
         ``FrozenEstimator(net)``.
     layer : str, default=None
@@ -52,7 +53,7 @@ class SkorchEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     Attributes
     ----------
-    net_ : NeuralNet
+    estimator_ : NeuralNet
         The trained net.
     layer_ : str
         Name of the layer.
@@ -92,13 +93,13 @@ class SkorchEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     """
 
     _parameter_constraints: dict = {
-        "net": [HasMethods(["fit", "predict"])],
+        "estimator": [HasMethods(["fit", "predict"])],
         "layer": [str, None],
         "take": [StrOptions({"input", "output"})],
     }
 
-    def __init__(self, net, *, layer=None, take="input"):
-        self.net = net
+    def __init__(self, estimator, *, layer=None, take="input"):
+        self.estimator = estimator
         self.layer = layer
         self.take = take
 
@@ -124,20 +125,14 @@ class SkorchEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         ValueError
             If no layer has the name, or none qualifies by itself.
         """
+        given_net(self)
         if y is None and self._trains_with_targets():
             raise ValueError(
                 "This SkorchEmbedding estimator requires y to be passed, but the "
                 "target y is None."
             )
         X = sliceable(X)
-        net = fit_weighted(clone(self.net), X, y, sample_weight)
-        while isinstance(net, FrozenEstimator):
-            net = net.estimator
-        if not isinstance(net, NeuralNet):
-            raise TypeError(
-                f"SkorchEmbedding needs a skorch net, got {type(net).__name__}."
-            )
-        net.check_is_fitted(["module_"])
+        net = unwrap(fit_weighted(clone(self.estimator), X, y, sample_weight))
         X = cast(X, module_dtype(net))
         self.layer_ = self._find_layer(net, X)
         for name in ("n_features_in_", "feature_names_in_"):
@@ -146,7 +141,7 @@ class SkorchEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         one = _safe_indexing(X, slice(0, 1))
         first = next(layer_inputs(net, one, self.layer_, take=self.take))[0]
         self._n_features_out = to_array(first).shape[1]
-        self.net_ = net
+        self.estimator_ = net
         return self
 
     def _find_layer(self, net, X):
@@ -180,19 +175,20 @@ class SkorchEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             In the net's own floating type; what is not flat is flattened.
         """
         check_is_fitted(self)
-        X = cast(sliceable(X), module_dtype(self.net_))
+        X = cast(sliceable(X), module_dtype(self.estimator_))
         if _num_samples(X) == 0:
-            dtype = str(module_dtype(self.net_)).removeprefix("torch.")
+            dtype = str(module_dtype(self.estimator_)).removeprefix("torch.")
             return np.empty((0, self._n_features_out), dtype=dtype)
-        batches = layer_inputs(self.net_, X, self.layer_, take=self.take)
+        batches = layer_inputs(self.estimator_, X, self.layer_, take=self.take)
         return np.concatenate([to_array(taken) for taken, _ in batches])
 
     def _trains_with_targets(self):
-        is_frozen = isinstance(self.net, FrozenEstimator)
-        return not is_frozen and get_tags(self.net).target_tags.required
+        if is_frozen(self.estimator):
+            return False
+        return get_tags(self.estimator).target_tags.required
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags = get_tags(self.net).input_tags
+        tags.input_tags = get_tags(self.estimator).input_tags
         tags.target_tags.required = self._trains_with_targets()
         return tags

@@ -26,7 +26,7 @@ class HydraRanker(PathRanker):
 
     Parameters
     ----------
-    net : skorch.NeuralNet
+    estimator : skorch.NeuralNet
         To be trained with `torch.optim.SGD`, or ``FrozenEstimator(net)`` trained with
         ``CheckpointRecorder(every="step")``, as for :class:`TracInRanker`.
     hessian : bool, default=False
@@ -117,7 +117,7 @@ class HydraRanker(PathRanker):
 
     def __init__(
         self,
-        net,
+        estimator,
         *,
         hessian=False,
         layers="all",
@@ -128,7 +128,7 @@ class HydraRanker(PathRanker):
         random_state=None,
         order_state=None,
     ):
-        self.net = net
+        self.estimator = estimator
         self.hessian = hessian
         self.layers = layers
         self.normalize = normalize

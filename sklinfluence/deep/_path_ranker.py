@@ -4,39 +4,33 @@ import numpy as np
 import torch
 from sklearn.base import is_classifier, is_regressor
 from sklearn.utils import get_tags
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import _num_samples, check_is_fitted
+from sklearn.utils.validation import _num_samples
 
-from sklinfluence._estimators import ask
+from sklinfluence._estimators import fit_inputs
 from sklinfluence._nets import (
     cast,
     check_before_training,
     check_initialized,
     check_loss,
     explained,
+    given_net,
+    is_frozen,
     module_dtype,
     refuse_frame,
     refuse_non_finite,
     rows_and_targets,
-)
-from sklinfluence._removal import inverse_ratio
-from sklinfluence._sklearn_compat import _estimator_has
-from sklinfluence._whole_fit import whole
-from sklinfluence.base import BaseRanker
-from sklinfluence.deep._net._functional import FunctionalNet
-from sklinfluence.deep._net._inputs import (
-    check_net,
-    check_rows,
-    is_frozen,
-    net_inputs,
     unwrap,
 )
+from sklinfluence._removal import inverse_ratio
+from sklinfluence._whole_fit import whole
+from sklinfluence.base import BaseRanker
+from sklinfluence.deep._net._functional import FunctionalNet, check_layers
 from sklinfluence.deep._path._margins import (
     area_under_margin,
     forgetting_events,
     margins,
 )
-from sklinfluence.deep._path._path_loss import check_own_loss
+from sklinfluence.deep._path._path_loss import check_own_loss, check_rows
 from sklinfluence.deep._path._replay import check_end, check_steps
 from sklinfluence.deep._path._training import check_data, read, real_dtype, train
 from sklinfluence.deep._path._training_path import check_unrollable
@@ -62,7 +56,7 @@ class PathRanker(BaseRanker):
         return "step"
 
     @whole
-    def fit(self, X, y=None, **fit_params):
+    def fit(self, X, y=None, sample_weight=None):
         """Train a clone of the net, or read a trained one, and prepare for queries.
 
         Parameters
@@ -71,44 +65,45 @@ class PathRanker(BaseRanker):
             Training rows: arrays, tensors, dicts, a Dataset.
         y : array-like of shape (n_train,) or (n_train, n_targets), default=None
             Targets; None for a net that needs none.
-        **fit_params : dict
-            None is taken: a net's ``fit`` knows no ``sample_weight``.
+        sample_weight : None
+            Weights are refused: the steps of a run know none.
 
         Returns
         -------
         self : object
+
+        Raises
+        ------
+        ValueError
+            If weights are given, or the net has no loss of X and y.
         """
         self._validate_params()
-        given = [name for name, value in fit_params.items() if value is not None]
-        if given:
-            raise TypeError(
-                f"fit of {type(self).__name__} takes X and y, got "
-                f"{', '.join(given)}: skorch's own fit has no weights of rows. "
-                "Weights of classes belong to the net's criterion."
-            )
-        net = check_net(self)
+        net = given_net(self)
+        check_layers(getattr(self, "layers", "all"))
+        self._refuse_weights(sample_weight)
         if y is None and get_tags(net).target_tags.required and hasattr(X, "__array__"):
             raise ValueError(
                 f"This {type(self).__name__} estimator requires y to be passed, but "
                 "the target y is None."
             )
-        X, y = net_inputs(net, *rows_and_targets(X, y))
-        if is_frozen(self.net):
+        X, y = fit_inputs(net, *rows_and_targets(X, y))
+        if is_frozen(self.estimator):
             check_initialized(net)
             check_loss(net, X, y)
-            self.estimator_, path = read(self.net, self.checkpoints, _num_samples(X))
+            self.estimator_, path = read(
+                self.estimator, self.checkpoints, _num_samples(X)
+            )
         else:
             check_before_training(net, X, y)
             self.estimator_, path = train(
-                self.net,
+                self.estimator,
                 X,
                 y,
                 every=self._every(),
                 random_state=self.random_state,
                 order_state=self.order_state,
             )
-        self._begin(path.n_rows)
-        self._take_names(y)
+        self._take_names(path.n_rows, y)
         self.training_path_ = path
         function = self._functional()
         if not function.names:
@@ -119,24 +114,32 @@ class PathRanker(BaseRanker):
             )
         rows = function.rows(X, y)
         check_rows(function, rows)
-        if is_frozen(self.net):
+        if is_frozen(self.estimator):
             check_data(net, path, X, y)
         check_own_loss(function, rows)
         self._prepare(function, rows)
         return self
 
-    def _take_names(self, y):
-        net = self.estimator_
-        for name in ("n_features_in_", "feature_names_in_"):
-            self.__dict__.pop(name, None)
-            if hasattr(net, name):
-                setattr(self, name, getattr(net, name))
+    def _refuse_weights(self, sample_weight):
+        if sample_weight is not None:
+            raise ValueError(
+                f"sample_weight was given, but fit of {type(self).__name__} does not "
+                "take it: the steps of a net's training have no weights of rows. Pass "
+                "sample_weight=None. Weights of classes belong to the net's criterion."
+            )
+
+    def _take_names(self, n_rows, y):
+        net, classes = self.estimator_, None
         # Names of a dict of targets, which a loss of the user's own reads.
         self._targets = tuple(y) if isinstance(y, dict) else None
         if is_classifier(net) and self._targets is None:
             # (A net that was trained on a Dataset was shown no y apart from it.)
             found = getattr(net, "classes_", None)
-            self.classes_ = np.unique(y) if found is None else np.asarray(found)
+            classes = np.unique(y) if found is None else np.asarray(found)
+        self._begin(n_rows, net, classes)
+        if self._targets is not None:
+            # What skorch infers from several targets are no labels.
+            self.__dict__.pop("classes_", None)
         is_array = y is not None and self._targets is None
         self._y_dtype = np.asarray(y).dtype if is_array else None
 
@@ -183,14 +186,14 @@ class PathRanker(BaseRanker):
                 self._check_one_output(function, rows)
             return rows, "prediction"
         else:
-            X, y = net_inputs(net, X, y)
+            X, y = fit_inputs(net, X, y)
             if y is not None and self._targets is None:
                 y = self._as_given(np.asarray(y))
         with explained(net, X):
             rows, state = function.rows(X, y), function.state()
             function.raw(state, rows.take(slice(0, 1)))
         losses = function.losses(state, rows)
-        refuse_non_finite(net, X, losses)
+        refuse_non_finite(net, X, losses, when="on the queries")
         return rows, "loss"
 
     def _check_named_targets(self, y):
@@ -305,63 +308,12 @@ class PathRanker(BaseRanker):
 
     # -- the wrapped model --------------------------------------------------------
 
-    def _ask(self, method, X, *args, **kwargs):
-        """What a method of the net says; the net and torch's generators as before."""
-        return ask(self.estimator_, method, X, *args, **kwargs)
-
-    @available_if(_estimator_has("predict", delegates=("estimator_", "net")))
-    def predict(self, X):
-        """Predictions of the trained net.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_queries, n_features), or what else the net takes
-
-        Returns
-        -------
-        y_pred : ndarray of shape (n_queries,)
-        """
-        check_is_fitted(self)
-        return self._ask("predict", X)
-
-    @available_if(_estimator_has("predict_proba", delegates=("estimator_", "net")))
-    def predict_proba(self, X):
-        """Class probabilities of the trained net.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_queries, n_features), or what else the net takes
-
-        Returns
-        -------
-        proba : ndarray of shape (n_queries, n_classes)
-        """
-        check_is_fitted(self)
-        return self._ask("predict_proba", X)
-
-    @available_if(_estimator_has("score", delegates=("estimator_", "net")))
-    def score(self, X, y, sample_weight=None):
-        """Score of the trained net's predictions: its own ``score``.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_queries, n_features), or what else the net takes
-        y : array-like of shape (n_queries,)
-        sample_weight : array-like of shape (n_queries,), default=None
-
-        Returns
-        -------
-        score : float
-        """
-        check_is_fitted(self)
-        return self._ask("score", X, y, sample_weight=sample_weight)
+    def _wrapped(self):
+        return unwrap(self.estimator)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        wrapped = get_tags(unwrap(self.net))
-        tags.input_tags = wrapped.input_tags
-        tags.classifier_tags = wrapped.classifier_tags
-        tags.regressor_tags = wrapped.regressor_tags
-        tags.target_tags.required = wrapped.target_tags.required
+        # A net may be trained on rows alone, as an autoencoder is.
+        tags.target_tags.required = get_tags(self._wrapped()).target_tags.required
         tags.non_deterministic = self.random_state is None
         return tags

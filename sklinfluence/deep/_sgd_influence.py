@@ -25,7 +25,7 @@ class SGDInfluenceRanker(PathRanker):
 
     Parameters
     ----------
-    net : skorch.NeuralNet
+    estimator : skorch.NeuralNet
         To be trained with `torch.optim.SGD`, or ``FrozenEstimator(net)`` trained with
         ``CheckpointRecorder(every="step")``, as for :class:`TracInRanker`.
     layers : "all", "last", str or list of str, default="all"
@@ -109,7 +109,7 @@ class SGDInfluenceRanker(PathRanker):
 
     def __init__(
         self,
-        net,
+        estimator,
         *,
         layers="all",
         normalize=None,
@@ -119,7 +119,7 @@ class SGDInfluenceRanker(PathRanker):
         random_state=None,
         order_state=None,
     ):
-        self.net = net
+        self.estimator = estimator
         self.layers = layers
         self.normalize = normalize
         self.checkpoints = checkpoints

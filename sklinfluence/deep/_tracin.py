@@ -26,7 +26,7 @@ from sklinfluence.deep._path_ranker import PathRanker, to_float64
 from sklinfluence.gradient import NORMALIZATIONS
 
 _NET_CONSTRAINTS = {
-    "net": [HasMethods("fit")],
+    "estimator": [HasMethods("fit")],
     "checkpoints": "no_validation",
     "dtype": [StrOptions({"float32", "float64"}), None],
     "n_influences": [Interval(Integral, 1, None, closed="left"), None],
@@ -48,12 +48,12 @@ class TracInRanker(PathRanker):
 
     Parameters
     ----------
-    net : skorch.NeuralNet
+    estimator : skorch.NeuralNet
         A net to be trained: a clone is, with a recorder among its callbacks. Or
         ``FrozenEstimator(net)`` for one that was trained with a
         :class:`CheckpointRecorder`; ``fit`` is then given the rows it was trained on.
         The net is never changed.
-    kind : {"checkpoint", "replay", "ideal"}, default="checkpoint"
+    method : {"checkpoint", "replay", "ideal"}, default="checkpoint"
         "replay" and "ideal" need every step recorded; "ideal" batches of one row and
         plain SGD too.
     layers : "all", "last", str or list of str, default="all"
@@ -69,7 +69,7 @@ class TracInRanker(PathRanker):
         self-influence; "gradient" and "cosine": at each checkpoint, the length of its
         gradient, or of both gradients (GAS). 0 / 0 is 0.
     every : int, default=1
-        For ``kind="checkpoint"`` on a net to be trained: a checkpoint after every so
+        For ``method="checkpoint"`` on a net to be trained: a checkpoint after every so
         many epochs.
     checkpoints : path-like, default=None
         With a FrozenEstimator: the folder that a recorder wrote, where the net does
@@ -150,7 +150,7 @@ class TracInRanker(PathRanker):
 
     _parameter_constraints: dict = {
         **_NET_CONSTRAINTS,
-        "kind": [StrOptions({"checkpoint", "replay", "ideal"})],
+        "method": [StrOptions({"checkpoint", "replay", "ideal"})],
         "layers": LAYERS,
         "projection": [Interval(Integral, 1, None, closed="left"), None],
         "normalize": [StrOptions(set(NORMALIZATIONS)), None],
@@ -159,9 +159,9 @@ class TracInRanker(PathRanker):
 
     def __init__(
         self,
-        net,
+        estimator,
         *,
-        kind="checkpoint",
+        method="checkpoint",
         layers="all",
         projection=None,
         normalize=None,
@@ -172,8 +172,8 @@ class TracInRanker(PathRanker):
         random_state=None,
         order_state=None,
     ):
-        self.net = net
-        self.kind = kind
+        self.estimator = estimator
+        self.method = method
         self.layers = layers
         self.projection = projection
         self.normalize = normalize
@@ -185,7 +185,7 @@ class TracInRanker(PathRanker):
         self.order_state = order_state
 
     def _every(self):
-        return self.every if self.kind == "checkpoint" else "step"
+        return self.every if self.method == "checkpoint" else "step"
 
     def _prepare(self, function, rows):
         path = self.training_path_
@@ -193,11 +193,11 @@ class TracInRanker(PathRanker):
         # (Rankers that unroll the steps take some of them again instead.)
         warn_about_own_steps(self.estimator_)
         self._rows = rows
-        if self.kind == "ideal":
+        if self.method == "ideal":
             self._check_ideal_options()
             check_ideal(path)
-        elif self.kind == "replay":
-            check_every_step(path, "kind='replay'")
+        elif self.method == "replay":
+            check_every_step(path, "method='replay'")
         seed = as_seed(self.random_state)
         self._sketch = None
         if self.projection is not None:
@@ -225,20 +225,20 @@ class TracInRanker(PathRanker):
         for name, is_wrong in wrong.items():
             if is_wrong:
                 raise ValueError(
-                    f"kind='ideal' credits losses and takes no gradients, so {name}="
-                    f"{getattr(self, name)!r} means nothing to it. Use kind='replay'."
+                    f"method='ideal' credits losses and takes no gradients, so {name}="
+                    f"{getattr(self, name)!r} means nothing to it. Use method='replay'."
                 )
 
     def _plan(self, function, rows):
-        path, kind = self.training_path_, self.kind
+        path, method = self.training_path_, self.method
         weights = to_float64(function.weights(rows))
-        reduction = function.reduction(rows, random=kind != "replay")
+        reduction = function.reduction(rows, random=method != "replay")
         self._totals = [
             batch_total(weights[batch], reduction) for batch in path.batches
         ]
-        if kind == "ideal":
+        if method == "ideal":
             return []
-        if kind == "checkpoint":
+        if method == "checkpoint":
             self._per_mean = 1.0
             if reduction == "sum":
                 self._per_mean = _mean_total(path, weights, self.estimator_)
@@ -272,7 +272,7 @@ class TracInRanker(PathRanker):
 
     def _trace_training(self, function, rows):
         """Self-influence of the training rows, not normalised by "theta" or "loss"."""
-        if self.kind == "ideal":
+        if self.method == "ideal":
             return self._ideal_self_influence(function, rows)
         out = np.zeros(self.training_path_.n_rows)
         for number, visit in enumerate(self._visits):
@@ -298,7 +298,7 @@ class TracInRanker(PathRanker):
     def _change_lengths(self, function, rows):
         """Length of the parameter change that each row is credited with."""
         lengths = np.empty(self.training_path_.n_rows)
-        change_of = self._ideal_change if self.kind == "ideal" else self._change_of
+        change_of = self._ideal_change if self.method == "ideal" else self._change_of
         for block in block_slices(len(lengths), 3 * function.n_parameters):
             change = change_of(function, rows, block)
             lengths[block] = np.linalg.norm(change, axis=1)
@@ -338,7 +338,7 @@ class TracInRanker(PathRanker):
     # -- queries ------------------------------------------------------------------
 
     def _influence_of(self, function, queries, what):
-        if self.kind == "ideal":
+        if self.method == "ideal":
             losses = [
                 to_float64(function.losses(self._state(function, c), queries, what))
                 for c in range(len(self.training_path_.steps))
@@ -377,7 +377,7 @@ class TracInRanker(PathRanker):
 
     def _new_rows(self, function, rows, what):
         path = self.training_path_
-        if self.kind == "checkpoint":
+        if self.method == "checkpoint":
             share = self._per_mean
             visits = [(visit.checkpoint, visit.step, share) for visit in self._visits]
         else:

@@ -15,7 +15,7 @@ def keeps_column(ranker, y):
     # What can do no more than become an array has no number of axes to be asked for.
     if np.asarray(y).ndim != 2:
         return False
-    models = (getattr(ranker, name, None) for name in ("estimator", "net"))
+    models = (getattr(ranker, name, None) for name in ("estimator",))
     return any(
         model is not None and is_regressor(model) and ends_in_net(model)
         for model in models

@@ -205,15 +205,14 @@ class ExpectedRanker(BaseRanker):
         return self
 
     def _refuse_frozen(self):
-        for name in ("estimator", "net"):
-            model = getattr(self.ranker, name, None)
-            if model is not None and isinstance(_last_step(model), FrozenEstimator):
-                raise ValueError(
-                    f"The {name} of {type(self.ranker).__name__} is a FrozenEstimator: "
-                    "no model is trained, so none differs from another. Pass the "
-                    "unfrozen estimator, to be trained n_estimators times, or use the "
-                    "ranker without ExpectedRanker."
-                )
+        model = getattr(self.ranker, "estimator", None)
+        if model is not None and isinstance(_last_step(model), FrozenEstimator):
+            raise ValueError(
+                f"The estimator of {type(self.ranker).__name__} is a FrozenEstimator: "
+                "no model is trained, so none differs from another. Pass the "
+                "unfrozen estimator, to be trained n_estimators times, or use the "
+                "ranker without ExpectedRanker."
+            )
 
     def _seeded(self, seed, shared):
         """A clone whose every random_state is derived from a seed."""

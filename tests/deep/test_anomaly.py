@@ -99,7 +99,7 @@ def test_a_sample_of_rows(planted):
 def test_a_frozen_net_stays_in_its_mode(planted):
     """Neither asked by the detector nor by a ranker of a net that is no classifier."""
     X, _ = planted
-    net = ranker().net.set_params(callbacks=[CheckpointRecorder()]).fit(X)
+    net = ranker().estimator.set_params(callbacks=[CheckpointRecorder()]).fit(X)
     detector = TracInAnomalyDetector(TracInRanker(FrozenEstimator(net))).fit(X)
     net.module_.train()
     before = torch.get_rng_state()
@@ -112,5 +112,5 @@ def test_a_frozen_net_stays_in_its_mode(planted):
 def test_rows_that_are_not_finite_are_named(planted):
     X = planted[0].copy()
     X[3, 1] = np.inf
-    with pytest.raises(ValueError, match="X holds NaN or infinity"):
+    with pytest.raises(ValueError, match="X contains NaN or infinity"):
         TracInAnomalyDetector(ranker()).fit(X)

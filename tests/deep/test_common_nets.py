@@ -131,7 +131,7 @@ OF_PREDICTIONS = {
 }
 EXPECTED = {
     InfluenceRanker: {WEIGHTED: WEIGHTS, DTYPES: DOUBLE, **OF_PREDICTIONS},
-    DeepInfluenceRanker: {WEIGHTED: WEIGHTS},
+    DeepInfluenceRanker: {WEIGHTED: WEIGHTS, **OF_PREDICTIONS},
     SkorchEmbedding: {WEIGHTED: WEIGHTS},
     MislabelFilter: {},
 }

@@ -116,7 +116,7 @@ def at_step(path, step, module):
 
 def test_replay(run):
     net, X, y, X_query, y_query, smoothing, row_weight, total = run
-    ranker = TracInRanker(FrozenEstimator(net), kind="replay").fit(X, y)
+    ranker = TracInRanker(FrozenEstimator(net), method="replay").fit(X, y)
     path = ranker.training_path_
     module = nn.Linear(2, 1 if y.dtype.kind == "f" else 3).double()
     expected = np.zeros((len(X_query), N_ROWS))

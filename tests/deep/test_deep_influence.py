@@ -512,7 +512,7 @@ def test_refusals(fitted):
     from sklearn.linear_model import LogisticRegression
 
     X, y, _, _ = make_data("softmax")
-    with pytest.raises(TypeError, match="needs a skorch NeuralNetClassifier"):
+    with pytest.raises(TypeError, match="must be a skorch NeuralNetClassifier"):
         DeepInfluenceRanker(LogisticRegression()).fit(X, y)
     with pytest.raises(ValueError, match="names no trainable"):
         DeepInfluenceRanker(FrozenEstimator(fitted("softmax")), layers="7").fit(X, y)

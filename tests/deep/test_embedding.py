@@ -116,7 +116,7 @@ def test_wrong_names(data):
     net = NeuralNet(Doubled, criterion=nn.CrossEntropyLoss).initialize()
     with pytest.raises(ValueError, match="No linear layer of Doubled"):
         SkorchEmbedding(FrozenEstimator(net)).fit(X, y)
-    with pytest.raises(TypeError, match="needs a skorch net"):
+    with pytest.raises(TypeError, match="estimator of SkorchEmbedding must be"):
         SkorchEmbedding(LogisticRegression()).fit(X.reshape(30, -1), y)
 
 

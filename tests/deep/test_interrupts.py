@@ -33,12 +33,12 @@ from sklinfluence.filtering import (  # noqa: E402
     MislabelSampler,
 )
 from sklinfluence.gradient import (  # noqa: E402
-    ExpectedRanker,
     InfluenceRanker,
     RepresenterRanker,
 )
 from sklinfluence.metrics import loo_correlation  # noqa: E402
 from sklinfluence.model_selection import LeaveOneOutSearch  # noqa: E402
+from sklinfluence.retraining import ExpectedRanker  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -90,7 +90,7 @@ def by_folds(**options):
 
 MAKE = {
     "tracin": lambda: TracInRanker(make_net(), random_state=0),
-    "replay": lambda: TracInRanker(make_net(callbacks="disable"), kind="replay"),
+    "replay": lambda: TracInRanker(make_net(callbacks="disable"), method="replay"),
     "hydra": lambda: HydraRanker(make_net(), random_state=0),
     "sgd": lambda: SGDInfluenceRanker(make_net(), random_state=0),
     "deep": lambda: DeepInfluenceRanker(make_net()),
@@ -245,7 +245,7 @@ def test_an_interrupted_run_resumes_at_its_last_epoch(data, tmp_path):
     def ranker(recorder, n_epochs):
         options = {"iterator_train__shuffle": True, "max_epochs": n_epochs}
         return TracInRanker(
-            make_net(callbacks=[recorder], **options), kind="replay", random_state=0
+            make_net(callbacks=[recorder], **options), method="replay", random_state=0
         )
 
     whole = ranker(CheckpointRecorder(every="step"), 3).fit(X, y)

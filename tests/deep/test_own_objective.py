@@ -27,10 +27,10 @@ from sklinfluence.deep import (  # noqa: E402
     TracInRanker,
 )
 from sklinfluence.gradient import (  # noqa: E402
-    ExpectedRanker,
     InfluenceRanker,
     RepresenterRanker,
 )
+from sklinfluence.retraining import ExpectedRanker  # noqa: E402
 
 N_ROWS = 24
 OF_CRITERION = [InfluenceRanker, RepresenterRanker, DeepInfluenceRanker]
@@ -230,7 +230,7 @@ def test_losses_of_rows_are_honoured_along_the_path(data, kind):
     X, y, weight = data
     net = make(kind, Deep, lr=0.3, batch_size=8, max_epochs=2)
     rows = taken(kind, X, weight)
-    ranker = TracInRanker(net, kind="replay", random_state=0).fit(rows, y)
+    ranker = TracInRanker(net, method="replay", random_state=0).fit(rows, y)
     path, own = ranker.training_path_, ranker.estimator_
     module = Deep()
     parameters = list(module.parameters())
@@ -388,7 +388,7 @@ ON_PATHS = {
     "checkpoint, theta": (TracInRanker, {"normalize": "theta"}),
     "checkpoint, cosine": (TracInRanker, {"normalize": "cosine"}),
     "checkpoint, sketch": (TracInRanker, {"projection": 5}),
-    "replay": (TracInRanker, {"kind": "replay"}),
+    "replay": (TracInRanker, {"method": "replay"}),
     "hydra": (HydraRanker, {"hessian": True}),
     "sgd": (SGDInfluenceRanker, {}),
 }

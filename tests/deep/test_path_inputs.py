@@ -252,7 +252,7 @@ def refused(ranker, X, y, error, match):
     ids=["linear", "frozen", "pipeline"],
 )
 def test_other_estimators(data, ranker, other):
-    refused(ranker(other), *data, TypeError, f"net of {ranker.__name__}")
+    refused(ranker(other), *data, TypeError, f"estimator of {ranker.__name__}")
 
 
 def test_a_frozen_net_that_was_never_trained(data):
@@ -274,7 +274,7 @@ def test_lazy_layers(data):
 @pytest.mark.parametrize("ranker", RANKERS)
 def test_sample_weight(data, ranker):
     X, y = data
-    with pytest.raises(TypeError, match=f"{ranker.__name__}.*sample_weight"):
+    with pytest.raises(ValueError, match=f"sample_weight.*{ranker.__name__}"):
         ranker(make_net()).fit(X, y, sample_weight=np.ones(60))
     assert ranker(make_net(max_epochs=1)).fit(X, y, sample_weight=None).ranking_.any()
 
@@ -310,9 +310,9 @@ def test_rows_that_are_not_finite(data, ranker):
     X, y = data
     hole = X.copy()
     hole[7, 2] = np.nan
-    refused(ranker(make_net()), hole, y, ValueError, "X holds NaN")
+    refused(ranker(make_net()), hole, y, ValueError, "X contains NaN")
     net = make_net(callbacks=[CheckpointRecorder(every="step")]).fit(X, y)
-    refused(ranker(FrozenEstimator(net)), hole, y, ValueError, "X holds NaN")
+    refused(ranker(FrozenEstimator(net)), hole, y, ValueError, "X contains NaN")
 
 
 def test_training_that_diverges(data):

@@ -31,10 +31,10 @@ from sklinfluence.deep import (  # noqa: E402
 )
 from sklinfluence.filtering import MislabelFilter  # noqa: E402
 from sklinfluence.gradient import (  # noqa: E402
-    ExpectedRanker,
     InfluenceRanker,
     RepresenterRanker,
 )
+from sklinfluence.retraining import ExpectedRanker  # noqa: E402
 
 N_THREADS, N_ROUNDS = 2, 2
 # Nothing here is about how well the net was trained.
@@ -94,11 +94,11 @@ def last_layer(**options):
 MAKE = {
     "checkpoint": lambda: TracInRanker(make_net(), random_state=0),
     "theta": lambda: TracInRanker(make_net(), normalize="theta", random_state=0),
-    "replay": lambda: TracInRanker(make_net(), kind="replay", random_state=0),
+    "replay": lambda: TracInRanker(make_net(), method="replay", random_state=0),
     "sketched": lambda: TracInRanker(make_net(), projection=4, random_state=0),
     "frozen": lambda: TracInRanker(frozen(make_net(), every=1)),
     "ideal": lambda: TracInRanker(
-        make_net(PLAIN, batch_size=1, max_epochs=1), kind="ideal", random_state=0
+        make_net(PLAIN, batch_size=1, max_epochs=1), method="ideal", random_state=0
     ),
     "hydra": lambda: HydraRanker(make_net(), random_state=0),
     "hydra with hessians": lambda: HydraRanker(

@@ -145,7 +145,7 @@ def test_normalisations(data, normalize):
 def test_replay_counts_rows_in_their_batches(data, device):
     X, y, queries, labels = data
     net = make_net(device=device)
-    ranker = TracInRanker(net, kind="replay", random_state=0).fit(X, y)
+    ranker = TracInRanker(net, method="replay", random_state=0).fit(X, y)
     path, expected = ranker.training_path_, np.zeros((6, 24))
     assert sorted(np.concatenate(path.batches[:3]).tolist()) == list(range(24))
     for t, batch in enumerate(path.batches):
@@ -162,7 +162,7 @@ def test_replay_counts_rows_in_their_batches(data, device):
 def test_ideal_is_the_loop_and_telescopes(data, device):
     X, y, queries, labels = data
     net = make_net(batch_size=1, lr=0.05, max_epochs=2, device=device)
-    ranker = TracInRanker(net, kind="ideal", random_state=0).fit(X, y)
+    ranker = TracInRanker(net, method="ideal", random_state=0).fit(X, y)
     path, expected, own = ranker.training_path_, np.zeros((6, 24)), np.zeros(24)
     module = at(path, 0)
     first = losses(module, queries, labels)
@@ -198,14 +198,14 @@ def test_ideal_refuses_what_it_is_not_defined_for(data, options, reason):
     X, y, _, _ = data
     net = make_net(**{"batch_size": 1, "max_epochs": 1, **options})
     with pytest.raises(ValueError, match=f"{reason}.*replay"):
-        TracInRanker(net, kind="ideal").fit(X, y)
+        TracInRanker(net, method="ideal").fit(X, y)
 
 
 def test_replay_refuses_gaps(data):
     X, y, _, _ = data
     net = make_net(callbacks=[CheckpointRecorder()])
     with pytest.raises(ValueError, match="every='step'"):
-        TracInRanker(net, kind="replay").fit(X, y)
+        TracInRanker(net, method="replay").fit(X, y)
 
 
 def test_projection_is_unbiased(data):
@@ -234,17 +234,17 @@ def test_projection_is_unbiased(data):
 
 def test_training_here_and_elsewhere_agree(data, tmp_path):
     X, y, queries, labels = data
-    here = TracInRanker(make_net(), kind="replay", random_state=0).fit(X, y)
+    here = TracInRanker(make_net(), method="replay", random_state=0).fit(X, y)
     recorder = CheckpointRecorder(tmp_path / "run", every="step")
     net = make_net(callbacks=[recorder])
     torch.manual_seed(0)
     net.fit(X, y)
-    frozen = TracInRanker(FrozenEstimator(net), kind="replay").fit(X, y)
+    frozen = TracInRanker(FrozenEstimator(net), method="replay").fit(X, y)
     without = make_net().initialize()
     without.module_.load_state_dict(net.module_.state_dict())
     without.classes_inferred_ = net.classes_
     read = TracInRanker(
-        FrozenEstimator(without), kind="replay", checkpoints=tmp_path / "run"
+        FrozenEstimator(without), method="replay", checkpoints=tmp_path / "run"
     ).fit(X, y)
     for ranker in (frozen, read):
         np.testing.assert_array_equal(
@@ -441,7 +441,7 @@ def test_expected_influence_varies_what_it_is_asked_to(data):
         train_split=None,
         verbose=0,
     )
-    single = TracInRanker(net, kind="replay")
+    single = TracInRanker(net, method="replay")
 
     def states(vary):
         expected = ExpectedRanker(single, 3, vary=vary, random_state=0).fit(X, y)

@@ -42,13 +42,20 @@ def data():
 
 @pytest.mark.parametrize(
     "options",
-    [{"kind": "checkpoint"}, {"kind": "replay"}, {"projection": 4}, {"kind": "ideal"}],
+    [
+        {"method": "checkpoint"},
+        {"method": "replay"},
+        {"projection": 4},
+        {"method": "ideal"},
+    ],
     ids=str,
 )
 def test_lengths_of_changes_come_in_blocks(data, options, monkeypatch):
     """The same whatever fits in memory, and never all rows' parameter vectors."""
     X, y, queries, labels = data
-    net = make_net(batch_size=1 if options.get("kind") == "ideal" else 8, max_epochs=1)
+    net = make_net(
+        batch_size=1 if options.get("method") == "ideal" else 8, max_epochs=1
+    )
     ranker = TracInRanker(net, normalize="theta", random_state=0, **options)
     whole = ranker.fit(X, y)
     expected = whole.influence(queries, labels), whole.score_samples(X, y)

@@ -9,7 +9,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("skorch")
 
+from sklearn.exceptions import NotFittedError  # noqa: E402
 from sklearn.frozen import FrozenEstimator  # noqa: E402
+from sklearn.linear_model import LogisticRegression  # noqa: E402
 from skorch import (  # noqa: E402
     NeuralNetBinaryClassifier,
     NeuralNetClassifier,
@@ -29,10 +31,10 @@ from sklinfluence.deep import (  # noqa: E402
     TracInRanker,
 )
 from sklinfluence.gradient import (  # noqa: E402
-    ExpectedRanker,
     InfluenceRanker,
     RepresenterRanker,
 )
+from sklinfluence.retraining import ExpectedRanker  # noqa: E402
 
 N_ROWS = 30
 RANKERS = {
@@ -200,6 +202,36 @@ def test_refused_before_training(data, case, name):
     X, y = data
     with pytest.raises(ValueError, match=message):
         WRAPPERS[name](net).fit(of_X(X), of_y(y))
+
+
+OF_NETS = [n for n in WRAPPERS if n not in ("InfluenceRanker", "RepresenterRanker")]
+
+
+@pytest.mark.parametrize("name", WRAPPERS)
+def test_weights_are_refused_before_training(data, name):
+    ranker = WRAPPERS[name](classes(callbacks=[Untrained()]))
+    with pytest.raises(ValueError, match="sample_weight was given, but fit of"):
+        ranker.fit(*data, sample_weight=np.ones(N_ROWS))
+
+
+@pytest.mark.parametrize("name", OF_NETS)
+@pytest.mark.parametrize("wrap", [same, FrozenEstimator], ids=["bare", "frozen"])
+def test_other_estimators_are_refused_before_training(data, name, wrap):
+    class Unfitted(LogisticRegression):
+        def fit(self, X, y):
+            raise AssertionError("the estimator is fitted")
+
+    if name == "ExpectedRanker" and wrap is FrozenEstimator:
+        pytest.skip("refused for being frozen")
+    with pytest.raises(TypeError, match=r"estimator of .* must be a skorch Neural"):
+        WRAPPERS[name](wrap(Unfitted())).fit(*data)
+
+
+@pytest.mark.parametrize("name", [n for n in OF_NETS if n != "ExpectedRanker"])
+def test_frozen_nets_without_training_are_refused(data, name):
+    net = FrozenEstimator(classes())
+    with pytest.raises(NotFittedError, match="was never trained"):
+        WRAPPERS[name](net).fit(*data)
 
 
 ASKED = {

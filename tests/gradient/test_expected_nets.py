@@ -69,8 +69,7 @@ def test_init_and_order_vary_apart(data, kind, module):
     init = ExpectedRanker(single, 3, vary=("init",), random_state=0).fit(*data)
     assert relative_spread(init) > 0.05
     # In small batches it does.
-    name = "estimator" if kind != "path" else "net"
-    single.set_params(**{f"{name}__batch_size": 5, f"{name}__lr": 0.2})
+    single.set_params(estimator__batch_size=5, estimator__lr=0.2)
     order = ExpectedRanker(single, 3, vary=("order",), random_state=0).fit(*data)
     assert relative_spread(order) > 0.01
 

@@ -73,6 +73,15 @@ def last_linear(module):
     return names[-1]
 
 
+def check_layers(layers):
+    """Refuse layers that are none, before a net is trained."""
+    if not isinstance(layers, str) and len(layers) == 0:
+        raise ValueError(
+            f"layers={layers!r} names no layer. Use 'all', 'last' or names as in "
+            "module.named_modules()."
+        )
+
+
 def select_parameters(module, layers="all", untrained=()):
     """Names of the trainable parameters of some layers, in the module's order.
 
@@ -99,11 +108,7 @@ def select_parameters(module, layers="all", untrained=()):
         return tuple(trainable)
     if isinstance(layers, str):
         layers = [last_linear(module) if layers == "last" else layers]
-    if len(layers) == 0:
-        raise ValueError(
-            "layers=[] names no layer. Use 'all', 'last' or names as in "
-            "module.named_modules()."
-        )
+    check_layers(layers)
     chosen = set()
     for layer in layers:
         found = [n for n in trainable if n == layer or n.startswith(f"{layer}.")]

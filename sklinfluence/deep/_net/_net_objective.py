@@ -28,12 +28,12 @@ from sklinfluence._nets import (
     refuse_non_finite,
     rows_in_training,
     untrained,
+    unwrap,
     warn_about_held_out,
     warn_about_own_steps,
     weight_decay,
 )
 from sklinfluence.deep._net._functional import FunctionalNet, Rows
-from sklinfluence.deep._net._inputs import the_net
 from sklinfluence.deep._path._training import real_dtype
 
 # Directions that are moved through the net together.
@@ -284,7 +284,7 @@ def net_objective(estimator, X, y, sample_weight, *, layers, dtype, damping):
     -------
     objective : NetObjective
     """
-    net = the_net(estimator)
+    net = unwrap(estimator)
     dtype = real_dtype(net) if dtype is None else getattr(torch, dtype)
     functional = FunctionalNet(net, layers, dtype, untrained(net))
     if not functional.names:

@@ -1,11 +1,46 @@
-"""Whether a net's own ``get_loss`` is, in training, a sum over rows and no more."""
+"""Whether the loss that a net is trained on says something of its rows."""
 
 import torch
 
-from sklinfluence._nets import given_back, overridden
+from sklinfluence._nets import (
+    given_back,
+    overridden,
+    refuse_broadcasting,
+    refuse_improbable,
+    refuse_non_finite,
+)
 
 # Rows whose loss is looked at.
 _N_ROWS = 8
+# Rows whose loss is looked at together.
+_ROWS_AT_ONCE = 1024
+
+
+def check_output(net, output, y):
+    """Refuse outputs of the module that its criterion is no loss of, row by row.
+
+    Parameters
+    ----------
+    net : NeuralNet
+    output : Tensor, or a tuple of them
+    y : Tensor, or what else a loader made of the targets
+    """
+    output = output[0] if isinstance(output, tuple) else output
+    if not torch.is_tensor(output):
+        return
+    refuse_broadcasting(net, output, y.ndim if torch.is_tensor(y) else None)
+    if not overridden(net, ["get_loss"]):  # which takes of the module what it likes
+        refuse_improbable(net, output)
+
+
+def check_rows(function, rows):
+    """Refuse a trained net whose loss on its training rows says nothing."""
+    net, state = function.net, function.state()
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        some = rows.take(slice(start, start + _ROWS_AT_ONCE))
+        check_output(net, function.raw(state, some), some.y)
+        losses = function.losses(state, some)
+        refuse_non_finite(net, some.X, losses, when="on the training rows")
 
 
 def check_own_loss(function, rows):

@@ -104,8 +104,9 @@ def check_steps(function, path, rows, row_weights, reduction, what):
         if not _differs_in_training(function, replay.state(step), rows, path, step):
             raise ValueError(
                 f"{what} unrolls the recorded SGD, and the recorded steps are not its "
-                f"own: {seen}. Likely {_LIKELY}. Use TracInRanker(kind='checkpoint'), "
-                "which asks for gradients at the checkpoints alone."
+                f"own: {seen}. Likely {_LIKELY}. Use "
+                "TracInRanker(method='checkpoint'), which asks for gradients at the "
+                "checkpoints alone."
             )
         warnings.warn(
             f"{what} takes gradients in evaluation mode, and the net was trained with "

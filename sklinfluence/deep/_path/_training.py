@@ -5,25 +5,21 @@ from contextlib import contextmanager
 import torch
 from sklearn.base import clone
 from sklearn.utils import check_random_state
-from skorch.callbacks import Callback
 
-from sklinfluence._nets import interruptible, module_dtype, preserved, seed
+from sklinfluence._nets import (
+    Reseed,
+    add_callback,
+    interruptible,
+    module_dtype,
+    preserved,
+    seed,
+)
 from sklinfluence.deep._path._checkpoints import CheckpointRecorder
 from sklinfluence.deep._path._fingerprint import differing, fingerprint
 from sklinfluence.deep._path._store import read_training_path
 from sklinfluence.deep._path._watch import Watch
 
 _LARGEST_SEED = 2**31 - 1
-
-
-class _Reseed(Callback):
-    """Seeds torch between the net's initialization and its first batch."""
-
-    def __init__(self, seed):
-        self.seed = seed
-
-    def on_train_begin(self, net, X=None, y=None, **kwargs):
-        seed(self.seed, net.device)
 
 
 @contextmanager
@@ -66,15 +62,16 @@ def train(net, X, y, *, every, random_state=None, order_state=None):
     """
     net = clone(net)
     recorder = _own_recorder(net)
-    added = []
+    # It comes first: what it refuses, the others would change.
+    added = [("sklinfluence_watch", Watch())]
     if recorder is None:
-        added = [("sklinfluence_recorder", CheckpointRecorder(every=every))]
+        added += [("sklinfluence_recorder", CheckpointRecorder(every=every))]
     first = as_seed(random_state)
     order = first if order_state is None else as_seed(order_state)
     if order is not None:
-        added.append(("sklinfluence_order", _Reseed(order)))
-    added.append(("sklinfluence_watch", Watch()))
-    _add_callbacks(net, added)
+        added.append(("sklinfluence_order", Reseed(order)))
+    for callback in added:
+        add_callback(net, callback)
     with _seeded(first if first is not None else order, net.device):
         with interruptible(net):
             if y is None:
@@ -82,18 +79,6 @@ def train(net, X, y, *, every, random_state=None, order_state=None):
             else:
                 net.fit(X, y)
     return net, find_recorder(net).training_path_
-
-
-def _add_callbacks(net, added):
-    own = net.callbacks
-    if own == "disable":
-        # Callbacks have to be on for ours to be heard; skorch's own stay off.
-        off = {f"callbacks__{name}": None for name, _ in net._default_callbacks}
-        # (While they are disabled, skorch cannot set any.)
-        net.callbacks = None
-        net.set_params(callbacks=added, **off)
-    else:
-        net.set_params(callbacks=[*(own or []), *added])
 
 
 def _own_recorder(net):

@@ -214,8 +214,8 @@ def check_ideal(path):
         reasons.append("not every step was recorded")
     if reasons:
         raise ValueError(
-            f"kind='ideal' credits each step to the one row in it, but "
-            f"{'; '.join(reasons)}. Use kind='replay', or train with batch_size=1, "
+            f"method='ideal' credits each step to the one row in it, but "
+            f"{'; '.join(reasons)}. Use method='replay', or train with batch_size=1, "
             "plain SGD and CheckpointRecorder(every='step')."
         )
 
@@ -227,7 +227,7 @@ def check_every_step(path, what):
             f"{what} needs the parameters before every step, and only "
             f"{len(path.steps)} checkpoints of {path.n_steps} steps were recorded. "
             "Record with CheckpointRecorder(every='step'), or use "
-            "TracInRanker(kind='checkpoint')."
+            "TracInRanker(method='checkpoint')."
         )
 
 
@@ -239,7 +239,7 @@ def check_unrollable(path, what):
         raise ValueError(
             f"{what} unrolls torch.optim.SGD, with or without momentum, Nesterov's "
             f"form and weight decay; the net was trained with {name}. Train it with "
-            "SGD, or use TracInRanker(kind='checkpoint')."
+            "SGD, or use TracInRanker(method='checkpoint')."
         )
 
 

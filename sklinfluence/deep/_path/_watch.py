@@ -3,12 +3,8 @@
 import torch
 from skorch.callbacks import Callback
 
-from sklinfluence._nets import (
-    check_initialized,
-    check_probabilities,
-    check_shapes,
-    not_finite,
-)
+from sklinfluence._nets import check_initialized, refuse_non_finite
+from sklinfluence.deep._path._path_loss import check_output
 
 
 class Watch(Callback):
@@ -23,8 +19,5 @@ class Watch(Callback):
             return
         X, y = batch if isinstance(batch, tuple | list) else (batch, None)
         if output is not None:
-            check_probabilities(net, output)
-            if torch.is_tensor(y):
-                check_shapes(net, output, y)
-        if not bool(torch.isfinite(loss).all()):
-            raise not_finite(net, X, "in training")
+            check_output(net, output, y)
+        refuse_non_finite(net, X, loss, when="in training")

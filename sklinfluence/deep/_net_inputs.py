@@ -1,1 +1,0 @@
-"""From a trained net, rows and targets to the objective that influence is read from."""
