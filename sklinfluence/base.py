@@ -1,6 +1,7 @@
 """The contract that every ranker keeps, and the extension point for new ones."""
 
 from abc import ABCMeta, abstractmethod
+from inspect import getattr_static
 from numbers import Integral
 
 import numpy as np
@@ -22,6 +23,7 @@ from sklinfluence._sklearn_compat import (
 )
 from sklinfluence.curvature._design import block_slices
 from sklinfluence.heads._ask import ask, sliceable
+from sklinfluence.heads._targets import target_array
 
 __all__ = ["BaseRanker"]
 
@@ -126,6 +128,17 @@ class BaseRanker(
         scores : ndarray of shape (n_rows,)
         """
 
+    def __dir__(self):
+        # scikit-learn's own asks hasattr of every name. A property may take a pass over
+        # all rows, and is there even where it refuses to be computed.
+        of_class = type(self)
+        return [
+            name
+            for name in object.__dir__(self)
+            if isinstance(getattr_static(of_class, name, None), property)
+            or hasattr(self, name)
+        ]
+
     @property
     def ranking_(self):
         """Rank of each training row, 1 for the largest self-influence."""
@@ -158,7 +171,7 @@ class BaseRanker(
             yield block, self._influence_block(chosen, targets)
 
     def _check_query_targets(self, X, y):
-        y = None if y is None else np.asarray(y)
+        y = None if y is None else target_array(y)
         n_queries = _num_samples(sliceable(X))
         if y is not None and _num_samples(y) != n_queries:
             raise ValueError(
@@ -315,7 +328,7 @@ class BaseRanker(
         """
         check_is_fitted(self)
         known = self._known_label_scores()
-        if score not in known:
+        if not isinstance(score, str) or score not in known:
             raise ValueError(
                 f"score={score!r} is not one that {type(self).__name__} gives here. "
                 f"It gives {', '.join(map(repr, known))}."

@@ -50,11 +50,15 @@ SLOW = "past the time limit"
 OUTCOMES = [RESULT, CLEAR, OWN, WARNED, SILENT, LEAKED, UNRELATED, SLOW]
 FAILURES = [SILENT, LEAKED, UNRELATED, SLOW]
 
-SECONDS = 30
+SECONDS = 90
 # Documented to be infinite or NaN, without a warning each time.
 DOCUMENTED = {
     "loo_error_bound_": "inf where no bound is known",
     "threshold_": "inf where nothing is flagged",
+    "solver_info_": "an infinite condition number",
+    "label_quality_": "NaN where nothing predicts the row without it",
+    "report": "the same",
+    "certify": "-inf and inf where nothing can be said",
     "cv_results_": "NaN for a candidate whose scoring failed, which is warned about",
     "loo_correlation": "NaN where one side is constant",
     "lds": "NaN where one side is constant",
@@ -98,12 +102,14 @@ class Case:
         self.draw = Draw(seed, k)
         self.findings = []
         self.said = []
-        self.model = self.rows = None
-        self.asked = []
+        self.rows = None
+        self.models, self.asked = [], []
         self.passes_rows_on = False
 
     def cheap(self, name, value):
         """A parameter's value, less where it would only take longer."""
+        if name == "solver" and isinstance(value, str) and value == "lissa":
+            return "cg"
         costs = name.startswith("n_") or name in ("depth", "max_iter", "every", "rank")
         large = isinstance(value, int) and not isinstance(value, bool) and value > 50
         return 7 if costs and large else value
@@ -152,27 +158,26 @@ class Case:
             )
 
     def _errors_of_the_model(self):
-        if self.model is None or self.rows is None:
-            return
-        X, y, weights = self.rows.training()
-        fitted = None
-        for given in ({}, weights):
-            try:
-                fitted = clone(self.model).fit(X, y, **given)
-            except Exception as error:
-                yield error
-        for queries in self.asked if fitted is not None else ():
-            for method in ("predict", "predict_proba"):
+        for model in self.models if self.rows is not None else ():
+            fitted = []
+            X, y, weights = self.rows.training()
+            for given in ({}, weights):
                 try:
-                    getattr(fitted, method)(queries)
+                    fitted.append(clone(model).fit(X, y, **given))
                 except Exception as error:
                     yield error
+            for queries in [X, *self.asked] if fitted else ():
+                for method in ("predict", "predict_proba"):
+                    try:
+                        getattr(fitted[-1], method)(queries)
+                    except Exception as error:
+                        yield error
 
     def hear(self, message, category, filename, lineno, file=None, line=None):
         """A warning is given: whose it is, by the frames that led to it."""
         text = f"{category.__name__}: {' '.join(str(message).split())}"
         stack = traceback.extract_stack()[:-1]
-        is_leak = leaks(category, str(message), _modules(), self.model is not None)
+        is_leak = leaks(category, str(message), _modules(), bool(self.models))
         self.said.append((is_leak, text, "".join(traceback.format_list(stack[-12:]))))
 
     def worst(self):
@@ -364,7 +369,7 @@ def table(counts):
 def _place(trace):
     """The innermost line of the package in a trace."""
     places = re.findall(r'sklinfluence/(\S+)", line (\d+), in (\w+)', trace)
-    return " ".join(places[-1]) if places else ""
+    return "\n        at {}:{}, {}".format(*places[-1]) if places else ""
 
 
 def show(k, seed, result, verbose):
@@ -373,8 +378,8 @@ def show(k, seed, result, verbose):
     print(f"--seed {seed} --k {k}  {name}: {worst}\n    {words}")
     for finding in findings:
         if verbose or finding.outcome in FAILURES:
-            print(f"    {finding.call}: {finding.outcome} {finding.detail[:300]}")
-            print(f"        {_place(finding.trace)}")
+            at = _place(finding.trace)
+            print(f"    {finding.call}: {finding.outcome} {finding.detail[:300]}{at}")
         if finding.trace and verbose:
             print(finding.trace)
     if verbose:

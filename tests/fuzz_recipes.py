@@ -58,7 +58,7 @@ CLASSIFIERS = {
         StandardScaler(with_mean=False), LogisticRegression()
     ),
     "one-hot": lambda: make_pipeline(
-        OneHotEncoder(handle_unknown="ignore"), LogisticRegression()
+        OneHotEncoder(handle_unknown="ignore", max_categories=4), LogisticRegression()
     ),
     "logistic CV": lambda: LogisticRegressionCV(Cs=2, cv=2),
 }
@@ -119,7 +119,8 @@ def estimator(case, is_class, pool=None):
     if draw.odd("parameters") and draw.chance(0.5):
         pool = {**ODD_ESTIMATORS, **(REGRESSORS if is_class else CLASSIFIERS)}
     made = draw.named("estimator", pool)()
-    case.model = made if hasattr(made, "fit") else None
+    if hasattr(made, "fit"):
+        case.models.append(made)
     return made
 
 
@@ -166,9 +167,8 @@ def n_rows(X):
 # --- arguments and parameters by name -------------------------------------------------
 
 
-def _solver(draw):
-    name = draw.one(["auto", "cholesky", "cg", "lissa", "arnoldi", "ekfac", "nystrom"])
-    return name if draw.chance(0.7) else draw.one([curvature.Cholesky(), object()])
+# With a depth: 5000 products with a net, its default's most, take a minute.
+SOLVERS = [curvature.Cholesky(), curvature.LiSSA(depth=20), object()]
 
 
 SCORES = [
@@ -184,7 +184,7 @@ SCORES = [
     "studentized",
 ]
 PARAMETERS = {
-    "solver": _solver,
+    "solver": SOLVERS,
     "score": SCORES,
     "label_score": SCORES,
     "cv": [None, 2, 3, StratifiedKFold(2), KFold(3), GroupKFold(2), 1, "folds", 50],
@@ -397,8 +397,8 @@ def expected(case, public):
     inner = ranker(case, rows.is_class, small=True)
     if not case.draw.chance(0.3):
         kind = MLPClassifier if rows.is_class else MLPRegressor
-        case.model = kind((3,), max_iter=10, random_state=0)
-        inner = gradient.InfluenceRanker(case.model, refit_head=False, damping=0.1)
+        case.models.append(kind((3,), max_iter=10, random_state=0))
+        inner = gradient.InfluenceRanker(case.models[-1], refit_head=False, damping=0.1)
         case.draw.note("of an MLP")
     fit_and_ask(case, public(inner, n_estimators=2, **chosen), rows)
 
@@ -423,9 +423,7 @@ def door(is_class):
         other = case.draw.odd("y") and case.draw.chance(0.2)
         rows = Rows(case.draw, is_class=is_class != other)
         made = estimator(case, is_class, TRAINED[is_class])
-        trained = case.model
         found = detector(case, is_class)
-        case.model = trained
         fit_and_ask(case, public(made, found), rows)
 
     return recipe
@@ -474,11 +472,16 @@ def contract(case, public):
 
 def _fitted_ranker(case, rows):
     """A sound ranker on the rows, or case.FAILED where these are none for it."""
-    case.model = LogisticRegression() if rows.is_class else Ridge()
+    unfitted = gradient.InfluenceRanker(_plain(case, rows))
     if case.draw.chance(0.2):
         case.draw.note("not fitted")
-        return gradient.InfluenceRanker(case.model)
-    return fit(case, gradient.InfluenceRanker(case.model), rows)
+        return unfitted
+    return fit(case, unfitted, rows)
+
+
+def _plain(case, rows):
+    case.models.append(LogisticRegression() if rows.is_class else Ridge())
+    return case.models[-1]
 
 
 def diverse(case, public):
@@ -663,8 +666,7 @@ def display(case, public):
 def _any_detector(case, rows):
     if case.draw.chance(0.5):
         return filtering.MislabelFilter()
-    case.model = LogisticRegression() if rows.is_class else Ridge()
-    return gradient.InfluenceRanker(case.model)
+    return gradient.InfluenceRanker(_plain(case, rows))
 
 
 def row_diagnostics(case, public):
@@ -766,7 +768,7 @@ def net(case, rows, **changes):
     draw.note(f"net: {settings}")
     kind = NeuralNetClassifier if rows.is_class else NeuralNetRegressor
     made = kind(module, train_split=None, verbose=0, **settings, **changes)
-    case.model = made
+    case.models.append(made)
     return made
 
 

@@ -247,7 +247,10 @@ class PathRanker(BaseRanker):
             return np.empty((0, self._n_train))
         function = self._functional()
         rows, what = self._queries(function, X, y)
-        return self._influence_of(function, rows, what)
+        influence = self._influence_of(function, rows, what)
+        # An infinite value may leave a loss finite, and its gradient not.
+        refuse_non_finite(self.estimator_, X, torch.as_tensor(influence))
+        return influence
 
     def influence(self, X, y=None):
         """Influence of every training row on every query.
@@ -307,7 +310,9 @@ class PathRanker(BaseRanker):
             return np.empty(0)
         function = self._functional()
         rows, what = self._queries(function, X, y)
-        return self._self_influence_of(function, rows, what)
+        scores = self._self_influence_of(function, rows, what)
+        refuse_non_finite(self.estimator_, X, torch.as_tensor(scores))
+        return scores
 
     # -- normalisation at the end of the run --------------------------------------
 

@@ -28,7 +28,7 @@ from sklinfluence._sklearn_compat import (
 )
 from sklinfluence.filtering._cross_fit import cross_fit, fit_ranker
 from sklinfluence.filtering._evidence import is_classification, training_evidence
-from sklinfluence.filtering._inputs import rows_with_holes
+from sklinfluence.filtering._inputs import check_columns, rows_with_holes
 from sklinfluence.filtering._label_models import NoiseAwareRanker, PooledLabelModel
 from sklinfluence.filtering._net_targets import keeps_column
 from sklinfluence.filtering._parameter_only import ParameterOnly
@@ -390,7 +390,7 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         for name in ("n_features_in_", "feature_names_in_"):
             vars(self).pop(name, None)
         X = sliceable(X)
-        validate_data(self, X, y, skip_check_array=True)
+        check_columns(self, X, y)
         X, y, groups = indexable(X, y, groups)
         if np.ndim(y) == 2 and np.shape(y)[1] > 1:
             raise ValueError(

@@ -21,7 +21,6 @@ from sklearn.utils.validation import (
     _num_samples,
     check_is_fitted,
     column_or_1d,
-    validate_data,
 )
 
 from sklinfluence._parts import PartsMixin
@@ -38,7 +37,7 @@ from sklinfluence._sklearn_compat import (
 from sklinfluence.filtering._base import _LabelNoiseDetector
 from sklinfluence.filtering._evidence import is_classification
 from sklinfluence.filtering._filter import MislabelFilter
-from sklinfluence.filtering._inputs import unfrozen
+from sklinfluence.filtering._inputs import check_columns, unfrozen
 from sklinfluence.filtering._net_targets import keeps_column
 from sklinfluence.heads._ask import interruptible
 from sklinfluence.heads._fit import weight_keywords
@@ -111,7 +110,7 @@ class _FilteredEstimator(
         self._refuse_no_row_filter()
         for name in ("n_features_in_", "feature_names_in_", "sample_indices_"):
             vars(self).pop(name, None)
-        validate_data(self, X, y, skip_check_array=True)
+        check_columns(self, X, y)
         X, y = indexable(X, y)
         self.filter_ = self._clone_filter()
         is_column = keeps_column(self, y)

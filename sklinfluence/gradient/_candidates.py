@@ -16,6 +16,7 @@ from sklinfluence.gradient._inputs import check_count
 from sklinfluence.gradient._normalize import query_scale
 from sklinfluence.gradient._scores import loss_rise
 from sklinfluence.heads._ask import sliceable
+from sklinfluence.heads._ranges import in_type
 
 
 class CandidatesMixin:
@@ -104,6 +105,7 @@ class CandidatesMixin:
         return self._strongest_candidates(X, y, n, candidates, sign=-1)
 
     def _strongest_candidates(self, X, y, n, candidates, sign):
+        self._check_candidates(candidates)
         check_count(n, "n", candidates, "candidates")
         values, index = self._of_candidates(X, y, candidates)
         key = np.nan_to_num(-sign * values, nan=np.inf)
@@ -113,12 +115,17 @@ class CandidatesMixin:
             np.take_along_axis(index, order, axis=1),
         )
 
-    def _of_candidates(self, X, y, candidates):
-        """(influence, index) of each query's nearest rows, nearest first."""
+    def _check_candidates(self, candidates):
+        """The training rows that candidates are taken from, those with a weight."""
         check_is_fitted(self)
         weighted = np.flatnonzero(self._fitted.objective.weights > 0)
         rows = "the number of training rows with a weight"
         check_count(candidates, "candidates", len(weighted), rows)
+        return weighted
+
+    def _of_candidates(self, X, y, candidates):
+        """(influence, index) of each query's nearest rows, nearest first."""
+        weighted = self._check_candidates(candidates)
         X, y = sliceable(X), self._check_query_targets(X, y)
         # Rows of weight 0 are not there: they take no candidate's place.
         embedding = self._fitted.objective.design.X[weighted]
@@ -131,7 +138,7 @@ class CandidatesMixin:
             queries, dtype = self._queries(_safe_indexing(X, block), targets)
             index = search.kneighbors(queries.design.X, return_distance=False)
             index = weighted[index]
-            values = self._pairs(queries, index).astype(dtype, copy=False)
+            values = in_type(self._pairs(queries, index), dtype)
             parts.append((values, index))
         values, indices = zip(*parts, strict=True)
         return np.vstack(values), np.vstack(indices)

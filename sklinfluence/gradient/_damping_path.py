@@ -12,6 +12,7 @@ from sklinfluence.curvature._solvers._spectral import Spectral
 from sklinfluence.gradient._normalize import query_scale, train_scale
 from sklinfluence.gradient._removal import remove_each_along
 from sklinfluence.gradient._scores import _gradient_products
+from sklinfluence.heads._ranges import in_type
 
 
 class DampingPathMixin:
@@ -115,7 +116,7 @@ class DampingPathMixin:
             rankers = self._rankers_along(path, self.normalize == "loss")
             influence *= query_scale(queries, self.normalize)[:, None]
             influence *= np.stack([ranker._scale for ranker in rankers])[:, None, :]
-        return influence.astype(dtype, copy=False)
+        return in_type(influence, dtype)
 
     def _rankers_along(self, path, leave_each_out):
         """Rankers like this one on other heads, leave-one-out pass and all."""

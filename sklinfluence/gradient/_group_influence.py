@@ -19,6 +19,7 @@ from sklinfluence.gradient._groups import (
 from sklinfluence.gradient._inputs import check_count
 from sklinfluence.gradient._scores import Queries, loss_rise
 from sklinfluence.heads._ask import sliceable
+from sklinfluence.heads._ranges import in_type
 
 
 class GroupInfluenceMixin:
@@ -95,7 +96,7 @@ class GroupInfluenceMixin:
                 parts.append(linear_rise(queries, changes))
             else:
                 parts.append(loss_rise(queries, shifts_of(queries, changes)))
-        return np.concatenate(parts).astype(self._dtype, copy=False)
+        return in_type(np.concatenate(parts), self._dtype)
 
     def _warn_about_active_sets(self, indices, changes):
         """Name the groups without which an l1 head would use other coefficients."""
@@ -117,7 +118,7 @@ class GroupInfluenceMixin:
             )
 
     def _check_group_order(self, order):
-        if order not in ORDERS:
+        if not isinstance(order, str) or order not in ORDERS:
             raise ValueError(
                 f"order={order!r} is not one of {', '.join(map(repr, ORDERS))}."
             )

@@ -45,6 +45,7 @@ from sklinfluence.gradient._scores import (
 from sklinfluence.heads import linear_head
 from sklinfluence.heads._ask import sliceable
 from sklinfluence.heads._fit import fit_weighted
+from sklinfluence.heads._ranges import in_type
 
 
 class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
@@ -339,7 +340,7 @@ class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
         if self.normalize == "cosine":
             lengths = gradient_lengths(fitted.objective.design, fitted.query_residual)
             own = inverse_ratio(own, lengths)
-        return own.astype(self._dtype, copy=False)
+        return in_type(own, self._dtype)
 
     def _influence_block(self, X, y):
         queries, dtype = self._queries(X, y)
@@ -353,7 +354,7 @@ class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
         if self.normalize is not None:
             influence *= self._scale
             influence *= query_scale(queries, self.normalize)[:, None]
-        return influence.astype(dtype, copy=False)
+        return in_type(influence, dtype)
 
     def _put_refined(self, influence, queries):
         """Replace the columns of refined rows by their influence at the optimum."""
@@ -395,4 +396,4 @@ class InfluenceRanker(HeadToolsMixin, LeaveOneOutMixin, HeadRanker):
         )
         if self.normalize is not None:
             mean *= self._scale
-        return mean.astype(dtype, copy=False)
+        return in_type(mean, dtype)

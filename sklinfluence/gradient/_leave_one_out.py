@@ -15,6 +15,7 @@ from sklinfluence.gradient._scores import (
     inverse_ratio,
     query_curvature,
 )
+from sklinfluence.heads._ranges import in_type
 
 
 class LeaveOneOutMixin:
@@ -164,7 +165,7 @@ class LeaveOneOutMixin:
         check_is_fitted(self)
         queries, dtype = self._queries(X, self._check_query_targets(X, y))
         scores = [self._own_influence(queries, b) for b in self._query_blocks(queries)]
-        return np.concatenate([np.zeros(0), *scores]).astype(dtype, copy=False)
+        return in_type(np.concatenate([np.zeros(0), *scores]), dtype)
 
     def _own_influence(self, queries, block):
         fitted, part = self._fitted, queries.take(block)

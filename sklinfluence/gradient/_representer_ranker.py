@@ -31,6 +31,7 @@ from sklinfluence.gradient._scores import Queries
 from sklinfluence.heads import linear_head
 from sklinfluence.heads._ask import ask, sliceable
 from sklinfluence.heads._fit import fit_weighted
+from sklinfluence.heads._ranges import in_type
 
 # A head further than this, relative, from reproducing its own predictions is not at
 # the optimum that representer theorems speak of.
@@ -235,7 +236,7 @@ class RepresenterRanker(HeadRanker):
         output, sign = self._place(self._fitted.objective.targets)
         own = self.alpha_[np.arange(self._n_train), output]
         own = own * sign * self._own_products(self._fitted.objective.design, output)
-        return own.astype(self._dtype, copy=False)
+        return in_type(own, self._dtype)
 
     def _own_products(self, design, output):
         """x^T x of each row in the inner product of its output."""
@@ -267,7 +268,7 @@ class RepresenterRanker(HeadRanker):
         queries, dtype = self._asked(X, y)
         output, sign = self._place(queries.targets)
         terms = self._terms(queries.design, output) * sign[:, None]
-        return terms.astype(dtype, copy=False)
+        return in_type(terms, dtype)
 
     def _asked(self, X, y):
         """Queries; without y, classifiers take the class predicted."""
@@ -307,7 +308,7 @@ class RepresenterRanker(HeadRanker):
             for k in range(K)
         ]
         terms = terms[0] if K == 1 else np.stack(terms, axis=2)
-        return terms.astype(embedding.dtype, copy=False)
+        return in_type(terms, embedding.dtype)
 
     def score_samples(self, X, y=None):
         """Self-influence that new rows would have under the fitted model.
@@ -334,7 +335,7 @@ class RepresenterRanker(HeadRanker):
         for block in self._row_blocks(len(scores)):
             part = queries.take(block)
             scores[block] = sign[block] * self._own_terms(part, output[block])
-        return scores.astype(dtype, copy=False)
+        return in_type(scores, dtype)
 
     def _row_blocks(self, n_rows):
         return block_slices(n_rows, 4 * self._fitted.theta.size)

@@ -94,10 +94,26 @@ def refuse_named_targets(name, y):
         )
 
 
+def target_array(y):
+    """Targets as an array, whatever holds them; nested lists of unlike lengths named.
+
+    A sparse matrix, which NumPy would take for one object, is for others to refuse.
+    """
+    if sparse.issparse(y):
+        return y
+    try:
+        return np.asarray(y)
+    except ValueError as error:
+        raise ValueError(
+            "y is no array of targets: its rows are not all of one length. Pass one "
+            "label or target for each row."
+        ) from error
+
+
 def refuse_missing_labels(y):
     """Name the rows of y that hold None, NaN or NA in place of a label."""
-    values = np.asarray(y)
-    if values.dtype.kind != "O":
+    values = target_array(y)
+    if values.dtype.kind != "O" or sparse.issparse(values):
         return
     rows = [row for row, label in enumerate(values.ravel()) if _is_missing(label)]
     if rows:
@@ -108,9 +124,10 @@ def refuse_missing_labels(y):
 
 
 def _is_missing(label):
-    # NA compares to NA, which is neither true nor false.
+    # NA compares to NA, which is neither true nor false; arrays compare by entries.
     is_same = label == label
-    return label is None or type(is_same).__name__ == "NAType" or not is_same
+    differs = isinstance(is_same, bool | np.bool_) and not is_same
+    return label is None or type(is_same).__name__ == "NAType" or differs
 
 
 def row_weights(sample_weight, targets):

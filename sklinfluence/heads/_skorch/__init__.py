@@ -188,7 +188,8 @@ def sliceable(X):
     """A dict or a Dataset in skorch's own containers, whose rows can be taken."""
     if isinstance(X, SliceDict | SliceDataset):
         return X
-    if isinstance(X, dict):
+    # What has a shape is no dict of rows, though scipy's DOK is a dict.
+    if isinstance(X, dict) and not hasattr(X, "shape"):
         values = {
             key: value if hasattr(value, "shape") else np.asarray(value)
             for key, value in X.items()
