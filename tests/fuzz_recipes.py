@@ -52,7 +52,7 @@ CLASSIFIERS = {
     "l1": lambda: LogisticRegression(C=0.5, l1_ratio=1.0, solver="saga"),
     "ridge classifier": lambda: RidgeClassifier(),
     "SGD log loss": lambda: SGDClassifier(loss="log_loss", random_state=0),
-    "MLP": lambda: MLPClassifier((3,), max_iter=20, random_state=0),
+    "MLP": lambda: MLPClassifier(hidden_layer_sizes=(3,), max_iter=20, random_state=0),
     "scaled": lambda: make_pipeline(StandardScaler(), LogisticRegression()),
     "sparse scaled": lambda: make_pipeline(
         StandardScaler(with_mean=False), LogisticRegression()
@@ -72,7 +72,7 @@ REGRESSORS = {
     "lasso": lambda: Lasso(alpha=0.1),
     "elastic net": lambda: ElasticNet(alpha=0.1),
     "SGD": lambda: SGDRegressor(random_state=0),
-    "MLP": lambda: MLPRegressor((3,), max_iter=20, random_state=0),
+    "MLP": lambda: MLPRegressor(hidden_layer_sizes=(3,), max_iter=20, random_state=0),
     "scaled": lambda: make_pipeline(StandardScaler(), Ridge()),
 }
 ODD_ESTIMATORS = {
@@ -279,7 +279,8 @@ def argument(case, name, rows, asked):
     if name not in ARGUMENTS:
         raise LookupError(f"no values for the argument {name}; add a pool")
     lawful, unlawful = ARGUMENTS[name]
-    odd = draw.odd("queries")
+    # A flag is asked whether it is true, as scikit-learn's are.
+    odd = draw.odd("queries") and not isinstance(lawful[0], bool)
     return draw.one(lawful + unlawful + NONSENSE if odd else lawful)
 
 
@@ -397,7 +398,7 @@ def expected(case, public):
     inner = ranker(case, rows.is_class, small=True)
     if not case.draw.chance(0.3):
         kind = MLPClassifier if rows.is_class else MLPRegressor
-        case.models.append(kind((3,), max_iter=10, random_state=0))
+        case.models.append(kind(hidden_layer_sizes=(3,), max_iter=10, random_state=0))
         inner = gradient.InfluenceRanker(case.models[-1], refit_head=False, damping=0.1)
         case.draw.note("of an MLP")
     fit_and_ask(case, public(inner, n_estimators=2, **chosen), rows)
@@ -604,6 +605,9 @@ def _labels(draw, n):
     return draw.one([np.arange(n) % 2, np.array(["a", "b"] * n)[:n], np.zeros(n)])
 
 
+TRIGGERS = [lambda X: X, lambda X: X * 0, lambda X: None, lambda X: 7]
+
+
 def corruption(case, public):
     """A function of datasets: labels or targets, and rows where it takes them."""
     is_class = case.draw.chance(0.9 if public.__name__ != "corrupt_targets" else 0.1)
@@ -614,11 +618,11 @@ def corruption(case, public):
     if "X" in names and ("trigger" in names or draw.chance(0.4)):
         given["X"] = rows.X
     if "trigger" in names:
-        given["trigger"] = draw.one([lambda X: X, lambda X: X * 0, lambda X: None, len])
+        given["trigger"] = draw.one(TRIGGERS)
         labels = np.asarray(rows.y, dtype=object).ravel()
         given["target"] = draw.one([labels[0] if labels.size else 0, 1, "unseen", None])
         given["rate"] = draw.one([0.1, 0.3])
-    elif draw.chance(0.8):
+    elif public.__name__ == "corrupt_targets" or draw.chance(0.8):
         given["rate"] = draw.one([0.1, 0.3])
     if "transition" in names and draw.chance(0.2):
         given["transition"] = draw.one(

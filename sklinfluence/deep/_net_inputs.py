@@ -29,7 +29,11 @@ from sklinfluence.heads._skorch._penalty import (
 )
 from sklinfluence.heads._skorch._refusals import refuse_non_finite
 from sklinfluence.heads._skorch._trained import untrained
-from sklinfluence.heads._targets import refuse_named_targets, row_weights
+from sklinfluence.heads._targets import (
+    refuse_named_targets,
+    refuse_sparse,
+    row_weights,
+)
 
 
 def check_training(ranker, X, y, sample_weight):
@@ -40,6 +44,7 @@ def check_training(ranker, X, y, sample_weight):
             f"This {name} estimator requires y to be passed, but the target y is None."
         )
     refuse_named_targets(name, y)
+    refuse_sparse(name, y)
     kind = type_of_target(y, input_name="y")
     y = np.asarray(y)
     check_consistent_length(X, y, sample_weight)

@@ -2,7 +2,6 @@
 
 from itertools import chain
 
-import numpy as np
 import torch
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
@@ -22,6 +21,7 @@ from torch.nn.parameter import is_lazy
 from sklinfluence.heads._ask import fit_inputs
 from sklinfluence.heads._skorch._criterion import overridden, refuse_improbable
 from sklinfluence.heads._skorch._forward import cast, module_dtype
+from sklinfluence.heads._targets import target_array
 
 # Rows whose loss is looked at together.
 _ROWS_AT_ONCE = 1024
@@ -89,7 +89,7 @@ def sliceable(X, y):
         return X, SliceDict(**{key: to_numpy(value) for key, value in y.items()})
     if torch.is_tensor(y):
         y = to_numpy(y)
-    return X, None if y is None else np.asarray(y)
+    return X, None if y is None else target_array(y)
 
 
 def _parts(dataset):

@@ -39,7 +39,7 @@ from sklinfluence.filtering._evidence import is_classification
 from sklinfluence.filtering._filter import MislabelFilter
 from sklinfluence.filtering._inputs import check_columns, unfrozen
 from sklinfluence.filtering._net_targets import keeps_column
-from sklinfluence.heads._ask import interruptible
+from sklinfluence.heads._ask import interruptible, sliceable
 from sklinfluence.heads._fit import weight_keywords
 
 _DELEGATED = ("predict", "predict_proba", "predict_log_proba", "decision_function")
@@ -110,6 +110,7 @@ class _FilteredEstimator(
         self._refuse_no_row_filter()
         for name in ("n_features_in_", "feature_names_in_", "sample_indices_"):
             vars(self).pop(name, None)
+        X = sliceable(X)
         check_columns(self, X, y)
         X, y = indexable(X, y)
         self.filter_ = self._clone_filter()

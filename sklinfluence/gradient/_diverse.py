@@ -125,6 +125,8 @@ def select_diverse(
 def _importance(ranker, importance):
     if importance is None:
         importance = ranker.self_influence_
+    if isinstance(importance, dict):
+        raise ValueError("importance must hold one number a training row, not a dict.")
     importance = check_array(
         importance,
         ensure_2d=False,

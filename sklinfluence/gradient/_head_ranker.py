@@ -11,7 +11,11 @@ from sklinfluence.gradient._inputs import check_embedding, kind_of_targets
 from sklinfluence.gradient._scores import Queries
 from sklinfluence.heads._ask import ask
 from sklinfluence.heads._ranges import check_weight_range
-from sklinfluence.heads._targets import refuse_missing_labels, refuse_named_targets
+from sklinfluence.heads._targets import (
+    refuse_missing_labels,
+    refuse_named_targets,
+    refuse_sparse,
+)
 
 
 class HeadRanker(BaseRanker):
@@ -45,6 +49,7 @@ class HeadRanker(BaseRanker):
                 f"y is {kind}: {name} takes one label a row. Fit one ranker for each "
                 "output, y[:, k]."
             )
+        refuse_sparse(name, y)
         y = np.asarray(y)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(

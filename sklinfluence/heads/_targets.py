@@ -121,6 +121,33 @@ def refuse_missing_labels(y):
             f"Input y contains NaN, None or NA in row(s) {shown(rows)}: they have no "
             "label. Drop these rows, or give them one."
         )
+    refuse_unlike_labels(values)
+
+
+def refuse_unlike_labels(labels):
+    """Name the types of labels of which some are texts and some not: none sorts them.
+
+    Parameters
+    ----------
+    labels : ndarray
+    """
+    if labels.dtype.kind != "O":
+        return
+    kinds = {type(v) for v in labels.ravel().tolist() if not _is_missing(v)}
+    if len({issubclass(kind, str) for kind in kinds}) > 1:
+        names = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise ValueError(
+            f"y holds labels of several types, {names}, which have no order among "
+            "them. Make them one: [str(label) for label in y]."
+        )
+
+
+def refuse_sparse(name, y):
+    """Name sparse targets, which NumPy would take for one object."""
+    if sparse.issparse(y):
+        raise ValueError(
+            f"y is a sparse matrix, and {name} takes dense targets: y.toarray()."
+        )
 
 
 def _is_missing(label):

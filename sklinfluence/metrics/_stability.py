@@ -64,7 +64,7 @@ def stability(influence_a, influence_b, *, percentile=90.0):
         )
     ranks = rankdata(a, axis=1), rankdata(b, axis=1)
     # Correlations have no unit; products of raw influences may leave the floats.
-    a, b = _in_own_unit(a), _in_own_unit(b)
+    a, b = in_own_unit(a), in_own_unit(b)
     return {
         "pearson": float(np.mean(_correlations(a, b))),
         "spearman": float(np.mean(_correlations(*ranks))),
@@ -72,7 +72,7 @@ def stability(influence_a, influence_b, *, percentile=90.0):
     }
 
 
-def _in_own_unit(influence):
+def in_own_unit(influence):
     """Each query's influences relative to its largest, in magnitude."""
     largest = np.abs(influence).max(axis=1, keepdims=True)
     return np.divide(

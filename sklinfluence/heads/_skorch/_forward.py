@@ -91,7 +91,8 @@ def outputs(net, X):
         A `stand_in`, or a net in training, whose modes change.
     X : rows, in any form that the net takes
     """
-    batches = iter(iterate(net, X))
+    with named_misfit(net, X):
+        batches = iter(iterate(net, X))
     while True:
         with named_misfit(net, X):
             batch = next(batches, None)

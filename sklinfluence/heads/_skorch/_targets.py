@@ -3,13 +3,13 @@
 from numbers import Real
 
 import numpy as np
-from scipy import sparse
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import type_of_target
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 
 from sklinfluence.heads._skorch._criterion import overridden
 from sklinfluence.heads._skorch._forward import cast, module_dtype
+from sklinfluence.heads._targets import refuse_sparse
 
 NETS = (NeuralNetClassifier, NeuralNetBinaryClassifier, NeuralNetRegressor)
 
@@ -29,11 +29,7 @@ def net_targets(net, y):
     """
     if y is None or not isinstance(net, NETS):
         return y  # what other nets make of y is not known
-    if sparse.issparse(y):
-        raise ValueError(
-            f"y is a sparse matrix, which {type(net).__name__} does not take as "
-            "targets. Pass y.toarray()."
-        )
+    refuse_sparse(type(net).__name__, y)
     is_binary = isinstance(net, NeuralNetBinaryClassifier)
     y = _numbers(np.asarray(y))
     if is_binary or isinstance(net, NeuralNetClassifier):
