@@ -9,6 +9,7 @@ PYTHON ?= python3
 PIP_ARGS ?=
 TORCH_ARGS ?=
 PYTEST_ARGS ?=
+FUZZ_ARGS ?=
 # Processes that share the tests, each with one BLAS thread: more would only contend.
 WORKERS ?= 2
 
@@ -25,13 +26,14 @@ DEMO_STAMP := $(VENV)/.installed-demo
 TEST_STAMP := $(VENV)/.installed-test
 DOCS_STAMP := $(VENV)/.installed-docs
 
-.PHONY: help demo test test-slow test-kernels lint format docs bench clean
+.PHONY: help demo test test-slow test-kernels fuzz lint format docs bench clean
 
 help:
 	@echo "make demo       run the main job on scikit-learn's digits (no torch needed)"
 	@echo "make test       run the tests; docstring, README and user guide examples too"
 	@echo "make test-slow  run the tests marked slow"
 	@echo "make test-kernels  run the numeric tests under SSE, AVX2 and AVX-512"
+	@echo "make fuzz       run 5000 generated inputs of every public name"
 	@echo "make lint       ruff check and ruff format --check"
 	@echo "make format     let ruff mend what it can"
 	@echo "make docs       build the documentation into doc/_build/html"
@@ -51,6 +53,10 @@ test-slow: $(TEST_STAMP)
 # Sums round differently under other instructions; half an hour on two cores.
 test-kernels: $(TEST_STAMP)
 	$(BIN)/python tests/kernels.py --workers $(WORKERS) $(PYTEST_ARGS)
+
+# Seeded: what it prints of an input runs that input again. FUZZ_ARGS="--seed 1".
+fuzz: $(TEST_STAMP)
+	$(TEST_ENV) $(BIN)/python tests/fuzz.py --jobs $(WORKERS) $(FUZZ_ARGS)
 
 lint: $(TEST_STAMP)
 	$(BIN)/ruff check .

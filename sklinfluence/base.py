@@ -1,6 +1,7 @@
 """The contract that every ranker keeps, and the extension point for new ones."""
 
 from abc import ABCMeta, abstractmethod
+from inspect import getattr_static
 from numbers import Integral
 
 import numpy as np
@@ -13,7 +14,12 @@ from sklearn.base import (
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklinfluence._blocks import block_slices
-from sklinfluence._estimators import WrappedEstimatorMixin, label_index, sliceable
+from sklinfluence._estimators import (
+    WrappedEstimatorMixin,
+    label_index,
+    sliceable,
+    target_array,
+)
 from sklinfluence._parts import PartsMixin
 from sklinfluence._sklearn_compat import CallbackSupportMixin, _safe_indexing
 
@@ -102,6 +108,17 @@ class BaseValuer(
         else:
             self.__dict__.pop("classes_", None)
 
+    def __dir__(self):
+        # scikit-learn's own asks hasattr of every name. A property may take a pass over
+        # all rows, and is there even where it refuses to be computed.
+        of_class = type(self)
+        return [
+            name
+            for name in object.__dir__(self)
+            if isinstance(getattr_static(of_class, name, None), property)
+            or hasattr(self, name)
+        ]
+
     @property
     def ranking_(self):
         """Rank of each training row, 1 for the lowest value: the first suspect."""
@@ -136,7 +153,7 @@ class BaseValuer(
             If this ranker does not know ``score``; lists those it does.
         """
         known = self.label_score_names_
-        if score not in known:
+        if not isinstance(score, str) or score not in known:
             raise ValueError(
                 f"score={score!r} is not one that {type(self).__name__} gives here. "
                 f"It gives {', '.join(map(repr, known))}."
@@ -248,7 +265,7 @@ class BaseRanker(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseValuer):
 
     def _query_inputs(self, X, y):
         """X and y in containers whose rows can be taken."""
-        return sliceable(X), None if y is None else np.asarray(y)
+        return sliceable(X), None if y is None else target_array(y)
 
     def _asked(self, X, y):
         """Queries: rows that can be taken, and one known target for each.

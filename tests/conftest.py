@@ -11,7 +11,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 # Tests of words and wiring. Every other test is numeric and runs under each set of
 # instructions (`make test-kernels`): a new file is, unless it is named here.
-NOT_NUMERIC = {"test_public_api.py"}
+NOT_NUMERIC = {"test_fuzz.py", "test_public_api.py"}
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

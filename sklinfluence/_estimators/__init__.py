@@ -26,6 +26,7 @@ from sklinfluence._estimators._ranges import (
     check_values,
     check_weight_range,
     extreme,
+    in_type,
 )
 from sklinfluence._estimators._refit import _refit_losses, query_losses
 from sklinfluence._estimators._targets import (
@@ -35,7 +36,9 @@ from sklinfluence._estimators._targets import (
     label_index,
     refuse_missing_labels,
     refuse_named_targets,
+    refuse_sparse,
     row_weights,
+    target_array,
     value_coder,
 )
 from sklinfluence._estimators._task import (

@@ -14,6 +14,8 @@ from scipy import sparse
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
+_WITHOUT_ROWS = ("coo", "dia", "bsr")
+
 
 def register_if_net(thing):
     """Import the adapters for skorch if ``thing`` comes from skorch or torch.
@@ -101,9 +103,12 @@ def fit_inputs(estimator, X, y, *, to_train=False):
 def sliceable(X):
     """X in a container whose rows can be counted and taken as scikit-learn does.
 
-    All that scikit-learn knows is returned as it is; a dict of columns of rows and a
+    All that scikit-learn knows is returned as it is, but for sparse formats that have
+    no rows to take: those become CSR. A dict of columns of rows and a
     torch Dataset, which nets take, become skorch's SliceDict and SliceDataset.
     """
+    if sparse.issparse(X) and X.format in _WITHOUT_ROWS:
+        return X.tocsr()
     # What has a shape is counted by it: arrays, frames, and scipy's DOK, a dict too.
     if hasattr(X, "shape"):
         return X

@@ -9,11 +9,14 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
 from sklinfluence._estimators._ask import ends_in_net, fit_inputs, interruptible
+from sklinfluence._estimators._ranges import check_numbers
 
 
 def takes_weights(estimator):
     """Whether what an estimator ends in takes ``sample_weight``, or passes it on."""
     last = _last_step(estimator)
+    if not hasattr(last, "fit"):  # "passthrough", at a Pipeline's end
+        return False
     if has_fit_parameter(last, "sample_weight"):
         return True
     # Ensembles of several estimators route what they are given; a net knows no weights.
@@ -22,10 +25,12 @@ def takes_weights(estimator):
 
 
 def refuse_weights(estimator):
+    named = repr(estimator)  # "passthrough"
+    if hasattr(estimator, "fit"):
+        named = f"fit of {type(estimator).__name__}"
     raise ValueError(
-        f"sample_weight was given, but fit of {type(estimator).__name__} does not take "
-        "it. Pass sample_weight=None, or use an estimator whose fit takes "
-        "sample_weight."
+        f"sample_weight was given, but {named} does not take it. Pass "
+        "sample_weight=None, or use an estimator whose fit takes sample_weight."
     )
 
 
@@ -77,7 +82,14 @@ def fit_weighted(estimator, X, y, sample_weight=None):
     ValueError
         If weights are given and the last step's ``fit`` takes none.
     """
-    return _fit(estimator, X, y, **weight_keywords(estimator, sample_weight))
+    keywords = weight_keywords(estimator, sample_weight)
+    try:
+        return _fit(estimator, X, y, **keywords)
+    except (ValueError, ArithmeticError) as error:
+        # What a library says of an overflow inside a fit names no row or column.
+        for name, values in (("X", X), ("y", y)):
+            check_numbers(values, name, f"Scale {name}. (The fit said: {error})")
+        raise
 
 
 def _fit(estimator, X, y, **keywords):

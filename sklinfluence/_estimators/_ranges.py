@@ -17,7 +17,8 @@ LARGEST, SMALLEST = 1e100, 1e-100
 def extreme(values):
     """Largest magnitude of an array or a sparse matrix, without a copy of it."""
     stored = values.data if sparse.issparse(values) else values
-    return max(np.max(stored, initial=0.0), -np.min(stored, initial=0.0))
+    # In double precision: the bounds below are beyond what float32 holds.
+    return max(float(np.max(stored, initial=0.0)), -float(np.min(stored, initial=0.0)))
 
 
 def check_values(values, name, remedy):
@@ -41,9 +42,34 @@ def check_values(values, name, remedy):
         )
 
 
+def check_numbers(values, name, remedy):
+    """`check_values` of what is an array of finite floats; of anything else, nothing.
+
+    Non-finite values, texts and the like have errors of their own.
+    """
+    if sparse.issparse(values):
+        values = values.tocsr()  # LIL and DOK have no array of their values
+    elif hasattr(values, "dtype"):
+        values = np.asarray(values)
+    kind = getattr(getattr(values, "dtype", None), "kind", "")
+    if kind == "f" and np.isfinite(extreme(values)):
+        check_values(values, name, remedy)
+
+
+def in_type(values, dtype):
+    """Values in a floating type; as they are where it cannot hold them.
+
+    What single precision rows lead to may be beyond single precision.
+    """
+    if values.dtype == dtype:
+        return values
+    largest = np.max(np.abs(values), initial=0.0, where=np.isfinite(values))
+    return values if largest > np.finfo(dtype).max else values.astype(dtype)
+
+
 def check_weight_range(weights, name="sample_weight"):
     """A ValueError where no row has a weight, or the largest one is out of range."""
-    largest = np.max(weights, initial=0.0)
+    largest = float(np.max(weights, initial=0.0))
     if largest == 0:
         raise ValueError(f"{name} is 0 for every row: there is nothing to fit.")
     if not SMALLEST <= largest <= LARGEST:

@@ -2,7 +2,7 @@
 
 import numpy as np
 from sklearn.base import clone, is_classifier, is_regressor
-from sklearn.utils import column_or_1d
+from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.parallel import Parallel, delayed
 
 from sklinfluence._estimators._ask import interruptible
@@ -43,6 +43,7 @@ def query_losses(model, X, y):
         columns = [place[label] for label in y.tolist()]
         return -log_proba[np.arange(len(columns)), columns]
     if is_regressor(model):
+        y = check_array(y, ensure_2d=False, dtype=float, input_name="y_test")
         error = np.asarray(model.predict(X), dtype=float) - y
         return 0.5 * np.sum(error.reshape(len(error), -1) ** 2, axis=1)
     raise TypeError(

@@ -94,10 +94,26 @@ def refuse_named_targets(name, y):
         )
 
 
+def target_array(y):
+    """Targets as an array, whatever holds them; nested lists of unlike lengths named.
+
+    A sparse matrix, which NumPy would take for one object, is for others to refuse.
+    """
+    if sparse.issparse(y):
+        return y
+    try:
+        return np.asarray(y)
+    except ValueError as error:
+        raise ValueError(
+            "y is no array of targets: its rows are not all of one length. Pass one "
+            "label or target for each row."
+        ) from error
+
+
 def refuse_missing_labels(y):
     """Name the rows of y that hold None, NaN or NA in place of a label."""
-    values = np.asarray(y)
-    if values.dtype.kind != "O":
+    values = target_array(y)
+    if values.dtype.kind != "O" or sparse.issparse(values):
         return
     rows = [row for row, label in enumerate(values.ravel()) if _is_missing(label)]
     if rows:
@@ -105,12 +121,40 @@ def refuse_missing_labels(y):
             f"Input y contains NaN, None or NA in row(s) {shown(rows)}: they have no "
             "label. Drop these rows, or give them one."
         )
+    refuse_unlike_labels(values)
+
+
+def refuse_unlike_labels(labels):
+    """Name the types of labels of which some are texts and some not: none sorts them.
+
+    Parameters
+    ----------
+    labels : ndarray
+    """
+    if labels.dtype.kind != "O":
+        return
+    kinds = {type(v) for v in labels.ravel().tolist() if not _is_missing(v)}
+    if len({issubclass(kind, str) for kind in kinds}) > 1:
+        names = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise ValueError(
+            f"y holds labels of several types, {names}, which have no order among "
+            "them. Make them one: [str(label) for label in y]."
+        )
+
+
+def refuse_sparse(name, y):
+    """Name sparse targets, which NumPy would take for one object."""
+    if sparse.issparse(y):
+        raise ValueError(
+            f"y is a sparse matrix, and {name} takes dense targets: y.toarray()."
+        )
 
 
 def _is_missing(label):
-    # NA compares to NA, which is neither true nor false.
+    # NA compares to NA, which is neither true nor false; arrays compare by entries.
     is_same = label == label
-    return label is None or type(is_same).__name__ == "NAType" or not is_same
+    differs = isinstance(is_same, bool | np.bool_) and not is_same
+    return label is None or type(is_same).__name__ == "NAType" or differs
 
 
 def row_weights(sample_weight, targets):

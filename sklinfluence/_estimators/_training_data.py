@@ -5,7 +5,7 @@ from sklearn.base import is_regressor
 from sklearn.utils import check_consistent_length
 from sklearn.utils.multiclass import type_of_target
 
-from sklinfluence._estimators._targets import refuse_named_targets
+from sklinfluence._estimators._targets import refuse_named_targets, refuse_sparse
 from sklinfluence._sklearn_compat import _check_sample_weight
 
 
@@ -17,6 +17,7 @@ def check_training(ranker, X, y, sample_weight):
             f"This {name} estimator requires y to be passed, but the target y is None."
         )
     refuse_named_targets(name, y)
+    refuse_sparse(name, y)
     kind = type_of_target(y, input_name="y")
     y = np.asarray(y)
     check_consistent_length(X, y, sample_weight)

@@ -7,6 +7,8 @@ from skorch.dataset import Dataset
 from skorch.helper import SliceDataset, SliceDict
 from skorch.utils import data_from_dataset, to_numpy
 
+from sklinfluence._estimators import target_array
+
 
 def sliceable(X):
     """A dict or a Dataset in skorch's own containers, whose rows can be taken."""
@@ -44,7 +46,7 @@ def rows_and_targets(X, y):
         if targets is not None and (y is None or isinstance(targets, dict)):
             y = targets
     X, y = _as_arrays(sliceable(X)), _as_arrays(y)
-    return X, y if y is None or isinstance(y, dict) else np.asarray(y)
+    return X, y if y is None or isinstance(y, dict) else target_array(y)
 
 
 def _as_arrays(data):

@@ -10,7 +10,11 @@ from skorch.dataset import get_len
 from skorch.helper import SliceDict
 
 from sklinfluence._nets._nested import map_tensors
-from sklinfluence._nets._refusals import named_misfit, refuse_frame
+from sklinfluence._nets._refusals import (
+    named_misfit,
+    refuse_frame,
+    refuse_no_rows,
+)
 from sklinfluence._nets._stand_in import stand_in
 
 
@@ -67,6 +71,7 @@ def iterate(net, X, y=None, *, batch_size=None, dtype=None):
     """
     refuse_frame(net, X)
     dataset = net.get_dataset(cast(X, dtype or module_dtype(net)), y)
+    refuse_no_rows(net, dataset)
     kwargs = net.get_params_for("iterator_valid")
     for name in ("sampler", "batch_sampler"):
         kwargs.pop(name, None)
@@ -86,7 +91,8 @@ def outputs(net, X):
         A `stand_in`, or a net in training, whose modes change.
     X : rows, in any form that the net takes
     """
-    batches = iter(iterate(net, X))
+    with named_misfit(net, X):
+        batches = iter(iterate(net, X))
     while True:
         with named_misfit(net, X):
             batch = next(batches, None)

@@ -54,7 +54,7 @@ def set_random_states(states, device):
 
 def seed(number, device):
     """What ``torch.manual_seed`` does, to the net's generators alone."""
-    own = _own(device)
+    own, number = _own(device), int(number)
     torch.set_rng_state(torch.Generator().manual_seed(number).get_state())
     if own is not None:
         own[2](torch.Generator(own[0]).manual_seed(number).get_state())

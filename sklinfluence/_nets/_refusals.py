@@ -89,6 +89,14 @@ def _described(X):
     return f"shape {tuple(shape)}, {str(dtype).removeprefix('torch.')}"
 
 
+def refuse_no_rows(net, dataset):
+    """Name X without rows: a module that is given none has no outputs to ask about."""
+    if hasattr(dataset, "__len__") and not len(dataset):
+        raise ValueError(
+            f"X has no rows (0 samples), and {type(net).__name__} needs at least one."
+        )
+
+
 def refuse_frame(net, X):
     """Name a data frame whose columns the module's ``forward`` does not take.
 

@@ -8,6 +8,7 @@ from sklearn.utils.multiclass import type_of_target
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 from skorch.helper import SliceDict
 
+from sklinfluence._estimators import refuse_sparse
 from sklinfluence._nets._forward import cast, module_dtype
 from sklinfluence._nets._own_methods import overridden
 
@@ -31,6 +32,7 @@ def net_targets(net, y):
         return SliceDict(**y)
     if y is None or not isinstance(net, NETS):
         return y  # what other nets make of y is not known
+    refuse_sparse(type(net).__name__, y)
     is_binary = isinstance(net, NeuralNetBinaryClassifier)
     y = _numbers(np.asarray(y))
     if is_binary or isinstance(net, NeuralNetClassifier):

@@ -71,7 +71,8 @@ def refine(fitted, removal, tol, n_jobs=None, each=untracked):
     change = change.reshape(len(index), *fitted.theta.shape)
     rows = fitted.objective.design.rows(index)
     removal.raw[index] = fitted.raw[index] + np.einsum("ikq,iq->ik", change, rows)
-    flat = change.reshape(len(index), -1).T
+    # Its length spelt out: of no rows, it cannot be inferred.
+    flat = change.reshape(len(index), fitted.theta.size).T
     removal.moved[index] = np.einsum("pi,pi->i", flat, fitted.operator.matvec(flat))
     return Refined(index, change)
 

@@ -80,13 +80,15 @@ class Hessian(Operator):
         design = self.objective.design
         objective = self.objective
         for block in block_slices(design.n_rows, 3 * K * m):
+            # Their number spelt out: where V has no columns, it cannot be inferred.
+            rows = self.raw[block]
             bent = objective.loss.curvature_product(
                 objective.targets[block],
-                self.raw[block],
-                design.dot(by_column, block).reshape(-1, K, m),
+                rows,
+                design.dot(by_column, block).reshape(len(rows), K, m),
                 objective.weights[block],
             )
-            product += design.transpose_dot(bent.reshape(-1, K * m), block)
+            product += design.transpose_dot(bent.reshape(len(rows), K * m), block)
         out = product.reshape(q, K, m).transpose(1, 0, 2).reshape(K * q, m)
         return out + self.diagonal_terms.reshape(-1, 1) * V
 

@@ -6,6 +6,7 @@ from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklinfluence._sklearn_compat import _safe_indexing
+from sklinfluence.heads._targets import refuse_unlike_labels
 
 
 def check_labels(y):
@@ -14,6 +15,7 @@ def check_labels(y):
     if labels.dtype.kind == "f":
         # scikit-learn's own check casts them to integers first, with a warning.
         assert_all_finite(labels, input_name="y")
+    refuse_unlike_labels(labels)
     check_classification_targets(labels)
     return labels
 

@@ -84,7 +84,10 @@ def _check_targets(y):
     if len(values) == 0:
         raise ValueError("y is empty: there are no targets to corrupt.")
     if values.dtype.kind == "O":
-        values = values.astype(np.float64)
+        try:
+            values = values.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"y must hold real numbers: {error}.") from error
     if values.dtype.kind not in "biuf":
         raise ValueError(f"y must hold real numbers, and its dtype is {values.dtype}.")
     # Integers would truncate the errors; float32 stays float32.

@@ -3,6 +3,7 @@
 from numbers import Integral, Real
 
 import numpy as np
+import torch
 from sklearn.base import clone
 
 from sklinfluence._estimators import check_training, fit_weighted, sliceable
@@ -245,7 +246,12 @@ class DeepInfluenceRanker(BaseRanker):
                 out[block] *= _inverse(np.linalg.norm(gradients, axis=1))[:, None]
         if self.normalize is not None:
             out *= self._column_scale()
+        self._refuse_non_finite(X, out)
         return out
+
+    def _refuse_non_finite(self, X, values):
+        """Name X where it leaves outputs finite, and gradients not."""
+        refuse_non_finite(self._objective.net.net, X, torch.as_tensor(values))
 
     def _products(self, V):
         """Products of V's columns with every training gradient, (m, n_train)."""
@@ -275,6 +281,7 @@ class DeepInfluenceRanker(BaseRanker):
             if self.normalize == "cosine":
                 gradients *= _inverse(np.linalg.norm(gradients, axis=1))[:, None]
             total += gradients.sum(axis=0)
+        self._refuse_non_finite(X, total)
         mean = self._products(self._solve(total[:, None] / len(rows)))[0]
         return mean if self.normalize is None else mean * self._column_scale()
 
@@ -337,6 +344,7 @@ class DeepInfluenceRanker(BaseRanker):
         """
         rows, residual = query_rows(self._objective, self._asked(X, y))
         own, moved, lengths = self._own_influence(rows, residual)
+        self._refuse_non_finite(X, own)
         if self.normalize == "loss":
             return own * _inverse(np.sqrt(np.maximum(own, 0.0)))
         if self.normalize == "theta":

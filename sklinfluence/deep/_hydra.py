@@ -2,7 +2,9 @@
 
 import numpy as np
 import torch
+from sklearn.utils.validation import check_is_fitted
 
+from sklinfluence._estimators import check_rows
 from sklinfluence._removal import inverse_ratio
 from sklinfluence._sklearn_compat import StrOptions
 from sklinfluence.deep._path._sgd_step import SGDStep
@@ -219,16 +221,23 @@ class HydraRanker(PathRanker):
 
         Parameters
         ----------
-        index : int or array-like of shape (n_chosen,)
-            Training rows.
+        index : int, array-like of shape (n_chosen,) or mask of shape (n_train,)
+            Training rows, negative ints from the end.
 
         Returns
         -------
         change : ndarray of shape (n_chosen, n_parameters) or (n_parameters,)
             theta - theta without the row (Cook's vector), the parameters of ``layers``
             flattened in the module's order.
+
+        Raises
+        ------
+        ValueError
+            If ``index`` names no training row.
         """
-        return self._change[index]
+        check_is_fitted(self)
+        rows, is_single = check_rows(index, self.n_train_)
+        return self._change[rows[0] if is_single else rows]
 
 
 def _own_share(function, state, rows, batch, weights, total):

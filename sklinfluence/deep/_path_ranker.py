@@ -238,7 +238,10 @@ class PathRanker(BaseRanker):
             return np.empty((0, self.n_train_))
         function = self._functional()
         rows, what = self._queries(function, X, y)
-        return self._influence_of(function, rows, what)
+        influence = self._influence_of(function, rows, what)
+        # An infinite value may leave a loss finite, and its gradient not.
+        refuse_non_finite(self.estimator_, X, torch.as_tensor(influence))
+        return influence
 
     def _self_influence(self):
         return self._own_values
@@ -262,7 +265,9 @@ class PathRanker(BaseRanker):
             return np.empty(0)
         function = self._functional()
         rows, what = self._queries(function, X, y)
-        return self._self_influence_of(function, rows, what)
+        scores = self._self_influence_of(function, rows, what)
+        refuse_non_finite(self.estimator_, X, torch.as_tensor(scores))
+        return scores
 
     # -- normalisation at the end of the run --------------------------------------
 

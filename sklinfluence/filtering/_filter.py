@@ -121,7 +121,8 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
 
     label_quality_ : ndarray of shape (n_samples,)
         Leave-one-out probability of the given label; for real targets the two-sided
-        p-value of the deleted studentised residual. A ranker of least squares on
+        p-value of the deleted studentised residual, NaN where the ranker has no
+        leave-one-out predictions of them. A ranker of least squares on
         classes has no probabilities; the posterior under unit normal errors around its
         -1/+1 codes stands in.
 

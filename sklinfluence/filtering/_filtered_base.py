@@ -21,10 +21,9 @@ from sklearn.utils.validation import (
     _num_samples,
     check_is_fitted,
     column_or_1d,
-    validate_data,
 )
 
-from sklinfluence._estimators import interruptible, weight_keywords
+from sklinfluence._estimators import interruptible, sliceable, weight_keywords
 from sklinfluence._parts import PartsMixin
 from sklinfluence._progress import FitTracker
 from sklinfluence._sklearn_compat import (
@@ -38,7 +37,7 @@ from sklinfluence._sklearn_compat import (
 )
 from sklinfluence.filtering._detector import _LabelNoiseDetector
 from sklinfluence.filtering._filter import MislabelFilter
-from sklinfluence.filtering._inputs import unfrozen
+from sklinfluence.filtering._inputs import check_columns, unfrozen
 from sklinfluence.filtering._net_targets import keeps_column
 
 _DELEGATED = ("predict", "predict_proba", "predict_log_proba", "decision_function")
@@ -109,7 +108,8 @@ class _FilteredEstimator(
         self._refuse_no_row_filter()
         for name in ("n_features_in_", "feature_names_in_", "sample_indices_"):
             vars(self).pop(name, None)
-        validate_data(self, X, y, skip_check_array=True)
+        X = sliceable(X)
+        check_columns(self, X, y)
         X, y = indexable(X, y)
         self.filter_ = self._clone_filter()
         is_column = keeps_column(self, y)

@@ -65,3 +65,16 @@ def unfrozen(estimator):
     while isinstance(estimator, FrozenEstimator):
         estimator = estimator.estimator
     return estimator
+
+
+def check_columns(detector, X, y):
+    """Check y and note the columns of X, whatever holds them.
+
+    scikit-learn counts the columns of a list by its first row.
+    """
+    if isinstance(X, list | tuple) and not len(X):
+        raise ValueError(
+            f"X has no rows (0 samples), and {type(detector).__name__} needs at least "
+            "one."
+        )
+    validate_data(detector, X, y, skip_check_array=True)

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.base import is_regressor
 
-from sklinfluence._estimators import ends_in_net
+from sklinfluence._estimators import ends_in_net, target_array
 
 
 def keeps_column(ranker, y):
@@ -13,7 +13,7 @@ def keeps_column(ranker, y):
     of a regression net mostly returns shape (n_rows, 1), and its targets must too.
     """
     # What can do no more than become an array has no number of axes to be asked for.
-    if np.asarray(y).ndim != 2:
+    if np.ndim(target_array(y)) != 2:
         return False
     models = (getattr(ranker, name, None) for name in ("estimator",))
     return any(

@@ -86,7 +86,8 @@ class MislabelSampler(_LabelNoiseDetector):
 
     label_quality_ : ndarray of shape (n_samples,)
         Leave-one-out probability of the given label; for real targets the two-sided
-        p-value of the deleted studentised residual.
+        p-value of the deleted studentised residual, NaN where the ranker has no
+        leave-one-out predictions of them.
 
     suggested_labels_ : ndarray of shape (n_samples,)
         What each row should be called, as for :class:`MislabelFilter`.

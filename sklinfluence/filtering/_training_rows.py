@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.utils import assert_all_finite, indexable
-from sklearn.utils.validation import column_or_1d, validate_data
+from sklearn.utils.validation import column_or_1d
 
 from sklinfluence._estimators import (
     check_weight_range,
@@ -12,7 +12,7 @@ from sklinfluence._estimators import (
     sliceable,
 )
 from sklinfluence._sklearn_compat import _check_sample_weight, _safe_indexing
-from sklinfluence.filtering._inputs import as_rows
+from sklinfluence.filtering._inputs import as_rows, check_columns
 from sklinfluence.filtering._net_targets import keeps_column
 
 
@@ -83,7 +83,7 @@ def check_training_rows(detector, X, y, sample_weight, groups):
     for name in ("n_features_in_", "feature_names_in_"):
         vars(detector).pop(name, None)
     X = sliceable(X)
-    validate_data(detector, X, y, skip_check_array=True)
+    check_columns(detector, X, y)
     X, y, groups = indexable(X, y, groups)
     # Asked here alone: behind this point y is flat, and `targets` knows its shape.
     in_column = keeps_column(detector.ranker, y)

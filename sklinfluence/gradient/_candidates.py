@@ -8,6 +8,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.neighbors import NearestNeighbors
 
+from sklinfluence._estimators import in_type
 from sklinfluence._removal import loss_rise, outer_rows, query_scale
 
 
@@ -32,7 +33,7 @@ def influence_of_candidates(reading, blocks, candidates):
     for queries in blocks:
         index = weighted[search.kneighbors(queries.design.X, return_distance=False)]
         influence = _pairs(reading, queries, index)
-        values.append(influence.astype(queries.dtype, copy=False))
+        values.append(in_type(influence, queries.dtype))
         indices.append(index)
     return np.vstack(values), np.vstack(indices)
 

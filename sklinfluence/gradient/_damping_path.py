@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from sklinfluence._estimators import in_type
 from sklinfluence._removal import (
     _gradient_products,
     query_scale,
@@ -79,7 +80,7 @@ def _first_order_along(reading, path, queries):
             readings = [replace(reading, fitted=at, given=None) for at in path]
         influence *= query_scale(queries, reading.normalize)[:, None]
         influence *= np.stack([at.scale for at in readings])[:, None, :]
-    return influence.astype(queries.dtype, copy=False)
+    return in_type(influence, queries.dtype)
 
 
 def _readings_along(reading, path):

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 
 from sklinfluence._blocks import block_slices
+from sklinfluence._estimators import in_type
 from sklinfluence._removal import (
     Queries,
     group_changes,
@@ -34,7 +35,7 @@ def influence_of_groups(reading, indices, blocks, order):
             parts.append(linear_rise(queries, changes))
         else:
             parts.append(loss_rise(queries, shifts_of(queries, changes)))
-    return np.concatenate(parts).astype(reading.dtype, copy=False)
+    return in_type(np.concatenate(parts), reading.dtype)
 
 
 def values_per_query(fitted, n_groups):

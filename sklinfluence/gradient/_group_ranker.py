@@ -76,7 +76,7 @@ class GroupRanker(RowRanker):
         (169, 2)
         """
         check_is_fitted(self)
-        if order not in ORDERS:
+        if not isinstance(order, str) or order not in ORDERS:
             raise ValueError(
                 f"order={order!r} is not one of {', '.join(map(repr, ORDERS))}."
             )

@@ -12,6 +12,7 @@ from sklinfluence._estimators import (
     kind_of_targets,
     refuse_missing_labels,
     refuse_named_targets,
+    refuse_sparse,
 )
 from sklinfluence._sklearn_compat import _check_sample_weight, _set_random_states
 from sklinfluence.base import BaseRanker
@@ -39,6 +40,7 @@ class HeadRanker(BaseRanker):
                 f"y is {kind}: {name} takes one label a row. Fit one ranker for each "
                 "output, y[:, k]."
             )
+        refuse_sparse(name, y)
         y = np.asarray(y)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(

@@ -3,6 +3,7 @@
 import numpy as np
 
 from sklinfluence._blocks import block_slices
+from sklinfluence._estimators import in_type
 from sklinfluence._removal import (
     added_row,
     apply_block,
@@ -39,7 +40,7 @@ def influence_on(reading, queries):
     if reading.normalize is not None:
         influence *= reading.scale
         influence *= query_scale(queries, reading.normalize)[:, None]
-    return influence.astype(queries.dtype, copy=False)
+    return in_type(influence, queries.dtype)
 
 
 def _put_refined(influence, refined, queries):
@@ -65,7 +66,7 @@ def mean_influence_on(reading, queries):
     )
     if reading.normalize is not None:
         mean *= reading.scale
-    return mean.astype(queries.dtype, copy=False)
+    return in_type(mean, queries.dtype)
 
 
 def influence_on_own(reading):
@@ -76,7 +77,7 @@ def influence_on_own(reading):
     if reading.normalize == "cosine":
         lengths = gradient_lengths(fitted.objective.design, fitted.query_residual)
         own = inverse_ratio(own, lengths)
-    return own.astype(reading.dtype, copy=False)
+    return in_type(own, reading.dtype)
 
 
 def influence_if_added(reading, queries):
@@ -85,7 +86,7 @@ def influence_if_added(reading, queries):
         _added_influence(reading, queries.take(block))
         for block in blocks_of_added(reading.fitted, queries)
     ]
-    return np.concatenate([np.zeros(0), *scores]).astype(queries.dtype, copy=False)
+    return in_type(np.concatenate([np.zeros(0), *scores]), queries.dtype)
 
 
 def blocks_of_added(fitted, queries):

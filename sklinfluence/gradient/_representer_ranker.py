@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sklinfluence._blocks import block_slices
-from sklinfluence._estimators import sliceable
+from sklinfluence._estimators import in_type, sliceable
 from sklinfluence._removal import (
     HeadReading,
     check_embedding,
@@ -219,7 +219,7 @@ class RepresenterRanker(HeadRanker):
         output, sign = self._place(objective.targets)
         own = self.alpha_[np.arange(self.n_train_), output] * sign
         own = own * self._expansion.own_products(objective.design, output)
-        return own.astype(self.reading_.dtype, copy=False)
+        return in_type(own, self.reading_.dtype)
 
     def _place(self, targets):
         """The output of each row's class and the sign it carries."""
@@ -240,7 +240,7 @@ class RepresenterRanker(HeadRanker):
         queries = self.reading_.queries(X, y)
         output, sign = self._place(queries.targets)
         terms = self._expansion.contributions(queries.design, output) * sign[:, None]
-        return terms.astype(queries.dtype, copy=False)
+        return in_type(terms, queries.dtype)
 
     def contributions(self, X):
         """Every row's term in every raw prediction.
@@ -264,7 +264,7 @@ class RepresenterRanker(HeadRanker):
             self._expansion.contributions(queries.design, output) for output in outputs
         ]
         terms = terms[0] if K == 1 else np.stack(terms, axis=2)
-        return terms.astype(queries.dtype, copy=False)
+        return in_type(terms, queries.dtype)
 
     def score_samples(self, X, y=None):
         """Self-influence that new rows would have under the fitted model.
@@ -291,4 +291,4 @@ class RepresenterRanker(HeadRanker):
         for block in block_slices(len(output), 4 * self.reading_.fitted.theta.size):
             own = self._expansion.added_terms(queries.take(block), output[block])
             scores[block] = sign[block] * own
-        return scores.astype(queries.dtype, copy=False)
+        return in_type(scores, queries.dtype)

@@ -144,15 +144,19 @@ class RowRanker(HeadRanker):
         return self._strongest_candidates(X, y, n, candidates, sign=-1)
 
     def _strongest_candidates(self, X, y, n, candidates, sign):
+        self._check_candidates(candidates)
         check_count(n, "n", candidates, "candidates")
         return strongest(*self._of_candidates(X, y, candidates), n, sign)
 
-    def _of_candidates(self, X, y, candidates):
+    def _check_candidates(self, candidates):
         check_is_fitted(self)
-        fitted = self.reading_.fitted
-        n_weighted = np.count_nonzero(fitted.objective.weights > 0)
+        n_weighted = np.count_nonzero(self.reading_.fitted.objective.weights > 0)
         rows = "the number of training rows with a weight"
         check_count(candidates, "candidates", n_weighted, rows)
+
+    def _of_candidates(self, X, y, candidates):
+        self._check_candidates(candidates)
+        fitted = self.reading_.fitted
         blocks = self._asked_blocks(X, y, values_per_query(fitted, candidates))
         return influence_of_candidates(self.reading_, blocks, candidates)
 

@@ -1,6 +1,7 @@
 """DIVINE: training rows that are influential and unlike one another."""
 
 import heapq
+from numbers import Real
 
 import numpy as np
 from scipy import sparse
@@ -10,10 +11,29 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklinfluence._blocks import block_slices
 from sklinfluence._estimators import check_count
+from sklinfluence._sklearn_compat import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    validate_params,
+)
 
 KINDS = ("sum_redundancy", "facility_location", "mmd")
 
 
+@validate_params(
+    {
+        "ranker": [HasMethods("fit")],
+        # An int from 1 to the number of training rows: checked against them.
+        "n": "no_validation",
+        "kind": [StrOptions(set(KINDS))],
+        "gamma": [Interval(Real, 0, None, closed="left")],
+        "importance": ["array-like", None],
+        "X": ["array-like", "sparse matrix", None],
+        "bandwidth": [Interval(Real, 0, None, closed="neither"), None],
+    },
+    prefer_skip_nested_validation=True,
+)
 def select_diverse(
     ranker,
     n,
@@ -94,11 +114,7 @@ def select_diverse(
     check_is_fitted(ranker)
     importance = _importance(ranker, importance)
     n_train = len(importance)
-    if kind not in KINDS:
-        raise ValueError(f"kind={kind!r} is not one of {', '.join(map(repr, KINDS))}.")
     check_count(n, "n", n_train)
-    if not 0 <= gamma < np.inf:
-        raise ValueError(f"gamma={gamma} must be finite and at least 0.")
     if gamma == 0:
         return np.argsort(-importance, kind="stable")[:n]
     kernel = Kernel(_rows(ranker, X, n_train), bandwidth)
@@ -110,7 +126,16 @@ def select_diverse(
 def _importance(ranker, importance):
     if importance is None:
         importance = ranker.self_influence_
-    importance = np.asarray(importance, dtype=float)
+    if isinstance(importance, dict):
+        raise ValueError("importance must hold one number a training row, not a dict.")
+    importance = check_array(
+        importance,
+        ensure_2d=False,
+        dtype=float,
+        ensure_all_finite=False,
+        ensure_min_samples=0,
+        input_name="importance",
+    )
     # A ranker may be unable to say its self-influence: that is what importance is for.
     n_train = ranker.n_train_
     if importance.shape != (n_train,):
@@ -147,8 +172,6 @@ class Kernel:
     """
 
     def __init__(self, X, bandwidth):
-        if bandwidth is not None and not bandwidth > 0:
-            raise ValueError(f"bandwidth={bandwidth} must be above 0.")
         self.X = X
         self.n_rows = X.shape[0]
         self.width = 2 * bandwidth**2 if bandwidth else X.shape[1] * _variance(X)

@@ -144,6 +144,8 @@ def _of_softmax(fitted, removal):
     unlikely = np.einsum(
         "ik,ikm,im->i", residual, np.linalg.pinv(covariance, rcond=1e-10), residual
     )
+    # A covariance's form: below zero by rounding alone, where classes are separable.
+    unlikely = np.maximum(unlikely, 0.0)
     pulled = np.einsum("ik,ik->i", residual, apply_block(B, removal.residual))
     deviance = 2 * loss.loss(objective.targets, fitted.raw)
     dropped = weights * deviance + weights**2 * pulled

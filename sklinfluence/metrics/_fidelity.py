@@ -7,12 +7,13 @@ from scipy.stats import rankdata
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from sklinfluence._estimators import _refit_losses
+from sklinfluence._estimators import _refit_losses, sliceable
 from sklinfluence._sklearn_compat import (
     HasMethods,
     Interval,
     validate_params,
 )
+from sklinfluence.metrics._stability import in_own_unit
 
 _SHARED = {
     "ranker": [HasMethods("influence")],
@@ -64,7 +65,7 @@ def loo_correlation(
     Returns
     -------
     correlation : ndarray of shape (n_queries,)
-        Pearson's; NaN where one side is constant.
+        Pearson's; NaN where one side is constant, or a refit's loss is infinite.
 
     See Also
     --------
@@ -86,7 +87,7 @@ def loo_correlation(
     >>> loo_correlation(ranker, X[:60], y[:60], X[60:63], y[60:63]).round(2)
     array([1., 1., 1.])
     """
-    n_train = _check_train(ranker, X)
+    X, n_train = _check_train(ranker, X)
     rows = np.arange(n_train)
     if n_rows is not None and n_rows < n_train:
         rows = check_random_state(random_state).choice(n_train, n_rows, replace=False)
@@ -169,7 +170,7 @@ def lds(
     >>> bool(score.mean() > 0.8)
     True
     """
-    n_train = _check_train(ranker, X)
+    X, n_train = _check_train(ranker, X)
     rng = check_random_state(random_state)
     size = max(1, round(share * n_train))
     kept = [np.sort(rng.choice(n_train, size, replace=False)) for _ in range(n_subsets)]
@@ -183,17 +184,23 @@ def lds(
 
 def _check_train(ranker, X):
     check_is_fitted(ranker, "estimator_")
+    X = sliceable(X)
     n_train, n_fitted = _num_samples(X), len(ranker.self_influence_)
     if n_train != n_fitted:
         raise ValueError(
             f"X has {n_train} rows, the ranker was fitted on {n_fitted}: pass the rows "
             "that it was fitted on."
         )
-    return n_train
+    return X, n_train
 
 
 def _correlation(a, b):
-    """Pearson's correlation of each row of a with the same row of b."""
+    """Pearson's correlation of each row of a with the same row of b.
+
+    NaN where a row is constant, or not finite: a refit may give a label no chance.
+    """
+    finite = (np.isfinite(a) & np.isfinite(b)).all(axis=1, keepdims=True)
+    a, b = (in_own_unit(np.where(finite, values, 0.0)) for values in (a, b))
     a = a - a.mean(axis=1, keepdims=True)
     b = b - b.mean(axis=1, keepdims=True)
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)

@@ -63,11 +63,21 @@ def stability(influence_a, influence_b, *, percentile=90.0):
             "of the same queries and training rows."
         )
     ranks = rankdata(a, axis=1), rankdata(b, axis=1)
+    # Correlations have no unit; products of raw influences may leave the floats.
+    a, b = in_own_unit(a), in_own_unit(b)
     return {
         "pearson": float(np.mean(_correlations(a, b))),
         "spearman": float(np.mean(_correlations(*ranks))),
         "overlap": float(np.mean(_overlaps(a, b, percentile))),
     }
+
+
+def in_own_unit(influence):
+    """Each query's influences relative to its largest, in magnitude."""
+    largest = np.abs(influence).max(axis=1, keepdims=True)
+    return np.divide(
+        influence, largest, out=np.zeros_like(influence), where=largest > 0
+    )
 
 
 def _correlations(a, b):

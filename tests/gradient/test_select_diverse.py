@@ -147,11 +147,11 @@ def test_refusals():
     ranker = InfluenceRanker().fit(scale(X), y)
     for arguments, message in (
         ({"n": 0}, "n=0"),
-        ({"n": 5, "kind": "max"}, "kind='max'"),
-        ({"n": 5, "gamma": -1}, "gamma=-1"),
+        ({"n": 5, "kind": "max"}, "'kind' parameter.*Got 'max'"),
+        ({"n": 5, "gamma": -1}, "'gamma' parameter.*Got -1"),
         ({"n": 5, "importance": [1.0]}, "one value for each of the 178"),
         ({"n": 5, "X": X[:7]}, "X has 7 rows"),
-        ({"n": 5, "bandwidth": 0}, "bandwidth=0"),
+        ({"n": 5, "bandwidth": 0}, "'bandwidth' parameter.*Got 0"),
     ):
         with pytest.raises(ValueError, match=message):
             select_diverse(ranker, **arguments)

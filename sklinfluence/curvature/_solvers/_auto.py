@@ -1,6 +1,9 @@
 """From the ``solver`` parameter to a solver object."""
 
 from dataclasses import dataclass
+from numbers import Integral, Real
+
+from sklearn.utils import check_scalar
 
 from sklinfluence.curvature._solvers._arnoldi import Arnoldi
 from sklinfluence.curvature._solvers._cholesky import Cholesky
@@ -102,8 +105,10 @@ def choose_solver(
     """
     sizes = {"n_rows": n_rows, "n_outputs": n_outputs, "n_columns": n_columns}
     for name, value in sizes.items():
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1; got {value!r}.")
+        check_scalar(value, name, Integral, min_val=1)
+    check_scalar(memory, "memory", Real, min_val=0)
+    if n_rhs is not None:
+        check_scalar(n_rhs, "n_rhs", Integral, min_val=0)
     size = n_columns if is_block_diagonal else n_outputs * n_columns
     over_rows = is_block_diagonal and is_penalized and n_rows <= FEW_ROWS * n_columns
     if over_rows:
