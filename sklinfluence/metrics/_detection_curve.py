@@ -2,7 +2,7 @@
 
 import numpy as np
 from sklearn.metrics import roc_curve
-from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 from sklinfluence._sklearn_compat import validate_params
 
@@ -48,6 +48,7 @@ def detection_curve(is_mislabelled, scores):
     array([0. , 0.5, 0.5, 1. , 1. ])
     """
     is_mislabelled = check_truth(is_mislabelled)
+    scores = check_array(scores, ensure_2d=False, input_name="scores")
     check_consistent_length(is_mislabelled, scores)
     # Every threshold is kept: dropping the collinear ones would thin the points out
     # unevenly, and a reader may want the value at each.

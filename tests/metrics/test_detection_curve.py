@@ -25,3 +25,9 @@ def test_truth_must_say_both():
         detection_curve([0, 0], [1.0, 2.0])
     with pytest.raises(ValueError, match="True or False"):
         detection_curve([0, 2], [1.0, 2.0])
+
+
+@pytest.mark.parametrize("scores", [["a", "b", "c"], [0.1, np.nan, 0.3]])
+def test_scores_that_are_no_numbers_are_named(scores):
+    with pytest.raises(ValueError, match=r"numeric|scores contains NaN"):
+        detection_curve([True, False, True], scores)
