@@ -37,6 +37,7 @@ from sklinfluence._estimators._targets import (
     refuse_missing_labels,
     refuse_named_targets,
     refuse_sparse,
+    refuse_unlike_labels,
     row_weights,
     target_array,
     value_coder,

@@ -5,8 +5,8 @@ from scipy import sparse
 from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
+from sklinfluence._estimators import refuse_unlike_labels
 from sklinfluence._sklearn_compat import _safe_indexing
-from sklinfluence.heads._targets import refuse_unlike_labels
 
 
 def check_labels(y):
