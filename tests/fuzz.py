@@ -110,6 +110,8 @@ class Case:
         """A parameter's value, less where it would only take longer."""
         if name == "solver" and isinstance(value, str) and value == "lissa":
             return "cg"
+        if name == "max_evaluations" and isinstance(value, int):
+            return min(value, 12)
         costs = name.startswith("n_") or name in ("depth", "max_iter", "every", "rank")
         large = isinstance(value, int) and not isinstance(value, bool) and value > 50
         return 7 if costs and large else value

@@ -11,7 +11,11 @@ import tempfile
 import numpy as np
 from fuzz_inputs import NONSENSE, Rows, is_covered, parameters
 from sklearn.base import clone, is_outlier_detector
-from sklearn.ensemble import GradientBoostingRegressor, RandomForestClassifier
+from sklearn.ensemble import (
+    GradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import (
     ElasticNet,
@@ -149,11 +153,14 @@ class Constant(BaseRanker):
     """A ranker of someone else's, with the least that the contract asks for."""
 
     def fit(self, X, y, sample_weight=None):
-        self.self_influence_ = np.arange(n_rows(X), dtype=float)
+        self._begin(n_rows(X))
         return self
 
     def _influence_block(self, X, y):
         return np.tile(self.self_influence_, (n_rows(X), 1))
+
+    def _self_influence(self):
+        return np.arange(self.n_train_, dtype=float)
 
     def score_samples(self, X, y=None):
         return np.ones(n_rows(X))
@@ -206,6 +213,13 @@ PARAMETERS = {
         "none such",
     ],
     "refit": ["accuracy", False],
+    "metric": ["euclidean", "manhattan", "cosine", "none such"],
+    "metric_params": [None, {}, {"none": 1}],
+    "semivalue": ["shapley", "banzhaf", (4, 1), (1.0, 1.0), (0, 1), ("a", 2)],
+    "probabilities": [(0.5,), (0.2, 0.8), (), (0.0, 1.0), [0.3]],
+    "max_evaluations": [1, 5, 12],
+    "journal": [None],
+    "shares": [(0.5,), (0.3, 0.7), (0.0,), ("half",)],
     "threshold": [-2.0, 0.0, 3.0],
     "n_jobs": [None, 1],
 }
@@ -802,13 +816,49 @@ def deep_ranker(case, public):
     fit_and_ask(case, public(made, **chosen), rows)
 
 
-def network_solver(case, public):
-    from sklinfluence.deep import DeepInfluenceRanker
+class DenseInverse(curvature.Solver):
+    """A solver of a user's own."""
 
-    rows = NetRows(case.draw)
-    chosen = public(**options(case, public))
-    made = DeepInfluenceRanker(net(case, rows), solver=chosen)
-    fit_and_ask(case, made, rows)
+    def init(self, operator):
+        return np.linalg.pinv(operator.matvec(np.eye(operator.shape[0])))
+
+    def solve(self, state, B):
+        return state @ B, {"residual": np.zeros(np.shape(B)[1])}
+
+
+def own_solver(case, public):
+    solver(case, DenseInverse)
+
+
+def of_neighbors(case, public):
+    fit_and_ask(case, public(**options(case, public)), Rows(case.draw))
+
+
+def valuer(case, public):
+    rows = Rows(case.draw)
+    made = case.draw.one([GaussianNB(), DecisionTreeClassifier(max_depth=2)])
+    if not rows.is_class:
+        made = case.draw.one([Ridge(), DecisionTreeRegressor(max_depth=2)])
+    case.models.append(made)
+    chosen = options(case, public, skip=("estimator",))
+    fit_and_ask(case, public(made, **chosen), rows)
+
+
+def out_of_bag(case, public):
+    rows = Rows(case.draw)
+    forest = RandomForestClassifier if rows.is_class else RandomForestRegressor
+    made = case.draw.one([forest(5, random_state=0), GaussianNB(), forest(3)])
+    case.models.append(made)
+    chosen = options(case, public, skip=("estimator",))
+    fit_and_ask(case, public(made, **chosen), rows)
+
+
+def consistency(case, public):
+    rows = Rows(case.draw)
+    made = GaussianNB() if rows.is_class else Ridge()
+    case.models.append(made)
+    chosen = options(case, public, skip=("estimator", "X", "y"))
+    case.call("consistency_score", public, made, rows.X, rows.y, **chosen)
 
 
 def recorder(case, public):
@@ -854,6 +904,18 @@ def anomaly(case, public):
 
 RECIPES = {
     "BaseRanker": contract,
+    "BaseValuer": contract,
+    "Solver": own_solver,
+    "SolverState": own_solver,
+    "KNNShapleyRanker": of_neighbors,
+    "KNNLeaveOneOutRanker": of_neighbors,
+    "ShapleyRanker": valuer,
+    "BanzhafRanker": valuer,
+    "AMERanker": valuer,
+    "DownsamplingRanker": valuer,
+    "LeaveOneOutRanker": valuer,
+    "DataOOBRanker": out_of_bag,
+    "consistency_score": consistency,
     "InfluenceRanker": head_ranker,
     "RepresenterRanker": head_ranker,
     "ExpectedRanker": expected,
@@ -888,7 +950,6 @@ RECIPES = {
     "CheckpointRecorder": recorder,
     "DeepInfluenceRanker": deep_ranker,
     "HydraRanker": deep_ranker,
-    "NetworkEKFAC": network_solver,
     "SGDInfluenceRanker": deep_ranker,
     "SkorchEmbedding": deep_ranker,
     "TracInAnomalyDetector": anomaly,

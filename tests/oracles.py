@@ -117,7 +117,7 @@ ORACLES = [
     ),
     Oracle(
         "BaseRanker",
-        "label_scores score_samples",
+        "label_scores self_influence_",
         "the subclass's own self-influence",
         "test_base.py::test_label_scores_know_self_influence_alone",
     ),
@@ -153,8 +153,8 @@ ORACLES = [
     ),
     Oracle(
         "KNNShapleyRanker KNNLeaveOneOutRanker",
-        "ranking_ label_scores",
-        "the values, identity",
+        "ranking_ label_scores self_influence_",
+        "the values, identity; no self-influence is defined, so there is none",
         "neighbors/test_rankers.py::test_flipped_labels_are_worth_least",
     ),
     Oracle(

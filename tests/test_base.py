@@ -191,6 +191,9 @@ def test_values_are_ranked_from_the_lowest():
 def test_wrapped_predictions(ranker):
     assert np.array_equal(ranker.predict(QUERIES), ranker.estimator_.predict(QUERIES))
     assert ranker.score(X, Y) == ranker.estimator_.score(X, Y)
+    for name in ("predict_proba", "decision_function"):
+        expected = getattr(ranker.estimator_, name)(QUERIES)
+        assert_allclose(getattr(ranker, name)(QUERIES), expected)
     del ranker.estimator_
     assert not hasattr(ranker, "predict")
 

@@ -191,7 +191,7 @@ def test_memory_finds_the_same_numbers(name, damping, head, tmp_path):
 @pytest.mark.parametrize("name", EVERY)
 def test_a_cached_state_holds_no_rows(name):
     model, X, y = make_head("softmax")
-    fitted = InfluenceRanker(model, solver=EVERY[name]).fit(X, y)._fitted
+    fitted = InfluenceRanker(model, solver=EVERY[name]).fit(X, y).reading_.fitted
     marker = fitted.raw.tobytes()
     assert marker in pickle.dumps(fitted.operator)
     assert marker not in pickle.dumps(fitted.state.attached(None))
@@ -206,7 +206,9 @@ def test_a_cached_preconditioner_over_rows_holds_none():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(30, 90)), rng.integers(2, size=30)
     solver = ConjugateGradient(preconditioner="block")
-    fitted = InfluenceRanker(LogisticRegression(), solver=solver).fit(X, y)._fitted
+    fitted = (
+        InfluenceRanker(LogisticRegression(), solver=solver).fit(X, y).reading_.fitted
+    )
     kept = pickle.dumps(fitted.state.attached(None))
     assert fitted.raw.tobytes() not in kept
 
@@ -231,10 +233,10 @@ def test_an_approximation_is_told_by_its_residuals():
     model, X, y = make_head("ridge")
     ranker = InfluenceRanker(model, solver=Diagonal()).fit(X, y)
     truth = InfluenceRanker(model, solver="cholesky").fit(X, y)
-    H = truth._fitted.operator.dense()
+    H = truth.reading_.fitted.operator.dense()
     # The optimum is the exact one, whatever the solver finds.
-    assert_close(ranker._fitted.theta, truth._fitted.theta)
-    G = truth._fitted.coefficients * np.column_stack([X, np.ones(len(X))])
+    assert_close(ranker.reading_.fitted.theta, truth.reading_.fitted.theta)
+    G = truth.reading_.fitted.coefficients * np.column_stack([X, np.ones(len(X))])
     ours = np.einsum("ij,ij->i", G, G / np.diag(H))
     assert_close(ranker.self_influence_, ours)
     with pytest.raises(ValueError, match=r"Diagonal object .* approximates it"):

@@ -277,8 +277,10 @@ def test_whoever_uses_the_net_meanwhile_sees_nothing(fitted, eager_switching):
         theirs = list(pool.map(by_hand, range(40)))
     for name, got in zip(names, ours, strict=True):
         np.testing.assert_array_equal(got.result(), alone[name], err_msg=name)
+    # Kernels of attention are a switch of the process: another one rounds otherwise.
+    rounding = 4 * np.finfo(np.float32).eps * np.abs(expected).max()
     for got in theirs:
-        np.testing.assert_array_equal(got, expected)
+        np.testing.assert_allclose(got, expected, rtol=0, atol=rounding)
     assert look(net) == before
 
 

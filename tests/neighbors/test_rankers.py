@@ -275,7 +275,7 @@ def test_flipped_labels_are_worth_least(kind):
     # By chance a tenth of the 40 suspects would be flipped.
     assert flipped[ranker.ranking_ <= 40].mean() > 0.5
     assert_allclose(ranker.label_scores("value"), -ranker.values_)
-    for name in ("self_influence_", "score_samples"):
+    for name in ("self_influence_", "score_samples", "decision_function"):
         assert not hasattr(ranker, name)
 
 
