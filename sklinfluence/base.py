@@ -292,6 +292,11 @@ class BaseRanker(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseValuer):
         if hasattr(self, "classes_"):
             label_index(y, self.classes_)
 
+    def _refuse_no_queries(self, X):
+        check_is_fitted(self)
+        if _num_samples(self._query_inputs(X, None)[0]) == 0:
+            raise ValueError("X has no rows: a mean over no queries is not defined.")
+
     def _blocks(self, X, y):
         """(slice, influence) for blocks of queries, within ``working_memory``."""
         X, y = self._asked(X, y)
@@ -341,12 +346,11 @@ class BaseRanker(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseValuer):
         -------
         influence : ndarray of shape (n_train,)
         """
+        self._refuse_no_queries(X)
         total, n_queries = 0.0, 0
         for _, values in self._blocks(X, y):
             total = total + values.sum(axis=0, dtype=float)
             n_queries += len(values)
-        if not n_queries:
-            raise ValueError("X has no rows: a mean over no queries is not defined.")
         mean = total / n_queries
         return mean.astype(values.dtype, copy=False)
 

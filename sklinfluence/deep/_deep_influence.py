@@ -273,9 +273,8 @@ class DeepInfluenceRanker(BaseRanker):
         -------
         influence : ndarray of shape (n_train,)
         """
+        self._refuse_no_queries(X)
         rows, residual = query_rows(self._objective, self._asked(X, y))
-        if len(rows) == 0:
-            raise ValueError("X has no rows: a mean over no queries is not defined.")
         total = np.zeros(self._objective.n_parameters)
         for _, gradients in self._objective.gradients(rows, residual):
             if self.normalize == "cosine":

@@ -176,7 +176,7 @@ class RowRanker(HeadRanker):
         -------
         influence : ndarray of shape (n_train,)
         """
-        check_is_fitted(self)
+        self._refuse_no_queries(X)
         if self.reading_.method == "newton":
             return super().mean_influence(X, y)
         return mean_influence_on(self.reading_, self._queries(*self._asked(X, y)))

@@ -21,7 +21,7 @@ RANKERS = {
     "influence": lambda: InfluenceRanker(),
     "no factor": lambda: InfluenceRanker(LogisticRegression(C=0.1), solver="cg"),
     "l2": lambda: RepresenterRanker(),
-    "lje": lambda: RepresenterRanker(kind="lje"),
+    "lje": lambda: RepresenterRanker(method="lje"),
 }
 
 

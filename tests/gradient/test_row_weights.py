@@ -164,6 +164,7 @@ EXCUSED = {
     "n_features_in_",
     "n_train_",
     "label_score_names_",
+    "reading_",
     "decision_function",
     "set_callbacks",
 }
