@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+# Scripts and their parts: `make fuzz` runs them, tests/test_fuzz.py asks them.
+collect_ignore = ["fuzz.py", "fuzz_inputs.py", "fuzz_recipes.py"]
+
 # Before anything imports matplotlib: tests draw, and none may open a window.
 os.environ.setdefault("MPLBACKEND", "Agg")
 

@@ -841,6 +841,8 @@ def valuer(case, public):
         made = case.draw.one([Ridge(), DecisionTreeRegressor(max_depth=2)])
     case.models.append(made)
     chosen = options(case, public, skip=("estimator",))
+    if "max_evaluations" in parameter_names(public):
+        chosen.setdefault("max_evaluations", 12)
     fit_and_ask(case, public(made, **chosen), rows)
 
 

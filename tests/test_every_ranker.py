@@ -161,8 +161,12 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 def test_every_public_ranker_is_in_the_list():
     pytest.importorskip("skorch")
+    # Those that define no score of new rows have suites of their own: they rank by
+    # values, in tests/neighbors and tests/retraining.
     concrete = {
-        name for name, kind in public_rankers().items() if not inspect.isabstract(kind)
+        name
+        for name, kind in public_rankers().items()
+        if not inspect.isabstract(kind) and hasattr(kind, "score_samples")
     }
     assert concrete == {name.partition(",")[0] for name in RANKERS}
 

@@ -20,14 +20,10 @@ from sklinfluence.filtering import (
     MislabelFilter,
     MislabelSampler,
 )
-from sklinfluence.gradient import (
-    ExpectedRanker,
-    InfluenceRanker,
-    RepresenterRanker,
-    select_diverse,
-)
-from sklinfluence.inspection import diagnostics
+from sklinfluence.gradient import InfluenceRanker, RepresenterRanker
+from sklinfluence.inspection import diagnostics, select_diverse
 from sklinfluence.metrics import loo_correlation, stability
+from sklinfluence.retraining import ExpectedRanker
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(30, 3))

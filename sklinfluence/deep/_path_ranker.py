@@ -65,7 +65,7 @@ class PathRanker(BaseRanker):
             Training rows: arrays, tensors, dicts, a Dataset.
         y : array-like of shape (n_train,) or (n_train, n_targets), default=None
             Targets; None for a net that needs none.
-        sample_weight : None
+        sample_weight : array-like of shape (n_train,), default=None
             Weights are refused: the steps of a run know none.
 
         Returns

@@ -38,7 +38,7 @@ class KNNShapleyRanker(NeighborsRanker):
         Any that :func:`sklearn.metrics.pairwise_distances` knows.
     metric_params : dict, default=None
         Further arguments of the metric.
-    tol : float, default=0
+    tol : float, default=0.0
         Values may be off by this much: only as many nearest rows are looked at as the
         bound of the utility needs, max(K, 1 / tol) for "hard", and farther ones are
         worth 0. The values then sum no longer to the utility of all rows. Real

@@ -32,7 +32,7 @@ class BanzhafRanker(RetrainingValuer):
     max_evaluations : int, default=1000
         Sets at most, for each split of the rows. Where it allows every set, the
         values are computed and not estimated.
-    tol : float, default=0
+    tol : float, default=0.0
         Stop earlier, once the standard error of every value is below ``tol`` times
         the spread of the values. 0: run all of ``max_evaluations``.
     cv : int, cross-validation generator or iterable, default=None

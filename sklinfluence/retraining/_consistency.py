@@ -126,11 +126,21 @@ def _size(share, n_rows):
     return size
 
 
+def _fitted(utility, rows):
+    try:
+        return utility.fitted(rows)
+    except Exception as error:
+        raise ValueError(
+            f"{type(utility.estimator).__name__} cannot be fitted on {len(rows)} of the "
+            f"rows of X: {error}"
+        ) from error
+
+
 def _out_of_sample(utility, order, size):
     """(rows that a model did not see, its scores of them)."""
     out = np.sort(order[size:])
     with one_thread(), config_context(assume_finite=True):
-        said = utility.fitted(order[:size]).predict(_safe_indexing(utility.X, out))
+        said = _fitted(utility, order[:size]).predict(_safe_indexing(utility.X, out))
     if utility.classes is not None:
         return out, (said == utility.y[out]).astype(float)
     return out, -((np.asarray(said, dtype=float) - utility.y[out]) ** 2)

@@ -29,7 +29,7 @@ class DownsamplingRanker(RetrainingRanker):
         Any of scikit-learn's scorers; None: the estimator's own ``score``.
     max_evaluations : int, default=1000
         Sets at most, for each split of the rows.
-    tol : float, default=0
+    tol : float, default=0.0
         Stop earlier, once the standard error of every value is below ``tol`` times
         the spread of the values. 0: run all of ``max_evaluations``.
     cv : int, cross-validation generator or iterable, default=None

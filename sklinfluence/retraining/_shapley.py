@@ -35,13 +35,13 @@ class ShapleyRanker(RetrainingValuer):
         least noisy.
     scoring : str or callable, default=None
         Any of scikit-learn's scorers; None: the estimator's own ``score``.
-    truncation : float, default=0
+    truncation : float, default=0.0
         A permutation ends where its score is nearer than this to that of all rows, and
         the rows left gain 0. Above 0 values are biased by up to it.
     max_evaluations : int, default=10000
         Fits at most, for each split of the rows; whole permutations are walked, one
         pair at least.
-    tol : float, default=0
+    tol : float, default=0.0
         Stop earlier, once the standard error of every value is below ``tol`` times
         the spread of the values. 0: run all of ``max_evaluations``.
     cv : int, cross-validation generator or iterable, default=None

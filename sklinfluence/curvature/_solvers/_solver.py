@@ -76,6 +76,25 @@ class SolverState(HoldsOperator):
         Whether these blocks are as close to those of H^-1 as the solutions are.
     exact : bool or None
         Whether solutions are H^-1 b itself. None: what the solver says of itself.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklinfluence.curvature import Solver, SolverState
+    >>> class Inverse(SolverState):
+    ...     def __init__(self, operator):
+    ...         self.operator = operator
+    ...         self.inverse = np.linalg.inv(operator.matvec(np.eye(operator.shape[0])))
+    ...     def apply_inverse(self, B):
+    ...         return self.inverse @ B
+    >>> class DenseInverse(Solver):
+    ...     exact = True
+    ...     def init(self, operator):
+    ...         return Inverse(operator)
+    ...     def solve(self, state, B):
+    ...         return state.apply_inverse(B), {"residual": np.zeros(B.shape[1])}
+    >>> DenseInverse().exact
+    True
     """
 
     apply_inverse = None
