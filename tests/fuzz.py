@@ -62,6 +62,8 @@ DOCUMENTED = {
     "cv_results_": "NaN for a candidate whose scoring failed, which is warned about",
     "loo_correlation": "NaN where one side is constant",
     "lds": "NaN where one side is constant",
+    "values_stderr_": "NaN where a row was measured once",
+    "consistency_score": "NaN where a row was in every subset",
     "poisoning_ratio": "inf where no clean row has influence",
 }
 # The user's own model answers these.

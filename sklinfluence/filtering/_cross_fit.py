@@ -60,14 +60,16 @@ def cross_fit(fit, score, rows, cv, fallback, each_fit):
 
 
 def _splits(rows, cv, classes):
+    if hasattr(cv, "__iter__") and not hasattr(cv, "split"):
+        folds = list(cv)
+        if not all(hasattr(fold, "__len__") and len(fold) == 2 for fold in folds):
+            raise ValueError(
+                f"cv={cv!r} must be an int, a splitter or an iterable of pairs of "
+                "index arrays, (train, test)."
+            )
+        cv = folds
     splitter = check_cv(cv, rows.y, classifier=classes is not None)
-    folds = list(splitter.split(rows.X, rows.y, rows.groups))
-    if not all(hasattr(fold, "__len__") and len(fold) == 2 for fold in folds):
-        raise ValueError(
-            f"cv={cv!r} must be an int, a splitter or an iterable of pairs of index "
-            "arrays, (train, test)."
-        )
-    return folds
+    return splitter.split(rows.X, rows.y, rows.groups)
 
 
 def _of_classes(y, classes):

@@ -131,8 +131,8 @@ def _fitted(utility, rows):
         return utility.fitted(rows)
     except Exception as error:
         raise ValueError(
-            f"{type(utility.estimator).__name__} cannot be fitted on {len(rows)} of the "
-            f"rows of X: {error}"
+            f"{type(utility.estimator).__name__} cannot be fitted on {len(rows)} of "
+            f"the rows of X: {error}"
         ) from error
 
 
