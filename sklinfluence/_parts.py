@@ -5,6 +5,8 @@ not fitted at once (a solver, an estimator behind a filter that takes minutes), 
 never, is validated with the object that holds it, before any work.
 """
 
+from typing import Any, Self
+
 from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 
@@ -28,7 +30,7 @@ class PartsMixin:
                 if hasattr(part, "_parameter_constraints"):
                     part._validate_params()
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set the parameters of this object and of its parts.
 
         Parameters

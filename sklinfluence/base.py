@@ -3,8 +3,10 @@
 from abc import ABCMeta, abstractmethod
 from inspect import getattr_static
 from numbers import Integral
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from sklearn.base import (
     BaseEstimator,
@@ -22,6 +24,7 @@ from sklinfluence._estimators import (
 )
 from sklinfluence._parts import PartsMixin
 from sklinfluence._sklearn_compat import CallbackSupportMixin, _safe_indexing
+from sklinfluence._typing import Rows
 
 __all__ = ["BaseRanker", "BaseValuer"]
 
@@ -70,7 +73,9 @@ class BaseValuer(
     """
 
     @abstractmethod
-    def fit(self, X, y, sample_weight=None):
+    def fit(
+        self, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Fit or read the model and value the training rows.
 
         Parameters
@@ -131,7 +136,9 @@ class BaseValuer(
         check_is_fitted(self)
         return self._known_label_scores()
 
-    def label_scores(self, score, X=None, y=None):
+    def label_scores(
+        self, score: str, X: Rows | None = None, y: ArrayLike | None = None
+    ) -> NDArray:
         """Scores of given labels, higher where a label is likelier wrong.
 
         Parameters
@@ -308,7 +315,7 @@ class BaseRanker(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseValuer):
             targets = None if y is None else _safe_indexing(y, block)
             yield block, self._influence_block(chosen, targets)
 
-    def influence(self, X, y=None):
+    def influence(self, X: Rows, y: ArrayLike | None = None) -> NDArray:
         """Influence of every training row on every query.
 
         Parameters
@@ -333,7 +340,7 @@ class BaseRanker(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseValuer):
         # One call: the matrix is what was asked for, and blocks would copy it.
         return self._influence_block(*self._asked(X, y))
 
-    def mean_influence(self, X, y=None):
+    def mean_influence(self, X: Rows, y: ArrayLike | None = None) -> NDArray:
         """Mean influence of every training row over all queries.
 
         Parameters
@@ -354,7 +361,7 @@ class BaseRanker(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseValuer):
         mean = total / n_queries
         return mean.astype(values.dtype, copy=False)
 
-    def transform(self, X):
+    def transform(self, X: Rows) -> Any:
         """Influence of every training row on the model's own prediction for X.
 
         Parameters
@@ -375,7 +382,9 @@ class BaseRanker(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseValuer):
         ]
         return sparse.vstack(rows, format="csr")
 
-    def proponents(self, X, y=None, n=5):
+    def proponents(
+        self, X: Rows, y: ArrayLike | None = None, n: int = 5
+    ) -> tuple[NDArray, NDArray]:
         """The training rows without which each query's loss would rise most.
 
         Parameters
@@ -395,7 +404,9 @@ class BaseRanker(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseValuer):
         influence, index = self._strongest(X, y, n, sign=1)
         return influence, index
 
-    def opponents(self, X, y=None, n=5):
+    def opponents(
+        self, X: Rows, y: ArrayLike | None = None, n: int = 5
+    ) -> tuple[NDArray, NDArray]:
         """The training rows without which each query's loss would fall most.
 
         Parameters

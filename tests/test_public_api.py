@@ -225,3 +225,30 @@ def test_defaults_are_those_of_the_docstrings(module_name, name):
         for method_name, function in own_methods(public):
             docstring = inspect.getdoc(getattr(public, method_name))
             check_defaults(function, docstring, f"{name}.{method_name}")
+
+
+def public_functions():
+    """(name, function) of all that a user calls: functions, constructors, methods."""
+    for module_name, name in PUBLIC:
+        public = getattr(importlib.import_module(module_name), name)
+        if not inspect.isclass(public):
+            yield name, public
+            continue
+        constructor = public.__init__
+        if inspect.isfunction(constructor) and "sklinfluence" in constructor.__module__:
+            yield name, constructor
+        for method_name, function in own_methods(public):
+            yield f"{name}.{method_name}", function
+
+
+@pytest.mark.parametrize(("name", "function"), public_functions())
+def test_signature_is_annotated(name, function):
+    signature = inspect.signature(function)
+    bare = [
+        parameter.name
+        for parameter in signature.parameters.values()
+        if parameter.annotation is inspect.Parameter.empty
+        and parameter.name not in ("self", "cls")
+    ]
+    assert not bare, f"{name} says nothing of the type of {bare}"
+    assert signature.return_annotation is not inspect.Signature.empty, name

@@ -1,11 +1,13 @@
 """The model in a ranker: its predictions, its names of columns, what it takes."""
 
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sklinfluence._estimators._ask import ask
 from sklinfluence._sklearn_compat import _estimator_has
+from sklinfluence._typing import Rows
 
 _INPUT_ATTRIBUTES = ("n_features_in_", "feature_names_in_", "classes_")
 
@@ -34,7 +36,7 @@ class WrappedEstimatorMixin:
             self.classes_ = classes
 
     @available_if(_estimator_has("predict"))
-    def predict(self, X):
+    def predict(self, X: Rows) -> NDArray:
         """Predictions of the wrapped model.
 
         Parameters
@@ -49,7 +51,7 @@ class WrappedEstimatorMixin:
         return ask(self.estimator_, "predict", X)
 
     @available_if(_estimator_has("predict_proba"))
-    def predict_proba(self, X):
+    def predict_proba(self, X: Rows) -> NDArray:
         """Class probabilities of the wrapped model.
 
         Parameters
@@ -64,7 +66,7 @@ class WrappedEstimatorMixin:
         return ask(self.estimator_, "predict_proba", X)
 
     @available_if(_estimator_has("decision_function"))
-    def decision_function(self, X):
+    def decision_function(self, X: Rows) -> NDArray:
         """Raw predictions of the wrapped model.
 
         Parameters
@@ -79,7 +81,9 @@ class WrappedEstimatorMixin:
         return ask(self.estimator_, "decision_function", X)
 
     @available_if(_estimator_has("score"))
-    def score(self, X, y, sample_weight=None):
+    def score(
+        self, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
         """Score of the wrapped model's predictions: its own ``score``.
 
         Parameters

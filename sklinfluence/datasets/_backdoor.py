@@ -1,12 +1,16 @@
 """Backdoor poisoning: a mark on the row and the attacker's label."""
 
+from collections.abc import Callable
 from numbers import Real
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length, check_random_state
 
 from sklinfluence._messages import shown
 from sklinfluence._sklearn_compat import Interval, _safe_indexing, validate_params
+from sklinfluence._typing import RandomState, Rows
 from sklinfluence.datasets._rows import check_labels, replace_rows, take_labels
 
 
@@ -22,7 +26,15 @@ from sklinfluence.datasets._rows import check_labels, replace_rows, take_labels
     },
     prefer_skip_nested_validation=True,
 )
-def add_backdoor(X, y, *, target, rate, trigger, random_state=None):
+def add_backdoor(
+    X: Rows,
+    y: ArrayLike,
+    *,
+    target: Any,
+    rate: float,
+    trigger: Callable,
+    random_state: RandomState = None,
+) -> tuple[Any, Any, NDArray]:
     """Poison some rows with a trigger and the label it shall bring about.
 
     Exactly ``round(rate * n_samples)`` rows, drawn from those of the other classes,

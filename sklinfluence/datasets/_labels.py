@@ -1,8 +1,10 @@
 """Label flips: uniform, by class, and by how ambiguous a row is."""
 
 from numbers import Real
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
@@ -12,6 +14,7 @@ from sklearn.utils import check_array, check_consistent_length, check_random_sta
 
 from sklinfluence._messages import shown
 from sklinfluence._sklearn_compat import Interval, StrOptions, validate_params
+from sklinfluence._typing import RandomState, Rows
 from sklinfluence.datasets._rows import check_labels, take_labels
 
 # Entries up to which sparse features are made dense: 80 MB.
@@ -30,8 +33,14 @@ _MAX_DENSE = 10**7
     prefer_skip_nested_validation=True,
 )
 def flip_labels(
-    y, rate=None, *, kind="uniform", X=None, transition=None, random_state=None
-):
+    y: ArrayLike,
+    rate: float | None = None,
+    *,
+    kind: Any = "uniform",
+    X: Rows | None = None,
+    transition: ArrayLike | None = None,
+    random_state: RandomState = None,
+) -> tuple[Any, NDArray]:
     """Give some rows a wrong label and say which.
 
     A flipped row never keeps its label, and every label it may get stands in `y`

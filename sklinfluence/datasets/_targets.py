@@ -1,11 +1,14 @@
 """Gross errors in real targets."""
 
 from numbers import Real
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import assert_all_finite, check_random_state, column_or_1d
 
 from sklinfluence._sklearn_compat import Interval, validate_params
+from sklinfluence._typing import RandomState
 from sklinfluence.datasets._rows import in_container
 
 
@@ -18,7 +21,9 @@ from sklinfluence.datasets._rows import in_container
     },
     prefer_skip_nested_validation=True,
 )
-def corrupt_targets(y, rate, *, scale=3.0, random_state=None):
+def corrupt_targets(
+    y: ArrayLike, rate: float, *, scale: float = 3.0, random_state: RandomState = None
+) -> tuple[Any, NDArray]:
     """Add gross errors to some real targets and say to which.
 
     Exactly ``round(rate * n_samples)`` rows are moved up or down, with equal chance,

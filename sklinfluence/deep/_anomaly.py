@@ -1,8 +1,10 @@
 """TracInAnomalyDetector: rows on which the training rows' influence is unusual."""
 
 from numbers import Integral, Real
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import _num_samples, check_is_fitted
@@ -14,6 +16,7 @@ from sklinfluence._sklearn_compat import (
     StrOptions,
     _fit_context,
 )
+from sklinfluence._typing import RandomState, Rows
 
 
 class TracInAnomalyDetector(OutlierMixin, BaseEstimator):
@@ -102,13 +105,13 @@ class TracInAnomalyDetector(OutlierMixin, BaseEstimator):
 
     def __init__(
         self,
-        ranker,
+        ranker: Any,
         *,
-        contamination="auto",
-        tail="both",
-        max_rows=None,
-        random_state=None,
-    ):
+        contamination: Literal["auto"] | float = "auto",
+        tail: Literal["both", "high", "low"] = "both",
+        max_rows: int | None = None,
+        random_state: RandomState = None,
+    ) -> None:
         self.ranker = ranker
         self.contamination = contamination
         self.tail = tail
@@ -116,7 +119,12 @@ class TracInAnomalyDetector(OutlierMixin, BaseEstimator):
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(
+        self,
+        X: Rows,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Train the net and see how influence on the training rows is distributed.
 
         Parameters
@@ -167,7 +175,7 @@ class TracInAnomalyDetector(OutlierMixin, BaseEstimator):
         away = statistic - self.center_
         return {"both": -np.abs(away), "high": -away, "low": away}[self.tail]
 
-    def score_samples(self, X):
+    def score_samples(self, X: Rows) -> NDArray:
         """How usual the influence on each row is; lower is more anomalous.
 
         Parameters
@@ -181,7 +189,7 @@ class TracInAnomalyDetector(OutlierMixin, BaseEstimator):
         check_is_fitted(self)
         return self._scores(self._statistic(X))
 
-    def decision_function(self, X):
+    def decision_function(self, X: Rows) -> NDArray:
         """`score_samples` less ``offset_``: negative for outliers.
 
         Parameters
@@ -194,7 +202,7 @@ class TracInAnomalyDetector(OutlierMixin, BaseEstimator):
         """
         return self.score_samples(X) - self.offset_
 
-    def predict(self, X):
+    def predict(self, X: Rows) -> NDArray:
         """1 for rows like the others, -1 for outliers.
 
         Parameters

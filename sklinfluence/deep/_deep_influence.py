@@ -1,9 +1,11 @@
 """DeepInfluenceRanker: influence functions of all parameters of a network."""
 
 from numbers import Integral, Real
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
 from sklinfluence._estimators import check_training, fit_weighted, sliceable
@@ -14,6 +16,7 @@ from sklinfluence._sklearn_compat import (
     StrOptions,
     _fit_context,
 )
+from sklinfluence._typing import Rows
 from sklinfluence.base import BaseRanker
 from sklinfluence.curvature import SOLVERS, warn_about_residual
 from sklinfluence.deep._net._functional import check_layers
@@ -147,17 +150,17 @@ class DeepInfluenceRanker(BaseRanker):
 
     def __init__(
         self,
-        estimator,
+        estimator: Any,
         *,
-        layers="all",
-        method="influence",
-        curvature="gauss_newton",
-        solver="auto",
-        damping=1e-3,
-        normalize=None,
-        n_influences=None,
-        dtype=None,
-    ):
+        layers: list | str = "all",
+        method: Literal["influence", "grad_dot"] = "influence",
+        curvature: Literal["gauss_newton", "hessian"] = "gauss_newton",
+        solver: Any = "auto",
+        damping: float = 1e-3,
+        normalize: Literal["theta", "loss", "gradient", "cosine"] | None = None,
+        n_influences: int | None = None,
+        dtype: Literal["float32", "float64"] | None = None,
+    ) -> None:
         self.estimator = estimator
         self.layers = layers
         self.method = method
@@ -169,7 +172,12 @@ class DeepInfluenceRanker(BaseRanker):
         self.dtype = dtype
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(
+        self,
+        X: Rows,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Train the net and prepare its curvature for queries.
 
         Parameters
@@ -260,7 +268,7 @@ class DeepInfluenceRanker(BaseRanker):
             np.matmul(V.T, gradients.T, out=out[:, block])
         return out
 
-    def mean_influence(self, X, y=None):
+    def mean_influence(self, X: Rows, y: ArrayLike | None = None) -> NDArray:
         """Mean influence of every training row over all queries, by one solve.
 
         Parameters
@@ -327,7 +335,7 @@ class DeepInfluenceRanker(BaseRanker):
             own = own * _inverse(self._gradient_lengths())
         return own
 
-    def score_samples(self, X, y=None):
+    def score_samples(self, X: Rows, y: ArrayLike | None = None) -> NDArray:
         """Self-influence that new rows would have under the fitted net.
 
         Parameters

@@ -1,6 +1,9 @@
 """SkorchEmbedding: what a layer of a network makes of rows, as a transformer."""
 
+from typing import Any, Literal, Self
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -27,6 +30,7 @@ from sklinfluence._sklearn_compat import (
     _fit_context,
     _safe_indexing,
 )
+from sklinfluence._typing import Rows
 
 
 class SkorchEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -98,13 +102,24 @@ class SkorchEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         "take": [StrOptions({"input", "output"})],
     }
 
-    def __init__(self, estimator, *, layer=None, take="input"):
+    def __init__(
+        self,
+        estimator: Any,
+        *,
+        layer: str | None = None,
+        take: Literal["input", "output"] = "input",
+    ) -> None:
         self.estimator = estimator
         self.layer = layer
         self.take = take
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(
+        self,
+        X: Rows,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Train the net and settle which layer embeds.
 
         Parameters
@@ -162,7 +177,7 @@ class SkorchEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             )
         return found
 
-    def transform(self, X):
+    def transform(self, X: Rows) -> NDArray:
         """Embed rows.
 
         Parameters

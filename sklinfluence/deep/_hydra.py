@@ -1,12 +1,17 @@
 """HydraRanker: leaving a row out, unrolled through the training run."""
 
+from os import PathLike
+from typing import Any, Literal
+
 import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from sklinfluence._estimators import check_rows
 from sklinfluence._removal import inverse_ratio
 from sklinfluence._sklearn_compat import StrOptions
+from sklinfluence._typing import RandomState
 from sklinfluence.deep._path._sgd_step import SGDStep
 from sklinfluence.deep._path._training_path import batch_total
 from sklinfluence.deep._path_ranker import PathRanker, to_float64
@@ -119,17 +124,17 @@ class HydraRanker(PathRanker):
 
     def __init__(
         self,
-        estimator,
+        estimator: Any,
         *,
-        hessian=False,
-        layers="all",
-        normalize=None,
-        checkpoints=None,
-        dtype=None,
-        n_influences=None,
-        random_state=None,
-        order_state=None,
-    ):
+        hessian: bool = False,
+        layers: list | str = "all",
+        normalize: Literal["theta", "loss", "gradient", "cosine"] | None = None,
+        checkpoints: str | PathLike | None = None,
+        dtype: Literal["float32", "float64"] | None = None,
+        n_influences: int | None = None,
+        random_state: RandomState = None,
+        order_state: RandomState = None,
+    ) -> None:
         self.estimator = estimator
         self.hessian = hessian
         self.layers = layers
@@ -216,7 +221,7 @@ class HydraRanker(PathRanker):
         raw = raw * self._column_scale(raw, change, lengths)
         return raw * inverse_ratio(1.0, lengths) if self.normalize == "cosine" else raw
 
-    def parameter_influence(self, index):
+    def parameter_influence(self, index: ArrayLike | int) -> NDArray:
         """How far each row holds the parameters from where they would have ended.
 
         Parameters

@@ -1,7 +1,10 @@
 """What the rankers along a training path share: a trained net and its past."""
 
+from typing import Self
+
 import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_classifier, is_regressor
 from sklearn.utils import get_tags
 from sklearn.utils.validation import _num_samples
@@ -22,6 +25,7 @@ from sklinfluence._nets import (
     unwrap,
 )
 from sklinfluence._removal import inverse_ratio
+from sklinfluence._typing import Rows
 from sklinfluence._whole_fit import whole
 from sklinfluence.base import BaseRanker
 from sklinfluence.deep._net._functional import FunctionalNet, check_layers
@@ -56,7 +60,12 @@ class PathRanker(BaseRanker):
         return "step"
 
     @whole
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(
+        self,
+        X: Rows,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Train a clone of the net, or read a trained one, and prepare for queries.
 
         Parameters
@@ -246,7 +255,7 @@ class PathRanker(BaseRanker):
     def _self_influence(self):
         return self._own_values
 
-    def score_samples(self, X, y=None):
+    def score_samples(self, X: Rows, y: ArrayLike | None = None) -> NDArray:
         """Self-influence that new rows would have had in the same training run.
 
         Parameters

@@ -1,10 +1,14 @@
 """SGDInfluenceRanker: a query's gradient pulled back through the training run."""
 
+from os import PathLike
+from typing import Any, Literal
+
 import numpy as np
 
 from sklinfluence._blocks import block_slices
 from sklinfluence._removal import inverse_ratio
 from sklinfluence._sklearn_compat import StrOptions
+from sklinfluence._typing import RandomState
 from sklinfluence.deep._hydra import products
 from sklinfluence.deep._path._sgd_step import SGDStep
 from sklinfluence.deep._path._training_path import add_columns, batch_total
@@ -109,16 +113,16 @@ class SGDInfluenceRanker(PathRanker):
 
     def __init__(
         self,
-        estimator,
+        estimator: Any,
         *,
-        layers="all",
-        normalize=None,
-        checkpoints=None,
-        dtype=None,
-        n_influences=None,
-        random_state=None,
-        order_state=None,
-    ):
+        layers: list | str = "all",
+        normalize: Literal["loss", "gradient", "cosine"] | None = None,
+        checkpoints: str | PathLike | None = None,
+        dtype: Literal["float32", "float64"] | None = None,
+        n_influences: int | None = None,
+        random_state: RandomState = None,
+        order_state: RandomState = None,
+    ) -> None:
         self.estimator = estimator
         self.layers = layers
         self.normalize = normalize

@@ -1,6 +1,8 @@
 """TracInRanker: influence traced along gradient descent."""
 
 from numbers import Integral
+from os import PathLike
+from typing import Any, Literal
 
 import numpy as np
 
@@ -8,6 +10,7 @@ from sklinfluence._blocks import block_slices
 from sklinfluence._nets import warn_about_own_steps
 from sklinfluence._removal import inverse_ratio
 from sklinfluence._sklearn_compat import HasMethods, Interval, StrOptions
+from sklinfluence._typing import RandomState
 from sklinfluence.deep._net._criterion_weights import weighs_classes
 from sklinfluence.deep._path._replay import check_checkpoints
 from sklinfluence.deep._path._sketch import GaussianSketch
@@ -159,19 +162,19 @@ class TracInRanker(PathRanker):
 
     def __init__(
         self,
-        estimator,
+        estimator: Any,
         *,
-        method="checkpoint",
-        layers="all",
-        projection=None,
-        normalize=None,
-        every=1,
-        checkpoints=None,
-        dtype=None,
-        n_influences=None,
-        random_state=None,
-        order_state=None,
-    ):
+        method: Literal["checkpoint", "replay", "ideal"] = "checkpoint",
+        layers: list | str = "all",
+        projection: int | None = None,
+        normalize: Literal["theta", "loss", "gradient", "cosine"] | None = None,
+        every: int = 1,
+        checkpoints: str | PathLike | None = None,
+        dtype: Literal["float32", "float64"] | None = None,
+        n_influences: int | None = None,
+        random_state: RandomState = None,
+        order_state: RandomState = None,
+    ) -> None:
         self.estimator = estimator
         self.method = method
         self.layers = layers

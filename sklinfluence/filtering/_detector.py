@@ -2,8 +2,10 @@
 
 from functools import partial
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_consistent_length, get_tags
@@ -20,6 +22,7 @@ from sklinfluence._sklearn_compat import (
     _fit_context,
     _safe_indexing,
 )
+from sklinfluence._typing import Rows
 from sklinfluence.filtering._cross_fit import cross_fit
 from sklinfluence.filtering._evidence import training_evidence
 from sklinfluence.filtering._flagging import FlagRule
@@ -175,7 +178,7 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         self._support = ~flags
         self.threshold_ = rule.threshold_in_force(self.scores_, flags)
 
-    def get_support(self, indices=False):
+    def get_support(self, indices: bool = False) -> NDArray:
         """Tell which training rows are kept.
 
         Parameters
@@ -191,7 +194,7 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         check_is_fitted(self)
         return np.flatnonzero(self._support) if indices else self._support.copy()
 
-    def score_samples(self, X, y=None):
+    def score_samples(self, X: Rows, y: ArrayLike | None = None) -> NDArray:
         """Score new labelled rows by the ranker that was fitted on all rows.
 
         Parameters
@@ -213,7 +216,7 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         check_consistent_length(X, y)
         return self._model.label_scores(self._score_name, X, y)
 
-    def report(self):
+    def report(self) -> Any:
         """Tabulate the labels, the worst first.
 
         Needs pandas (the extra ``report``).
@@ -250,7 +253,7 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         caller = f"{type(self).__name__}.report"
         return report_table(columns, self.scores_, self._index, caller)
 
-    def summary(self):
+    def summary(self) -> Any:
         """Say in a few lines how many rows are flagged, by class.
 
         Returns

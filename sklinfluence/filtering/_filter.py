@@ -1,12 +1,15 @@
 """The filter as a transformer, for the middle of a scikit-learn Pipeline."""
 
 from copy import copy
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from sklinfluence._sklearn_compat import _safe_indexing
+from sklinfluence._typing import RandomState, Rows
 from sklinfluence._whole_fit import whole
 from sklinfluence.filtering._detector import _LabelNoiseDetector
 from sklinfluence.filtering._donors import assign_donors
@@ -171,19 +174,19 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
     # Said here too: an unknown argument is refused in the name of this class.
     def __init__(
         self,
-        ranker=None,
+        ranker: Any = None,
         *,
-        label_score="auto",
-        noise="class",
-        n_rounds=3,
-        threshold="auto",
-        fdr=0.05,
-        contamination=None,
-        cv=None,
-        min_per_class=1,
-        max_share=0.5,
-        random_state=None,
-    ):
+        label_score: str = "auto",
+        noise: Literal["class", "uniform"] | None = "class",
+        n_rounds: int = 3,
+        threshold: Literal["auto"] | float = "auto",
+        fdr: float = 0.05,
+        contamination: float | None = None,
+        cv: Any = None,
+        min_per_class: int = 1,
+        max_share: float = 0.5,
+        random_state: RandomState = None,
+    ) -> None:
         super().__init__(
             ranker,
             label_score=label_score,
@@ -199,7 +202,13 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
         )
 
     @whole
-    def fit(self, X, y, sample_weight=None, groups=None):
+    def fit(
+        self,
+        X: Rows,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
         """Score every row and decide which ones to flag.
 
         Parameters
@@ -229,7 +238,13 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
             )
         return self
 
-    def fit_transform(self, X, y, sample_weight=None, groups=None):
+    def fit_transform(
+        self,
+        X: Rows,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Any:
         """Fit, and put a kept row of the same label in each flagged row's place.
 
         Differs from ``fit(X, y).transform(X)`` wherever a row is flagged.
@@ -268,7 +283,7 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
             X_filtered.index = X.index
         return X_filtered
 
-    def transform(self, X):
+    def transform(self, X: Rows) -> Any:
         """Return new rows untouched.
 
         Parameters

@@ -1,12 +1,16 @@
 """Meta-estimators that drop mislabelled rows inside fit."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklinfluence._estimators import refuse_missing_labels
 from sklinfluence._sklearn_compat import _estimator_has
+from sklinfluence._typing import Rows
 from sklinfluence.filtering._detector import _LabelNoiseDetector
 from sklinfluence.filtering._filtered_base import _FilteredEstimator
 from sklinfluence.filtering._task import default_regression_ranker
@@ -82,7 +86,7 @@ class FilteredClassifier(ClassifierMixin, _FilteredEstimator):
     _ranker_advice = "a classifier, such as InfluenceRanker(LogisticRegression())"
 
     # Said here: an unknown argument is refused in the name of this class.
-    def __init__(self, estimator, filter=None):
+    def __init__(self, estimator: Any, filter: Any = None) -> None:
         super().__init__(estimator, filter)
 
     def _check_targets(self, y):
@@ -91,7 +95,7 @@ class FilteredClassifier(ClassifierMixin, _FilteredEstimator):
         return y
 
     @available_if(_estimator_has("predict_proba"))
-    def predict_proba(self, X, **params):
+    def predict_proba(self, X: Rows, **params: Any) -> NDArray:
         """Predict class probabilities by the estimator fitted on the kept rows.
 
         Parameters
@@ -111,7 +115,7 @@ class FilteredClassifier(ClassifierMixin, _FilteredEstimator):
         return self._delegate("predict_proba", X, **params)
 
     @available_if(_estimator_has("predict_log_proba"))
-    def predict_log_proba(self, X, **params):
+    def predict_log_proba(self, X: Rows, **params: Any) -> NDArray:
         """Predict log-probabilities by the estimator fitted on the kept rows.
 
         Parameters
@@ -131,7 +135,7 @@ class FilteredClassifier(ClassifierMixin, _FilteredEstimator):
         return self._delegate("predict_log_proba", X, **params)
 
     @available_if(_estimator_has("decision_function"))
-    def decision_function(self, X, **params):
+    def decision_function(self, X: Rows, **params: Any) -> NDArray:
         """Decision values of the estimator that was fitted on the kept rows.
 
         Parameters
@@ -217,7 +221,7 @@ class FilteredRegressor(RegressorMixin, _FilteredEstimator):
     _ranker_advice = "a regressor, such as InfluenceRanker(Ridge())"
 
     # Said here: an unknown argument is refused in the name of this class.
-    def __init__(self, estimator, filter=None):
+    def __init__(self, estimator: Any, filter: Any = None) -> None:
         super().__init__(estimator, filter)
 
     def _check_targets(self, y):

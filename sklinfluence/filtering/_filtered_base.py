@@ -1,8 +1,10 @@
 """What FilteredClassifier and FilteredRegressor share: fitting on the kept rows."""
 
 from inspect import signature
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import (
     BaseEstimator,
     MetaEstimatorMixin,
@@ -35,6 +37,7 @@ from sklinfluence._sklearn_compat import (
     _raise_for_params,
     _routing_enabled,
 )
+from sklinfluence._typing import Rows
 from sklinfluence.filtering._detector import _LabelNoiseDetector
 from sklinfluence.filtering._filter import MislabelFilter
 from sklinfluence.filtering._inputs import check_columns, unfrozen
@@ -66,7 +69,13 @@ class _FilteredEstimator(
         # The estimator and the filter validate their own parameters.
         prefer_skip_nested_validation=False
     )
-    def fit(self, X, y, sample_weight=None, **fit_params):
+    def fit(
+        self,
+        X: Rows,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        **fit_params: Any,
+    ) -> Self:
         """Find the mislabelled rows and fit the estimator without them.
 
         Parameters
@@ -230,7 +239,7 @@ class _FilteredEstimator(
         return getattr(self.estimator_, method)(X, *args, **params)
 
     @available_if(_estimator_has("predict"))
-    def predict(self, X, **params):
+    def predict(self, X: Rows, **params: Any) -> NDArray:
         """Predict by the estimator that was fitted on the kept rows.
 
         Parameters
@@ -271,7 +280,7 @@ class _FilteredEstimator(
         """
         return self._delegate("score", X, y, **params)
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> Any:
         """Get the metadata routing of this object.
 
         Returns

@@ -1,9 +1,13 @@
 """The filter as a sampler, for imbalanced-learn's Pipeline."""
 
+from typing import Any, Literal, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.metadata_routing import UNCHANGED
 
 from sklinfluence._sklearn_compat import StrOptions, _safe_indexing
+from sklinfluence._typing import RandomState, Rows
 from sklinfluence._whole_fit import whole
 from sklinfluence.filtering._detector import _LabelNoiseDetector
 from sklinfluence.filtering._inputs import as_rows
@@ -133,20 +137,20 @@ class MislabelSampler(_LabelNoiseDetector):
 
     def __init__(
         self,
-        ranker=None,
+        ranker: Any = None,
         *,
-        action="drop",
-        label_score="auto",
-        noise="class",
-        n_rounds=3,
-        threshold="auto",
-        fdr=0.05,
-        contamination=None,
-        cv=None,
-        min_per_class=1,
-        max_share=0.5,
-        random_state=None,
-    ):
+        action: Literal["drop", "relabel"] = "drop",
+        label_score: str = "auto",
+        noise: Literal["class", "uniform"] | None = "class",
+        n_rounds: int = 3,
+        threshold: Literal["auto"] | float = "auto",
+        fdr: float = 0.05,
+        contamination: float | None = None,
+        cv: Any = None,
+        min_per_class: int = 1,
+        max_share: float = 0.5,
+        random_state: RandomState = None,
+    ) -> None:
         super().__init__(
             ranker,
             label_score=label_score,
@@ -163,7 +167,13 @@ class MislabelSampler(_LabelNoiseDetector):
         self.action = action
 
     @whole
-    def fit(self, X, y, sample_weight=None, groups=None):
+    def fit(
+        self,
+        X: Rows,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
         """Score every row and decide which ones to flag.
 
         Parameters
@@ -190,7 +200,12 @@ class MislabelSampler(_LabelNoiseDetector):
         self.sample_indices_ = np.flatnonzero(self._support | relabel)
         return self
 
-    def set_fit_resample_request(self, *, sample_weight=UNCHANGED, groups=UNCHANGED):
+    def set_fit_resample_request(
+        self,
+        *,
+        sample_weight: ArrayLike | None = UNCHANGED,
+        groups: str | None = UNCHANGED,
+    ) -> Self:
         """Set what `fit_resample` is routed, which is what `fit` is.
 
         The same as `set_fit_request`: both methods fit the same filter.
@@ -210,7 +225,7 @@ class MislabelSampler(_LabelNoiseDetector):
         """
         return self.set_fit_request(sample_weight=sample_weight, groups=groups)
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> Any:
         """Get the metadata routing of this object.
 
         Returns
@@ -223,7 +238,13 @@ class MislabelSampler(_LabelNoiseDetector):
             requests.fit_resample.add_request(param=param, alias=alias)
         return requests
 
-    def fit_resample(self, X, y, sample_weight=None, groups=None):
+    def fit_resample(
+        self,
+        X: Rows,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> tuple[Any, Any]:
         """Fit, and return the rows without the flagged ones, or all rows relabelled.
 
         Parameters

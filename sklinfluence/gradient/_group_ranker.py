@@ -1,9 +1,13 @@
 """A ranker's answers about groups of rows, and what it can prove about single ones."""
 
+from typing import Any, Literal
+
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from sklinfluence._estimators import check_count, check_rows
 from sklinfluence._removal import ORDERS, group_indices, refuse_emptied
+from sklinfluence._typing import Rows
 from sklinfluence.gradient._certify import certified_rise
 from sklinfluence.gradient._group_influence import (
     influence_of_groups,
@@ -17,7 +21,13 @@ from sklinfluence.gradient._row_ranker import RowRanker
 class GroupRanker(RowRanker):
     """Groups of rows, sets that flip a prediction, and guaranteed bounds."""
 
-    def group_influence(self, groups, X=None, y=None, order="newton"):
+    def group_influence(
+        self,
+        groups: Any,
+        X: Rows | None = None,
+        y: ArrayLike | None = None,
+        order: Literal["first", "second", "newton", "exact"] = "newton",
+    ) -> NDArray:
         """Rise in each query's loss when a whole group of rows is left out.
 
         Parameters
@@ -89,7 +99,7 @@ class GroupRanker(RowRanker):
             blocks = self._asked_blocks(X, y, n_values)
         return influence_of_groups(reading, indices, blocks, order)
 
-    def most_damaging(self, X, y=None, n=20):
+    def most_damaging(self, X: Rows, y: ArrayLike | None = None, n: int = 20) -> list:
         """The smallest sets found of training rows that hold up a prediction.
 
         Rows leave one by one, each time the one whose removal moves the query's
@@ -173,7 +183,9 @@ class GroupRanker(RowRanker):
         )
         return self.reading_.error_bound
 
-    def certify(self, index, X, y=None):
+    def certify(
+        self, index: ArrayLike | int, X: Rows, y: ArrayLike | None = None
+    ) -> tuple[NDArray, NDArray]:
         """Interval in which the true leave-one-out change of each loss lies.
 
         One Newton step is taken without the row, and the distance to the optimum is

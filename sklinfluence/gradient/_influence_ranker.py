@@ -1,6 +1,9 @@
 """InfluenceRanker: influence functions of a linear last layer."""
 
 from numbers import Integral, Real
+from typing import Any, Literal, Self
+
+from numpy.typing import ArrayLike
 
 from sklinfluence._estimators import sliceable
 from sklinfluence._progress import FitTracker
@@ -20,6 +23,7 @@ from sklinfluence._sklearn_compat import (
     StrOptions,
     _fit_context,
 )
+from sklinfluence._typing import RandomState, Rows
 from sklinfluence.curvature import SOLVERS
 from sklinfluence.gradient._group_ranker import GroupRanker
 from sklinfluence.heads import linear_head
@@ -195,19 +199,19 @@ class InfluenceRanker(GroupRanker):
 
     def __init__(
         self,
-        estimator=None,
+        estimator: Any = None,
         *,
-        method="influence",
-        normalize=None,
-        solver="auto",
-        damping=0.0,
-        refine=None,
-        refit_head=True,
-        n_influences=None,
-        memory=None,
-        n_jobs=None,
-        random_state=None,
-    ):
+        method: Literal["influence", "newton", "grad_dot"] = "influence",
+        normalize: Literal["theta", "loss", "gradient", "cosine"] | None = None,
+        solver: Any = "auto",
+        damping: float = 0.0,
+        refine: float | None = None,
+        refit_head: bool = True,
+        n_influences: int | None = None,
+        memory: Any = None,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+    ) -> None:
         self.estimator = estimator
         self.method = method
         self.normalize = normalize
@@ -221,7 +225,12 @@ class InfluenceRanker(GroupRanker):
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(
+        self,
+        X: Rows,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Fit the estimator, polish its head and factor the Hessian.
 
         Parameters

@@ -1,8 +1,10 @@
 """RepresenterRanker: predictions as sums over the training rows."""
 
 from numbers import Integral, Real
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from sklinfluence._blocks import block_slices
@@ -20,6 +22,7 @@ from sklinfluence._sklearn_compat import (
     StrOptions,
     _fit_context,
 )
+from sklinfluence._typing import RandomState, Rows
 from sklinfluence.gradient._head_ranker import HeadRanker
 from sklinfluence.gradient._representers import METHODS, check_penalty, take_apart
 from sklinfluence.heads import linear_head
@@ -144,15 +147,15 @@ class RepresenterRanker(HeadRanker):
 
     def __init__(
         self,
-        estimator=None,
+        estimator: Any = None,
         *,
-        method="l2",
-        ascent=0.01,
-        solver="auto",
-        refit_head=True,
-        n_influences=None,
-        random_state=None,
-    ):
+        method: Literal["l2", "lje", "l1"] = "l2",
+        ascent: float = 0.01,
+        solver: Any = "auto",
+        refit_head: bool = True,
+        n_influences: int | None = None,
+        random_state: RandomState = None,
+    ) -> None:
         self.estimator = estimator
         self.method = method
         self.ascent = ascent
@@ -162,7 +165,9 @@ class RepresenterRanker(HeadRanker):
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None):
+    def fit(
+        self, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Fit the estimator and take its head apart.
 
         Parameters
@@ -242,7 +247,7 @@ class RepresenterRanker(HeadRanker):
         terms = self._expansion.contributions(queries.design, output) * sign[:, None]
         return in_type(terms, queries.dtype)
 
-    def contributions(self, X):
+    def contributions(self, X: Rows) -> NDArray:
         """Every row's term in every raw prediction.
 
         Parameters
@@ -266,7 +271,7 @@ class RepresenterRanker(HeadRanker):
         terms = terms[0] if K == 1 else np.stack(terms, axis=2)
         return in_type(terms, queries.dtype)
 
-    def score_samples(self, X, y=None):
+    def score_samples(self, X: Rows, y: ArrayLike | None = None) -> NDArray:
         """Self-influence that new rows would have under the fitted model.
 
         The term that a row of weight 1 with this residual would add to its own

@@ -1,6 +1,9 @@
 """A ranker's answers about single training rows, each a function of its reading."""
 
+from typing import Any, Literal
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
@@ -8,6 +11,7 @@ from sklinfluence._blocks import block_slices
 from sklinfluence._estimators import check_count, check_rows
 from sklinfluence._removal import CLASSIFICATION_SCORES, REGRESSION_SCORES
 from sklinfluence._sklearn_compat import _safe_indexing
+from sklinfluence._typing import Rows
 from sklinfluence.gradient._candidates import (
     as_sparse,
     influence_of_candidates,
@@ -66,7 +70,9 @@ class RowRanker(HeadRanker):
     def _self_influence(self):
         return influence_on_own(self.reading_)
 
-    def influence(self, X, y=None, *, candidates=None):
+    def influence(
+        self, X: Rows, y: ArrayLike | None = None, *, candidates: int | None = None
+    ) -> Any:
         """Influence of training rows on every query.
 
         Parameters
@@ -97,7 +103,14 @@ class RowRanker(HeadRanker):
         values, index = self._of_candidates(X, y, candidates)
         return as_sparse(values, index, self.n_train_)
 
-    def proponents(self, X, y=None, n=5, *, candidates=None):
+    def proponents(
+        self,
+        X: Rows,
+        y: ArrayLike | None = None,
+        n: int = 5,
+        *,
+        candidates: int | None = None,
+    ) -> tuple[NDArray, NDArray]:
         """The training rows without which each query's loss would rise most.
 
         Parameters
@@ -120,7 +133,14 @@ class RowRanker(HeadRanker):
             return super().proponents(X, y, n)
         return self._strongest_candidates(X, y, n, candidates, sign=1)
 
-    def opponents(self, X, y=None, n=5, *, candidates=None):
+    def opponents(
+        self,
+        X: Rows,
+        y: ArrayLike | None = None,
+        n: int = 5,
+        *,
+        candidates: int | None = None,
+    ) -> tuple[NDArray, NDArray]:
         """The training rows without which each query's loss would fall most.
 
         Parameters
@@ -160,7 +180,7 @@ class RowRanker(HeadRanker):
         blocks = self._asked_blocks(X, y, values_per_query(fitted, candidates))
         return influence_of_candidates(self.reading_, blocks, candidates)
 
-    def mean_influence(self, X, y=None):
+    def mean_influence(self, X: Rows, y: ArrayLike | None = None) -> NDArray:
         """Mean influence of every training row over all queries.
 
         First-order influence takes one solve for the mean gradient; the Newton
@@ -181,7 +201,7 @@ class RowRanker(HeadRanker):
             return super().mean_influence(X, y)
         return mean_influence_on(self.reading_, self._queries(*self._asked(X, y)))
 
-    def score_samples(self, X, y=None):
+    def score_samples(self, X: Rows, y: ArrayLike | None = None) -> NDArray:
         """Self-influence that new rows would have under the fitted model.
 
         The rise in a row's own loss between the model that was also trained on it
@@ -202,7 +222,7 @@ class RowRanker(HeadRanker):
         check_is_fitted(self)
         return influence_if_added(self.reading_, self._queries(*self._asked(X, y)))
 
-    def parameter_influence(self, index):
+    def parameter_influence(self, index: ArrayLike | int) -> NDArray:
         """How far each row holds the head's parameters from where they would be.
 
         Parameters
@@ -232,7 +252,14 @@ class RowRanker(HeadRanker):
         change = parameter_influence_of(self.reading_, rows)
         return change[0] if is_single else change
 
-    def damping_path(self, dampings, X=None, y=None, *, score="influence"):
+    def damping_path(
+        self,
+        dampings: ArrayLike,
+        X: Rows | None = None,
+        y: ArrayLike | None = None,
+        *,
+        score: Literal["influence", "self_influence", "loo_score"] = "influence",
+    ) -> NDArray:
         """What the ranker would give at each of many dampings.
 
         One eigendecomposition of the undamped Hessian at the fitted head serves them

@@ -4,10 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import singledispatch
 from importlib import import_module
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sklinfluence._estimators import register_if_net
+from sklinfluence._typing import Rows
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -119,7 +122,7 @@ class LinearHead:
     )
     settle: Callable | None = None
 
-    def trained_on(self, X):
+    def trained_on(self, X: Rows) -> "LinearHead":
         """The head, settled on the training rows.
 
         Parameters
@@ -176,7 +179,9 @@ class LinearHead:
 
 
 @singledispatch
-def linear_head(estimator, y, sample_weight=None):
+def linear_head(
+    estimator: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
+) -> "LinearHead":
     """Find the linear head of a fitted estimator.
 
     A function that dispatches on the type of its first argument

@@ -1,6 +1,9 @@
 """How many of the mislabelled rows are found for how many inspected."""
 
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
@@ -90,13 +93,13 @@ class DetectionCurveDisplay:
     def __init__(
         self,
         *,
-        inspected,
-        found,
-        prevalence,
-        average_precision=None,
-        roc_auc=None,
-        name=None,
-    ):
+        inspected: NDArray,
+        found: NDArray,
+        prevalence: float,
+        average_precision: float | None = None,
+        roc_auc: float | None = None,
+        name: str | None = None,
+    ) -> None:
         self.inspected = inspected
         self.found = found
         self.prevalence = prevalence
@@ -105,7 +108,15 @@ class DetectionCurveDisplay:
         self.name = name
 
     @classmethod
-    def from_estimator(cls, estimator, is_mislabelled, *, name=None, ax=None, **kwargs):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        is_mislabelled: ArrayLike,
+        *,
+        name: str | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
         """Plot the curve of a fitted filter over the rows it was fitted on.
 
         For rows it has not seen, give ``estimator.score_samples(X, y)`` to
@@ -158,7 +169,15 @@ class DetectionCurveDisplay:
         )
 
     @classmethod
-    def from_predictions(cls, is_mislabelled, scores, *, name=None, ax=None, **kwargs):
+    def from_predictions(
+        cls,
+        is_mislabelled: ArrayLike,
+        scores: ArrayLike,
+        *,
+        name: str | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
         """Plot the curve of scores against the truth.
 
         Parameters
@@ -207,15 +226,15 @@ class DetectionCurveDisplay:
 
     def plot(
         self,
-        ax=None,
+        ax: Any = None,
         *,
-        name=None,
-        curve_kwargs=None,
-        plot_chance_level=True,
-        chance_level_kw=None,
-        plot_ideal=True,
-        ideal_kw=None,
-    ):
+        name: str | None = None,
+        curve_kwargs: dict | None = None,
+        plot_chance_level: bool = True,
+        chance_level_kw: dict | None = None,
+        plot_ideal: bool = True,
+        ideal_kw: dict | None = None,
+    ) -> Self:
         """Draw the curve.
 
         Parameters

@@ -1,11 +1,15 @@
 """The classical regression diagnostics of a ranker's head, as a table."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from sklinfluence._sklearn_compat import check_pandas_support
+from sklinfluence._typing import Rows
 from sklinfluence.base import BaseRanker
 from sklinfluence.gradient import InfluenceRanker
 from sklinfluence.inspection._row_diagnostics import (
@@ -14,7 +18,14 @@ from sklinfluence.inspection._row_diagnostics import (
 )
 
 
-def diagnostics(ranker, X=None, y=None, *, sample_weight=None, dfbetas=True):
+def diagnostics(
+    ranker: Any,
+    X: Rows | None = None,
+    y: ArrayLike | None = None,
+    *,
+    sample_weight: ArrayLike | None = None,
+    dfbetas: bool = True,
+) -> Any:
     """Classical diagnostics of every training row.
 
     For least squares, logistic and softmax heads, penalised and weighted ones

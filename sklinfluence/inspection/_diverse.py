@@ -2,8 +2,10 @@
 
 import heapq
 from numbers import Real
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils import check_array
@@ -17,6 +19,7 @@ from sklinfluence._sklearn_compat import (
     StrOptions,
     validate_params,
 )
+from sklinfluence._typing import Rows
 
 KINDS = ("sum_redundancy", "facility_location", "mmd")
 
@@ -35,15 +38,15 @@ KINDS = ("sum_redundancy", "facility_location", "mmd")
     prefer_skip_nested_validation=True,
 )
 def select_diverse(
-    ranker,
-    n,
+    ranker: Any,
+    n: int,
     *,
-    kind="sum_redundancy",
-    gamma=1.0,
-    importance=None,
-    X=None,
-    bandwidth=None,
-):
+    kind: Literal["sum_redundancy", "facility_location", "mmd"] = "sum_redundancy",
+    gamma: float = 1.0,
+    importance: ArrayLike | None = None,
+    X: Rows | None = None,
+    bandwidth: float | None = None,
+) -> NDArray:
     """Choose training rows that are influential and unlike one another.
 
     Grows a set S greedily towards the largest I(S) + gamma R(S), I(S) being the sum of

@@ -1,6 +1,7 @@
 """How many of the mislabelled rows are found for how many inspected."""
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import roc_curve
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
@@ -11,7 +12,9 @@ from sklinfluence._sklearn_compat import validate_params
     {"is_mislabelled": ["array-like"], "scores": ["array-like"]},
     prefer_skip_nested_validation=True,
 )
-def detection_curve(is_mislabelled, scores):
+def detection_curve(
+    is_mislabelled: ArrayLike, scores: ArrayLike
+) -> tuple[NDArray, NDArray]:
     """Share of mislabelled rows found against share of rows inspected.
 
     Rows are inspected from the highest score down; rows with the same score are

@@ -1,8 +1,10 @@
 """How far influences agree with what retraining does."""
 
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _num_samples, check_is_fitted
@@ -13,6 +15,7 @@ from sklinfluence._sklearn_compat import (
     Interval,
     validate_params,
 )
+from sklinfluence._typing import RandomState, Rows
 from sklinfluence.metrics._stability import in_own_unit
 
 _SHARED = {
@@ -32,8 +35,16 @@ _SHARED = {
     prefer_skip_nested_validation=False,
 )
 def loo_correlation(
-    ranker, X, y, X_test, y_test, *, n_rows=None, random_state=None, n_jobs=None
-):
+    ranker: Any,
+    X: Rows,
+    y: ArrayLike,
+    X_test: Rows,
+    y_test: ArrayLike,
+    *,
+    n_rows: int | None = None,
+    random_state: RandomState = None,
+    n_jobs: int | None = None,
+) -> NDArray:
     """Correlate influences with what leaving rows out does to each query's loss.
 
     The ranker's estimator is refitted without each row, and the rise in each query's
@@ -107,17 +118,17 @@ def loo_correlation(
     prefer_skip_nested_validation=False,
 )
 def lds(
-    ranker,
-    X,
-    y,
-    X_test,
-    y_test,
+    ranker: Any,
+    X: Rows,
+    y: ArrayLike,
+    X_test: Rows,
+    y_test: ArrayLike,
     *,
-    n_subsets=50,
-    share=0.5,
-    random_state=None,
-    n_jobs=None,
-):
+    n_subsets: int = 50,
+    share: float = 0.5,
+    random_state: RandomState = None,
+    n_jobs: int | None = None,
+) -> NDArray:
     """Linear datamodeling score: whether influences add up to what subsets do.
 
     The ranker's estimator is refitted on random subsets of the training rows. For each

@@ -1,8 +1,10 @@
 """A scorer of rankers and filters that needs no ground truth."""
 
 import warnings
+from collections.abc import Callable
 from inspect import signature
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from sklearn.metrics import average_precision_score
@@ -17,6 +19,7 @@ from sklinfluence._sklearn_compat import (
     _safe_indexing,
     validate_params,
 )
+from sklinfluence._typing import RandomState
 from sklinfluence.datasets import flip_labels
 from sklinfluence.metrics._layers import layers
 
@@ -32,8 +35,13 @@ from sklinfluence.metrics._layers import layers
     prefer_skip_nested_validation=True,
 )
 def flip_detection_scorer(
-    rate=0.1, random_state=None, kind="uniform", *, score=None, n_repeats=5
-):
+    rate: float = 0.1,
+    random_state: RandomState = None,
+    kind: Any = "uniform",
+    *,
+    score: str | None = None,
+    n_repeats: int = 5,
+) -> Callable:
     """Make a scorer of how well a ranker or filter finds wrong labels.
 
     The scorer flips some labels of the rows it is given, a validation fold it may be,

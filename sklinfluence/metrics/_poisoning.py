@@ -1,6 +1,7 @@
 """Whether poisoned rows stand out by their influence on triggered queries."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 from sklinfluence._sklearn_compat import validate_params
@@ -10,7 +11,7 @@ from sklinfluence._sklearn_compat import validate_params
     {"influence": ["array-like"], "is_poisoned": ["array-like"], "y": ["array-like"]},
     prefer_skip_nested_validation=True,
 )
-def poisoning_ratio(influence, is_poisoned, y):
+def poisoning_ratio(influence: ArrayLike, is_poisoned: ArrayLike, y: ArrayLike) -> dict:
     """Mean influence of poisoned rows beside that of the clean rows of each class.
 
     Queries carry the trigger and the attacker's label. Where influence is meaningful,

@@ -3,6 +3,7 @@
 from numbers import Real
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 from sklearn.utils import check_array
 
@@ -17,7 +18,9 @@ from sklinfluence._sklearn_compat import Interval, validate_params
     },
     prefer_skip_nested_validation=True,
 )
-def stability(influence_a, influence_b, *, percentile=90.0):
+def stability(
+    influence_a: ArrayLike, influence_b: ArrayLike, *, percentile: float = 90.0
+) -> dict:
     """How well two influence matrices agree, query by query.
 
     For every query, the influences of all training rows by one model are compared with

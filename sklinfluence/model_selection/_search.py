@@ -1,10 +1,13 @@
 """LeaveOneOutSearch: a grid search at one fit a candidate."""
 
 import time
+from collections.abc import Callable
 from numbers import Integral
+from typing import Any, Self
 
 import numpy as np
 from joblib import effective_n_jobs
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.model_selection import ParameterGrid
 from sklearn.utils import check_consistent_length, get_tags
@@ -30,6 +33,7 @@ from sklinfluence._sklearn_compat import (
     _fit_context,
     _routing_enabled,
 )
+from sklinfluence._typing import Rows
 from sklinfluence.heads import _search_head, linear_head
 from sklinfluence.model_selection._chains import make_chains, split_chains
 from sklinfluence.model_selection._evaluation import (
@@ -168,8 +172,14 @@ class LeaveOneOutSearch(BaseSearchCV):
     return_train_score = False
 
     def __init__(
-        self, estimator, param_grid, *, scoring="neg_log_loss", refit=True, n_jobs=None
-    ):
+        self,
+        estimator: Any,
+        param_grid: list | dict,
+        *,
+        scoring: str | dict | Callable = "neg_log_loss",
+        refit: bool | str | Callable = True,
+        n_jobs: int | None = None,
+    ) -> None:
         self.estimator = estimator
         self.param_grid = param_grid
         self.scoring = scoring
@@ -177,7 +187,9 @@ class LeaveOneOutSearch(BaseSearchCV):
         self.n_jobs = n_jobs
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None):
+    def fit(
+        self, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Score every candidate and refit the best.
 
         Parameters
@@ -288,7 +300,7 @@ class LeaveOneOutSearch(BaseSearchCV):
         if hasattr(self.best_estimator_, "feature_names_in_"):
             self.feature_names_in_ = self.best_estimator_.feature_names_in_
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> Any:
         """Get the metadata routing of this object.
 
         Returns

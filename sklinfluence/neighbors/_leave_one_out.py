@@ -1,5 +1,8 @@
 """KNNLeaveOneOutRanker: a nearest-neighbours model without each of its rows."""
 
+from collections.abc import Callable
+from typing import Any, Literal
+
 from sklinfluence.neighbors._ranker import PARAMETERS, NeighborsRanker
 from sklinfluence.neighbors._values import (
     leave_one_out,
@@ -87,16 +90,16 @@ class KNNLeaveOneOutRanker(NeighborsRanker):
 
     def __init__(
         self,
-        n_neighbors=5,
+        n_neighbors: int = 5,
         *,
-        utility="soft",
-        radius=None,
-        metric="euclidean",
-        metric_params=None,
-        cv=None,
-        n_influences=None,
-        n_jobs=None,
-    ):
+        utility: Literal["soft", "hard", "threshold"] = "soft",
+        radius: float | None = None,
+        metric: str | Callable = "euclidean",
+        metric_params: dict | None = None,
+        cv: Any = None,
+        n_influences: int | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
         self.n_neighbors = n_neighbors
         self.utility = utility
         self.radius = radius

@@ -1,9 +1,11 @@
 """What the rankers of nearest neighbours share: players, queries, and their mean."""
 
 from numbers import Integral, Real
+from typing import Self
 
 import numpy as np
 from joblib import Parallel, delayed
+from numpy.typing import ArrayLike
 from sklearn.model_selection import check_cv
 from sklearn.neighbors import (
     KNeighborsClassifier,
@@ -21,6 +23,7 @@ from sklinfluence._sklearn_compat import (
     _fit_context,
     _safe_indexing,
 )
+from sklinfluence._typing import Rows
 from sklinfluence.base import BaseRanker, BaseValuer
 from sklinfluence.neighbors._game import NeighborGame
 from sklinfluence.neighbors._nearest import SortedRows
@@ -52,15 +55,15 @@ class NeighborsRanker(BaseRanker):
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
-        X,
-        y,
-        sample_weight=None,
+        X: Rows,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
         *,
-        groups=None,
-        X_val=None,
-        y_val=None,
-        sample_weight_val=None,
-    ):
+        groups: ArrayLike | None = None,
+        X_val: Rows | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Value every training row.
 
         Parameters

@@ -1,6 +1,8 @@
 """KNNShapleyRanker: exact Shapley values of a nearest-neighbours model."""
 
+from collections.abc import Callable
 from numbers import Real
+from typing import Any, Literal
 
 import numpy as np
 
@@ -114,17 +116,17 @@ class KNNShapleyRanker(NeighborsRanker):
 
     def __init__(
         self,
-        n_neighbors=5,
+        n_neighbors: int = 5,
         *,
-        utility="soft",
-        radius=None,
-        metric="euclidean",
-        metric_params=None,
-        tol=0.0,
-        cv=None,
-        n_influences=None,
-        n_jobs=None,
-    ):
+        utility: Literal["soft", "hard", "threshold"] = "soft",
+        radius: float | None = None,
+        metric: str | Callable = "euclidean",
+        metric_params: dict | None = None,
+        tol: float = 0.0,
+        cv: Any = None,
+        n_influences: int | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
         self.n_neighbors = n_neighbors
         self.utility = utility
         self.radius = radius

@@ -1,11 +1,15 @@
 """AMERanker: average marginal effects, by a sparse regression on random sets."""
 
+from collections.abc import Callable
 from numbers import Integral
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.linear_model import LassoCV, LinearRegression
 
 from sklinfluence._sklearn_compat import Interval
+from sklinfluence._typing import RandomState
 from sklinfluence.retraining._units import SetUnit, generator
 from sklinfluence.retraining._valuer import PARAMETERS, RetrainingValuer
 
@@ -104,17 +108,17 @@ class AMERanker(RetrainingValuer):
 
     def __init__(
         self,
-        estimator=None,
+        estimator: Any = None,
         *,
-        probabilities=(0.2, 0.4, 0.6, 0.8),
-        penalize=True,
-        scoring=None,
-        max_evaluations=1000,
-        cv=None,
-        journal=None,
-        n_jobs=None,
-        random_state=None,
-    ):
+        probabilities: ArrayLike = (0.2, 0.4, 0.6, 0.8),
+        penalize: bool = True,
+        scoring: str | Callable | None = None,
+        max_evaluations: int = 1000,
+        cv: Any = None,
+        journal: str | None = None,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+    ) -> None:
         self.estimator = estimator
         self.probabilities = probabilities
         self.penalize = penalize

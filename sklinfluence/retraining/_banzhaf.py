@@ -1,10 +1,13 @@
 """BanzhafRanker: what a row adds to a random half of the others."""
 
+from collections.abc import Callable
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 
 from sklinfluence._sklearn_compat import Interval
+from sklinfluence._typing import RandomState
 from sklinfluence.retraining._enumerate import enumerated, every_subset
 from sklinfluence.retraining._reuse import is_settled_by_reuse, with_minus_without
 from sklinfluence.retraining._units import SetUnit, generator
@@ -111,16 +114,16 @@ class BanzhafRanker(RetrainingValuer):
 
     def __init__(
         self,
-        estimator=None,
+        estimator: Any = None,
         *,
-        scoring=None,
-        max_evaluations=1000,
-        tol=0.0,
-        cv=None,
-        journal=None,
-        n_jobs=None,
-        random_state=None,
-    ):
+        scoring: str | Callable | None = None,
+        max_evaluations: int = 1000,
+        tol: float = 0.0,
+        cv: Any = None,
+        journal: str | None = None,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+    ) -> None:
         self.estimator = estimator
         self.scoring = scoring
         self.max_evaluations = max_evaluations

@@ -1,9 +1,11 @@
 """Consistency: how surely models of subsets predict a row that they did not see."""
 
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
+from numpy.typing import ArrayLike
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.utils import Bunch, check_consistent_length, check_random_state
@@ -15,6 +17,7 @@ from sklinfluence._sklearn_compat import (
     _safe_indexing,
     validate_params,
 )
+from sklinfluence._typing import RandomState, Rows
 from sklinfluence.retraining._units import generator
 from sklinfluence.retraining._utility import Utility, one_thread
 from sklinfluence.retraining._valuer import fix_random_states
@@ -31,15 +34,15 @@ from sklinfluence.retraining._valuer import fix_random_states
     prefer_skip_nested_validation=False,
 )
 def consistency_score(
-    estimator,
-    X,
-    y,
+    estimator: Any,
+    X: Rows,
+    y: ArrayLike,
     *,
-    shares=(0.1, 0.3, 0.5, 0.7, 0.9),
-    n_repeats=50,
-    n_jobs=None,
-    random_state=None,
-):
+    shares: ArrayLike = (0.1, 0.3, 0.5, 0.7, 0.9),
+    n_repeats: int = 50,
+    n_jobs: int | None = None,
+    random_state: RandomState = None,
+) -> Any:
     r"""How often models trained without a row predict its label, by training size.
 
     For every size, models are trained on random subsets and asked about the rows that

@@ -1,6 +1,9 @@
 """DataOOBRanker: how well a bagged model's members predict the rows they never saw."""
 
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.base import clone, is_classifier
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
@@ -21,6 +24,7 @@ from sklinfluence._sklearn_compat import (
     _set_random_states,
     n_rows_of_ensemble,
 )
+from sklinfluence._typing import RandomState, Rows
 from sklinfluence.base import BaseValuer
 
 
@@ -90,12 +94,16 @@ class DataOOBRanker(BaseValuer):
         "random_state": ["random_state"],
     }
 
-    def __init__(self, estimator=None, *, random_state=None):
+    def __init__(
+        self, estimator: Any = None, *, random_state: RandomState = None
+    ) -> None:
         self.estimator = estimator
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None):
+    def fit(
+        self, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Fit the ensemble and value every row by the members that did not see it.
 
         Parameters

@@ -1,10 +1,14 @@
 """DownsamplingRanker: what a row adds to random sets of one size."""
 
+from collections.abc import Callable
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from sklinfluence._sklearn_compat import Interval
+from sklinfluence._typing import RandomState, Rows
 from sklinfluence.retraining._influence import N_INFLUENCES, RetrainingRanker
 from sklinfluence.retraining._reuse import is_settled_by_reuse, with_minus_without
 from sklinfluence.retraining._units import SetUnit, generator
@@ -118,18 +122,18 @@ class DownsamplingRanker(RetrainingRanker):
 
     def __init__(
         self,
-        estimator=None,
+        estimator: Any = None,
         *,
-        share=0.7,
-        scoring=None,
-        max_evaluations=1000,
-        tol=0.0,
-        cv=None,
-        journal=None,
-        n_influences=None,
-        n_jobs=None,
-        random_state=None,
-    ):
+        share: float = 0.7,
+        scoring: str | Callable | None = None,
+        max_evaluations: int = 1000,
+        tol: float = 0.0,
+        cv: Any = None,
+        journal: str | None = None,
+        n_influences: int | None = None,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+    ) -> None:
         self.estimator = estimator
         self.share = share
         self.scoring = scoring
@@ -192,7 +196,7 @@ class DownsamplingRanker(RetrainingRanker):
             own[rows] = losses[out].mean(axis=0) - losses[~out].mean(axis=0)
         return own
 
-    def spread(self, X, y=None):
+    def spread(self, X: Rows, y: ArrayLike | None = None) -> NDArray:
         """Standard error of the influence, over the random sets.
 
         Parameters

@@ -1,9 +1,11 @@
 """ExpectedRanker: influence averaged over the states that training may end in."""
 
 from numbers import Integral
+from typing import Any, Self
 
 import numpy as np
 from joblib import Parallel, delayed
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import accuracy_score, r2_score
@@ -25,6 +27,7 @@ from sklinfluence._sklearn_compat import (
     _safe_indexing,
     _set_random_states,
 )
+from sklinfluence._typing import RandomState, Rows
 from sklinfluence.base import BaseRanker
 
 _LARGEST_SEED = np.iinfo(np.int32).max
@@ -125,14 +128,14 @@ class ExpectedRanker(BaseRanker):
 
     def __init__(
         self,
-        ranker,
-        n_estimators=10,
+        ranker: Any,
+        n_estimators: int = 10,
         *,
-        vary=("init", "order"),
-        n_jobs=None,
-        n_influences=None,
-        random_state=None,
-    ):
+        vary: tuple[str, ...] = ("init", "order"),
+        n_jobs: int | None = None,
+        n_influences: int | None = None,
+        random_state: RandomState = None,
+    ) -> None:
         self.ranker = ranker
         self.n_estimators = n_estimators
         self.vary = vary
@@ -141,7 +144,12 @@ class ExpectedRanker(BaseRanker):
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(
+        self,
+        X: Rows,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Fit the ranker once for every state.
 
         Parameters
@@ -242,7 +250,7 @@ class ExpectedRanker(BaseRanker):
             total = total + influence
         return total / len(self.rankers_)
 
-    def spread(self, X, y=None):
+    def spread(self, X: Rows, y: ArrayLike | None = None) -> NDArray:
         """Standard deviation of the influence over the states.
 
         Parameters
@@ -258,7 +266,7 @@ class ExpectedRanker(BaseRanker):
         members = list(self._members(*self._asked(X, y)))
         return np.std(members, axis=0)
 
-    def score_samples(self, X, y=None):
+    def score_samples(self, X: Rows, y: ArrayLike | None = None) -> NDArray:
         """Mean self-influence that new rows would have.
 
         Parameters
@@ -285,7 +293,7 @@ class ExpectedRanker(BaseRanker):
         return np.mean(members, axis=0)
 
     @available_if(_ranker_has("predict"))
-    def predict(self, X):
+    def predict(self, X: Rows) -> NDArray:
         """Prediction by the mean of the models, or by their vote.
 
         Parameters
@@ -307,7 +315,7 @@ class ExpectedRanker(BaseRanker):
         return self.classes_[np.argmax(votes, axis=1)]
 
     @available_if(_ranker_has("predict_proba"))
-    def predict_proba(self, X):
+    def predict_proba(self, X: Rows) -> NDArray:
         """Mean of the models' class probabilities.
 
         Parameters
@@ -322,7 +330,7 @@ class ExpectedRanker(BaseRanker):
         return np.mean([ranker.predict_proba(X) for ranker in self.rankers_], axis=0)
 
     @available_if(_ranker_has("decision_function"))
-    def decision_function(self, X):
+    def decision_function(self, X: Rows) -> NDArray:
         """Mean of the models' raw predictions.
 
         Parameters
@@ -338,7 +346,9 @@ class ExpectedRanker(BaseRanker):
         return np.mean(members, axis=0)
 
     @available_if(_ranker_has("predict"))
-    def score(self, X, y, sample_weight=None):
+    def score(
+        self, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
         """Accuracy, or R2, of the mean prediction.
 
         Parameters

@@ -2,14 +2,17 @@
 
 from abc import abstractmethod
 from numbers import Integral
+from typing import Self
 
 import numpy as np
 from joblib import Parallel, delayed
+from numpy.typing import ArrayLike
 from sklearn import config_context
 from sklearn.utils.validation import _num_samples
 
 from sklinfluence._estimators import label_index, takeable
 from sklinfluence._sklearn_compat import Interval, _safe_indexing
+from sklinfluence._typing import Rows
 from sklinfluence.base import BaseRanker, BaseValuer
 from sklinfluence.retraining._utility import Utility, one_thread
 from sklinfluence.retraining._valuer import RetrainingValuer, players_of
@@ -51,15 +54,15 @@ class RetrainingRanker(RetrainingValuer, BaseRanker):
 
     def fit(
         self,
-        X,
-        y,
-        sample_weight=None,
+        X: Rows,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
         *,
-        groups=None,
-        X_val=None,
-        y_val=None,
-        sample_weight_val=None,
-    ):
+        groups: ArrayLike | None = None,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         super().fit(
             X,
             y,

@@ -1,7 +1,11 @@
 """LeaveOneOutRanker: retrain without each row."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
+from sklinfluence._typing import RandomState
 from sklinfluence.retraining._influence import N_INFLUENCES, RetrainingRanker
 from sklinfluence.retraining._units import SetUnit
 from sklinfluence.retraining._valuer import PARAMETERS
@@ -97,15 +101,15 @@ class LeaveOneOutRanker(RetrainingRanker):
 
     def __init__(
         self,
-        estimator=None,
+        estimator: Any = None,
         *,
-        scoring=None,
-        cv=None,
-        journal=None,
-        n_influences=None,
-        n_jobs=None,
-        random_state=None,
-    ):
+        scoring: str | Callable | None = None,
+        cv: Any = None,
+        journal: str | None = None,
+        n_influences: int | None = None,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+    ) -> None:
         self.estimator = estimator
         self.scoring = scoring
         self.cv = cv

@@ -1,10 +1,13 @@
 """ShapleyRanker: Shapley values and other semivalues along permutations."""
 
+from collections.abc import Callable
 from numbers import Integral, Real
+from typing import Any, Literal
 
 import numpy as np
 
 from sklinfluence._sklearn_compat import Interval, StrOptions
+from sklinfluence._typing import RandomState
 from sklinfluence.retraining._enumerate import enumerated, every_subset
 from sklinfluence.retraining._semivalues import size_weights
 from sklinfluence.retraining._stopping import is_settled, mean_and_error
@@ -125,18 +128,18 @@ class ShapleyRanker(RetrainingValuer):
 
     def __init__(
         self,
-        estimator=None,
+        estimator: Any = None,
         *,
-        semivalue="shapley",
-        scoring=None,
-        truncation=0.0,
-        max_evaluations=10_000,
-        tol=0.0,
-        cv=None,
-        journal=None,
-        n_jobs=None,
-        random_state=None,
-    ):
+        semivalue: Literal["shapley", "banzhaf"] = "shapley",
+        scoring: str | Callable | None = None,
+        truncation: float = 0.0,
+        max_evaluations: int = 10_000,
+        tol: float = 0.0,
+        cv: Any = None,
+        journal: str | None = None,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+    ) -> None:
         self.estimator = estimator
         self.semivalue = semivalue
         self.scoring = scoring

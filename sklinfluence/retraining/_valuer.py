@@ -3,9 +3,11 @@
 import warnings
 from dataclasses import dataclass
 from numbers import Integral
+from typing import Self
 
 import joblib
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
@@ -23,6 +25,7 @@ from sklinfluence._sklearn_compat import (
     _fit_context,
     _safe_indexing,
 )
+from sklinfluence._typing import Rows
 from sklinfluence.base import BaseValuer
 from sklinfluence.retraining._evaluate import evaluate_units
 from sklinfluence.retraining._journal import Journal, opened
@@ -52,15 +55,15 @@ class RetrainingValuer(BaseValuer):
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(
         self,
-        X,
-        y,
-        sample_weight=None,
+        X: Rows,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
         *,
-        groups=None,
-        X_val=None,
-        y_val=None,
-        sample_weight_val=None,
-    ):
+        groups: ArrayLike | None = None,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Value every training row by retraining.
 
         Parameters

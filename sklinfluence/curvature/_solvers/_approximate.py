@@ -1,6 +1,9 @@
 """What the solvers share that approximate H^-1 once and for all."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from sklinfluence.curvature._solvers._base import project, relative_residuals
 from sklinfluence.curvature._solvers._solver import Solver
@@ -15,7 +18,7 @@ class ApproximateSolver(Solver):
 
     remedy = "Penalise the estimator more, set damping above 0 or use solver='cg'."
 
-    def solve(self, state, B):
+    def solve(self, state: Any, B: NDArray) -> tuple[NDArray, dict]:
         """Solve H X = B approximately on the range of H.
 
         Parameters

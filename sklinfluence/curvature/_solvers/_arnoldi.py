@@ -1,11 +1,13 @@
 """The inverse Hessian on its dominant eigenvectors, by Arnoldi's iteration."""
 
 from numbers import Integral
+from typing import Any, Literal
 
 import numpy as np
 from sklearn.utils import check_random_state
 
 from sklinfluence._sklearn_compat import Interval, StrOptions
+from sklinfluence._typing import RandomState
 from sklinfluence.curvature._solvers._approximate import ApproximateSolver
 from sklinfluence.curvature._solvers._base import (
     SINGULAR_MESSAGE,
@@ -72,13 +74,20 @@ class Arnoldi(ApproximateSolver):
         "solver='cg'."
     )
 
-    def __init__(self, *, rank=200, n_iter=None, tail="identity", random_state=0):
+    def __init__(
+        self,
+        *,
+        rank: int = 200,
+        n_iter: int | None = None,
+        tail: Literal["identity"] | None = "identity",
+        random_state: RandomState = 0,
+    ) -> None:
         self.rank = rank
         self.n_iter = n_iter
         self.tail = tail
         self.random_state = random_state
 
-    def init(self, operator):
+    def init(self, operator: Any) -> Any:
         """Find the dominant eigenpairs.
 
         Parameters

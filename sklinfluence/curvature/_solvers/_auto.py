@@ -48,16 +48,16 @@ class SolverChoice:
 
 
 def choose_solver(
-    n_rows,
-    n_outputs,
-    n_columns,
+    n_rows: int,
+    n_outputs: int,
+    n_columns: int,
     *,
-    n_rhs=None,
-    is_block_diagonal=False,
-    has_equal_blocks=False,
-    is_penalized=False,
-    memory=MEMORY,
-):
+    n_rhs: int | None = None,
+    is_block_diagonal: bool = False,
+    has_equal_blocks: bool = False,
+    is_penalized: bool = False,
+    memory: int = MEMORY,
+) -> "SolverChoice":
     """What ``solver="auto"`` means for a head of this size.
 
     Parameters

@@ -1,8 +1,10 @@
 """The exact inverse Hessian: one Cholesky factor, many right-hand sides."""
 
 from numbers import Real
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg.blas import dsymm
 from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 
@@ -55,10 +57,10 @@ class Cholesky(Solver):
     # The shift of the kernel, in units of the Hessian's mean diagonal entry.
     _kernel_shift = 1.0
 
-    def __init__(self, *, tol=1e-6):
+    def __init__(self, *, tol: float = 1e-6) -> None:
         self.tol = tol
 
-    def init(self, operator):
+    def init(self, operator: Any) -> Any:
         """Factor the operator.
 
         Parameters
@@ -98,7 +100,7 @@ class Cholesky(Solver):
             for k, block in enumerate(dense)
         ]
 
-    def solve(self, state, B):
+    def solve(self, state: Any, B: NDArray) -> tuple[NDArray, dict]:
         """Solve H X = B on the range of H.
 
         Parameters

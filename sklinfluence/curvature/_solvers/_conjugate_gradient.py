@@ -2,8 +2,10 @@
 
 import warnings
 from numbers import Integral, Real
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse.linalg import lobpcg
 from sklearn import get_config
 
@@ -102,13 +104,20 @@ class ConjugateGradient(PartsMixin, Solver):
     exact = True
     _written_out = {"preconditioner": "Nystrom()"}
 
-    def __init__(self, *, tol=1e-8, max_iter=None, preconditioner="auto", rows="exact"):
+    def __init__(
+        self,
+        *,
+        tol: float = 1e-8,
+        max_iter: int | None = None,
+        preconditioner: Any = "auto",
+        rows: Literal["exact", "preconditioner", "ekfac"] = "exact",
+    ) -> None:
         self.tol = tol
         self.max_iter = max_iter
         self.preconditioner = preconditioner
         self.rows = rows
 
-    def init(self, operator):
+    def init(self, operator: Any) -> Any:
         """Prepare the preconditioner.
 
         Parameters
@@ -134,7 +143,7 @@ class ConjugateGradient(PartsMixin, Solver):
             )
         return RowsByPreconditioner(operator, preconditioner, source)
 
-    def solve(self, state, B):
+    def solve(self, state: Any, B: NDArray) -> tuple[NDArray, dict]:
         """Solve H X = B on the range of H.
 
         Parameters

@@ -2,12 +2,14 @@
 
 from functools import cached_property
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 from sklearn import get_config
 from sklearn.utils import check_random_state
 
 from sklinfluence._sklearn_compat import Interval
+from sklinfluence._typing import RandomState
 from sklinfluence.curvature._row_blocks import KroneckerBlocks
 from sklinfluence.curvature._solvers._approximate import ApproximateSolver
 from sklinfluence.curvature._solvers._base import project
@@ -82,11 +84,11 @@ class EKFAC(ApproximateSolver):
     # of a preconditioner would factor.
     preconditions = True
 
-    def __init__(self, *, n_directions=0, random_state=0):
+    def __init__(self, *, n_directions: int = 0, random_state: RandomState = 0) -> None:
         self.n_directions = n_directions
         self.random_state = random_state
 
-    def init(self, operator):
+    def init(self, operator: Any) -> Any:
         """Find the basis, the eigenvalues and the directions.
 
         Parameters

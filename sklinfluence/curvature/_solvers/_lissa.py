@@ -1,11 +1,14 @@
 """The inverse Hessian as a Neumann series, the recursion of LiSSA."""
 
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from sklinfluence._sklearn_compat import Interval
+from sklinfluence._typing import RandomState
 from sklinfluence.curvature._solvers._base import project, relative_residuals
 from sklinfluence.curvature._solvers._conjugate_gradient import ConjugateGradientState
 from sklinfluence.curvature._solvers._krylov import lanczos
@@ -87,15 +90,21 @@ class LiSSA(Solver):
     )
 
     def __init__(
-        self, *, scale=None, depth=None, tol=1e-4, batch_size=None, random_state=0
-    ):
+        self,
+        *,
+        scale: float | None = None,
+        depth: int | None = None,
+        tol: float = 1e-4,
+        batch_size: int | None = None,
+        random_state: RandomState = 0,
+    ) -> None:
         self.scale = scale
         self.depth = depth
         self.tol = tol
         self.batch_size = batch_size
         self.random_state = random_state
 
-    def init(self, operator):
+    def init(self, operator: Any) -> Any:
         """Estimate the spectrum; settle scale and depth.
 
         Parameters
@@ -118,7 +127,7 @@ class LiSSA(Solver):
         state.depth = self.depth or int(np.clip(np.ceil(1.5 * wanted), 10, _MAX_DEPTH))
         return state
 
-    def solve(self, state, B):
+    def solve(self, state: Any, B: NDArray) -> tuple[NDArray, dict]:
         """Solve H X = B on the range of H.
 
         Parameters

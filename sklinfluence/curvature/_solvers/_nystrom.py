@@ -1,11 +1,13 @@
 """The inverse Hessian from a randomised sketch of it."""
 
 from numbers import Integral
+from typing import Any, Literal
 
 import numpy as np
 from sklearn.utils import check_random_state
 
 from sklinfluence._sklearn_compat import Interval, StrOptions
+from sklinfluence._typing import RandomState
 from sklinfluence.curvature._solvers._approximate import ApproximateSolver
 from sklinfluence.curvature._solvers._low_rank import LowRankInverse
 
@@ -62,12 +64,18 @@ class Nystrom(ApproximateSolver):
         "solver='cg'."
     )
 
-    def __init__(self, *, rank=200, tail="identity", random_state=0):
+    def __init__(
+        self,
+        *,
+        rank: int = 200,
+        tail: Literal["identity"] | None = "identity",
+        random_state: RandomState = 0,
+    ) -> None:
         self.rank = rank
         self.tail = tail
         self.random_state = random_state
 
-    def init(self, operator):
+    def init(self, operator: Any) -> Any:
         """Sketch the Hessian.
 
         Parameters

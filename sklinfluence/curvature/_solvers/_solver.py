@@ -1,7 +1,9 @@
 """What a solver is, and what it may say of itself and of its state."""
 
 import copy
+from typing import Any
 
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 
@@ -10,7 +12,7 @@ class HoldsOperator:
 
     operator = None
 
-    def attached(self, operator, made=None):
+    def attached(self, operator: Any, made: dict | None = None) -> Any:
         """A copy, its parts too, with another operator in place of its own.
 
         Parameters
@@ -176,7 +178,7 @@ class Solver(BaseEstimator):
     preconditions = False
     serves_newton = True
 
-    def init(self, operator):
+    def init(self, operator: Any) -> Any:
         """Prepare for any number of right-hand sides.
 
         Parameters
@@ -190,7 +192,7 @@ class Solver(BaseEstimator):
         """
         raise NotImplementedError(f"{self.class_name} has no init(operator).")
 
-    def solve(self, state, B):
+    def solve(self, state: Any, B: NDArray) -> tuple[NDArray, dict]:
         """Solve H X = B on the range of H.
 
         Parameters

@@ -4,12 +4,16 @@ from collections import deque
 from functools import partial
 from hashlib import sha256
 from numbers import Integral
+from os import PathLike
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from skorch.callbacks import Callback
 from torch.utils.data import DataLoader, IterableDataset, Subset
 
 from sklinfluence._nets import was_interrupted
+from sklinfluence._typing import Rows
 from sklinfluence.deep._path._fingerprint import fingerprint
 from sklinfluence.deep._path._net_state import (
     generator_arrays,
@@ -98,12 +102,19 @@ class CheckpointRecorder(Callback):
     (array([2, 4]), array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]))
     """
 
-    def __init__(self, path=None, every=1, resume=False):
+    def __init__(
+        self,
+        path: str | PathLike | None = None,
+        every: Literal["step"] | int = 1,
+        resume: bool = False,
+    ) -> None:
         self.path = path
         self.every = every
         self.resume = resume
 
-    def on_train_begin(self, net, X=None, y=None, **kwargs):
+    def on_train_begin(
+        self, net: Any, X: Rows | None = None, y: ArrayLike | None = None, **kwargs: Any
+    ) -> None:
         """Wait for the training loader.
 
         Parameters
@@ -181,7 +192,9 @@ class CheckpointRecorder(Callback):
             generators=generator_arrays(net, self._generator_),
         )
 
-    def on_batch_begin(self, net, batch=None, training=None, **kwargs):
+    def on_batch_begin(
+        self, net: Any, batch: Any = None, training: bool | None = None, **kwargs: Any
+    ) -> None:
         """Record the parameters that a step starts from.
 
         Parameters
@@ -200,7 +213,9 @@ class CheckpointRecorder(Callback):
         if not self.store_.has_checkpoint() or self._moved_since_epoch(net):
             self.store_.add_checkpoint(module_arrays(net))
 
-    def on_grad_computed(self, net, named_parameters=None, **kwargs):
+    def on_grad_computed(
+        self, net: Any, named_parameters: Any = None, **kwargs: Any
+    ) -> None:
         """Note the settings again: callbacks may have changed them for this step.
 
         Parameters
@@ -212,7 +227,9 @@ class CheckpointRecorder(Callback):
         if hasattr(self, "_step_"):
             self._step_ = (self._step_[0], *_settings(net))
 
-    def on_batch_end(self, net, batch=None, training=None, **kwargs):
+    def on_batch_end(
+        self, net: Any, batch: Any = None, training: bool | None = None, **kwargs: Any
+    ) -> None:
         """Record the step that was taken.
 
         Parameters
@@ -225,7 +242,13 @@ class CheckpointRecorder(Callback):
         if training:
             self.store_.add_step(*self._step_)
 
-    def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+    def on_epoch_end(
+        self,
+        net: Any,
+        dataset_train: Any = None,
+        dataset_valid: Any = None,
+        **kwargs: Any,
+    ) -> None:
         """Record the epoch, and write.
 
         Parameters
@@ -242,7 +265,13 @@ class CheckpointRecorder(Callback):
         self._flush(net)
         self._take_place(net, first=False)
 
-    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+    def on_epoch_begin(
+        self,
+        net: Any,
+        dataset_train: Any = None,
+        dataset_valid: Any = None,
+        **kwargs: Any,
+    ) -> None:
         """Come before other callbacks until the epoch has ended.
 
         Parameters
@@ -265,7 +294,9 @@ class CheckpointRecorder(Callback):
         end = self._ends_.get(self.store_.n_steps)
         return end is not None and end != _digest(net)
 
-    def on_train_end(self, net, X=None, y=None, **kwargs):
+    def on_train_end(
+        self, net: Any, X: Rows | None = None, y: ArrayLike | None = None, **kwargs: Any
+    ) -> None:
         """Record where the run ends, and write.
 
         Parameters
