@@ -105,7 +105,9 @@ class BaseValuer(
             Labels; None where targets are real, or where ``estimator`` knows them.
         """
         self.n_train_ = n_train
-        self.__dict__.pop("_kept_self_influence", None)
+        # There from the start: a name that came with the first question would change
+        # the attributes while another thread's check_is_fitted walks over them.
+        self._kept_self_influence = None
         if estimator is not None:
             self._show_inputs(estimator, classes)
         elif classes is not None:
@@ -256,7 +258,7 @@ class BaseRanker(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseValuer):
     def self_influence_(self):
         """Influence of each training row on its own loss, computed once."""
         check_is_fitted(self)
-        if "_kept_self_influence" not in vars(self):
+        if self._kept_self_influence is None:
             self._kept_self_influence = self._self_influence()
         return self._kept_self_influence
 

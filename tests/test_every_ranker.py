@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
-from sklearn import config_context
+from sklearn import clone, config_context
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neural_network import MLPClassifier
 
@@ -184,6 +184,19 @@ def test_ranking_is_by_self_influence(fitted):
     ranker = fitted[0]
     order = np.argsort(-ranker.self_influence_, kind="stable")
     assert_array_equal(ranker.ranking_[order], np.arange(1, N_TRAIN + 1))
+
+
+def test_questions_add_no_attribute(fitted):
+    # check_is_fitted walks over the attributes, maybe in another thread.
+    ranker, _, _, X, y, _ = fitted
+    fresh = clone(ranker).fit(*fitted[1:3])
+    of_fit = set(vars(fresh))
+    for name in ("self_influence_", "ranking_"):
+        getattr(fresh, name)
+    for name in ("influence", "mean_influence", "score_samples", "proponents"):
+        getattr(fresh, name)(X, y)
+    fresh.label_scores("self_influence")
+    assert set(vars(fresh)) == of_fit
 
 
 def test_mean_influence_is_the_mean(fitted):

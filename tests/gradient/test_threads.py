@@ -54,6 +54,7 @@ def test_two_threads_get_what_one_gets(name):
     fitted = pickle.dumps(MAKE[name]().fit(X, y))
     alone, shared = pickle.loads(fitted), pickle.loads(fitted)
     names = [name for name in ASKED if hasattr(alone, name)]
+    of_fit = set(vars(shared))
     expected = {name: ASKED[name](alone, X[:9], y[:9]) for name in names}
     together = Barrier(2)
 
@@ -68,6 +69,9 @@ def test_two_threads_get_what_one_gets(name):
             answers = list(pool.map(ask, [names, names]))
     finally:
         sys.setswitchinterval(usual)
+    # An attribute that came with a question could come while the other thread walks
+    # over them, as scikit-learn's check_is_fitted does.
+    assert set(vars(shared)) == of_fit
     for answer in answers:
         for name in names:
             # Bit by bit: it is the same arithmetic.
