@@ -32,9 +32,11 @@ class LeafMeans:
     leaves : ndarray of shape (n, n_trees), int
         Leaf of every training row in every tree: a forest's ``apply``.
     bag : ndarray of shape (n, n_trees)
-        Weight with which a tree drew a row; 0 where it did not.
+        How often a tree drew a row; 0 where it did not.
     is_out : ndarray of shape (n, n_trees), dtype=bool
         Trees that speak on a row. ``bag == 0``, or fewer where rows leave together.
+    sample_weight : ndarray of shape (n,), default=None
+        Multiplies the draws. A row of weight zero is none that a tree could draw.
     pseudo : float, default=1.0
         0 gives the plain means.
     """
@@ -42,6 +44,7 @@ class LeafMeans:
     leaves: np.ndarray
     bag: np.ndarray
     is_out: np.ndarray
+    sample_weight: np.ndarray | None = None
     pseudo: float = 1.0
 
     def out_of_bag(self, targets):
@@ -58,7 +61,7 @@ class LeafMeans:
         n_out = self.is_out.sum(axis=1)
         missing = n_out == 0
         if missing.any():
-            drawn = self.bag.sum(axis=1, dtype=np.float64)
+            drawn = self._weighted(self.bag.sum(axis=1, dtype=np.float64))
             others = drawn @ targets - drawn[missing, None] * targets[missing]
             mass = np.maximum(drawn.sum() - drawn[missing], np.finfo(float).tiny)
             total[missing] = others / mass[:, None]
@@ -85,7 +88,7 @@ class LeafMeans:
 
     def _tree_means(self, tree, targets, n_nodes):
         """What the leaves of one tree say, (n_nodes, K)."""
-        weight = self.bag[:, tree]
+        weight = self._weighted(self.bag[:, tree].astype(np.float64))
         # One entry a row: compressed as it stands.
         inside = sparse.csr_array(
             (weight, self.leaves[:, tree], np.arange(len(weight) + 1)),
@@ -96,6 +99,9 @@ class LeafMeans:
         sums = inside.T @ targets + self.pseudo * prior
         known = mass + self.pseudo > 0
         return np.where(known, sums / np.where(known, mass + self.pseudo, 1), prior)
+
+    def _weighted(self, drawn):
+        return drawn if self.sample_weight is None else drawn * self.sample_weight
 
 
 @dataclass(frozen=True)

@@ -26,14 +26,15 @@ N_TREES = 100
 MIN_SAMPLES_LEAF = 3
 
 
-def grow_classes(X, codes, sample_weight, random_state, n_jobs=None):
-    """The vote of a forest grown on class labels.
+def grow_classes(X, targets, sample_weight, random_state, n_jobs=None):
+    """The vote of a forest grown on class memberships.
 
     Parameters
     ----------
     X : ndarray of shape (n, d)
         NaN is a value of its own.
-    codes : ndarray of shape (n,), int
+    targets : ndarray of shape (n, K)
+        One-hot; a row of several classes is grown on as one row a class.
     sample_weight : ndarray of shape (n,)
         0 is absence.
     random_state : RandomState
@@ -47,7 +48,10 @@ def grow_classes(X, codes, sample_weight, random_state, n_jobs=None):
     tree = DecisionTreeClassifier(
         min_samples_leaf=MIN_SAMPLES_LEAF, max_features="sqrt"
     )
-    forest = Forest(tree, n_jobs).fit(X, codes, sample_weight, random_state)
+    rows, codes = np.nonzero(targets)
+    share = targets[rows, codes]
+    forest = Forest(tree, n_jobs)
+    forest.fit(X, codes, sample_weight, random_state, share, rows)
     return ForestVote(forest.apply, forest.leaf_means(X))
 
 
@@ -64,27 +68,35 @@ class Forest:
         self.tree = tree
         self.n_jobs = n_jobs
 
-    def fit(self, X, y, sample_weight, random_state):
+    def fit(self, X, y, sample_weight, random_state, share=None, rows=None):
         """Grow the trees.
 
         Parameters
         ----------
         X : ndarray of shape (n, d)
-        y : ndarray of shape (n,)
+        y : ndarray of shape (n_targets,)
             Codes of classes, or targets.
         sample_weight : ndarray of shape (n,)
         random_state : RandomState
+        share : ndarray of shape (n_targets,), default=None
+            Of its row's weight that a target has; all of it when None.
+        rows : ndarray of shape (n_targets,), int, default=None
+            The row that a target belongs to; each its own when None.
 
         Returns
         -------
         self
         """
-        used = np.flatnonzero(sample_weight > 0)
+        used = sample_weight > 0
         self.ranks_ = Ranks().fit(X[used])
-        columns = self.ranks_.transform(X[used])
-        unit = content_numbers(columns)
-        first, row, y = _merged(unit, y[used])
-        weight = np.bincount(row, weights=sample_weight[used])
+        columns = self.ranks_.transform(X)
+        unit = np.full(len(X), -1)
+        unit[used] = content_numbers(columns[used])
+        rows = np.arange(len(X)) if rows is None else rows
+        mass = sample_weight[rows] if share is None else sample_weight[rows] * share
+        rows, y, mass = rows[mass > 0], y[mass > 0], mass[mass > 0]
+        first, merged, y = _merged(unit[rows], y)
+        first, weight = rows[first], np.bincount(merged, weights=mass)
         n_units = unit.max() + 1
         seeds = random_state.randint(np.iinfo(np.int32).max, size=N_TREES)
         draws = [_draw(n_units, seed) for seed in seeds]
@@ -94,8 +106,9 @@ class Forest:
             )
             for draw, seed in zip(draws, seeds, strict=True)
         )
-        self.bag_ = np.zeros((len(sample_weight), N_TREES), dtype=np.float32)
-        self.bag_[used] = np.column_stack(draws)[unit] * sample_weight[used, None]
+        self.bag_ = np.zeros((len(sample_weight), N_TREES), dtype=np.int32)
+        self.bag_[used] = np.column_stack(draws)[unit[used]]
+        self.sample_weight_ = sample_weight
         return self
 
     def apply(self, X):
@@ -106,7 +119,8 @@ class Forest:
 
     def leaf_means(self, X, pseudo=1.0):
         """The means of the leaves, for targets of the rows that were fitted."""
-        return LeafMeans(self.apply(X), self.bag_, self.bag_ == 0, pseudo)
+        is_out = self.bag_ == 0
+        return LeafMeans(self.apply(X), self.bag_, is_out, self.sample_weight_, pseudo)
 
 
 class Ranks:

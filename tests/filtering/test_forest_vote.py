@@ -23,7 +23,7 @@ def bags(forest, n_rows):
 
 def leaf_means(forest, X, pseudo):
     bag = bags(forest, len(X))
-    return LeafMeans(forest.apply(X), bag, bag == 0, pseudo)
+    return LeafMeans(forest.apply(X), bag, bag == 0, pseudo=pseudo)
 
 
 @pytest.mark.parametrize("kind", [RandomForestClassifier, RandomForestRegressor])
@@ -47,10 +47,12 @@ def test_of_soft_targets_by_a_loop(rng):
     X, y = load_iris(return_X_y=True)
     forest = RandomForestClassifier(12, min_samples_leaf=3, random_state=0).fit(X, y)
     weight = rng.uniform(0.5, 2.0, size=150)
-    bag = bags(forest, 150) * weight[:, None]
+    drawn = bags(forest, 150)
     targets = rng.dirichlet(np.ones(3), size=150)
     leaves = forest.apply(X)
-    vote = ForestVote(forest.apply, LeafMeans(leaves, bag, bag == 0))
+    means = LeafMeans(leaves, drawn, drawn == 0, weight)
+    vote = ForestVote(forest.apply, means)
+    bag = drawn * weight[:, None]
     log_proba, model = vote.refit(targets)
     for i in range(150):
         said = []

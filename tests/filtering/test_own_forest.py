@@ -22,7 +22,7 @@ def rows(rng):
 
 
 def said(X, y, weight, n_jobs=None):
-    vote = grow_classes(X, y, weight, np.random.RandomState(0), n_jobs)
+    vote = grow_classes(X, np.eye(3)[y], weight, np.random.RandomState(0), n_jobs)
     log_proba, model = vote.refit(np.eye(3)[y])
     return log_proba, model.predict_log_proba(X[:20] + 0.01)
 
@@ -57,7 +57,7 @@ def test_units_and_threads_do_not_matter(rows):
     check_same(said(X, y, weight, n_jobs=2), expected)
     # Powers of two: the order of the values stays as it is, ties and all.
     scale = 2.0 ** np.array([-900, 900, -60, 300])
-    vote = grow_classes(X * scale, y, weight, np.random.RandomState(0))
+    vote = grow_classes(X * scale, np.eye(3)[y], weight, np.random.RandomState(0))
     check_same([vote.refit(np.eye(3)[y])[0]], expected[:1])
 
 
@@ -66,10 +66,25 @@ def test_copies_of_a_row_are_out_together(rows):
     twice = np.r_[np.arange(150), np.arange(150)]
     labels = y[twice]
     labels[150:] = (labels[150:] + 1) % 3  # copies need not agree
-    vote = grow_classes(X[twice], labels, weight[twice], np.random.RandomState(0))
+    vote = grow_classes(
+        X[twice], np.eye(3)[labels], weight[twice], np.random.RandomState(0)
+    )
     is_out = vote.leaf_means.is_out
     np.testing.assert_array_equal(is_out[:150], is_out[150:])
     assert 0.33 < is_out.mean() < 0.41  # (1 - 1/150)^150 = .367
+
+
+def test_a_row_of_two_classes_is_two_copies(rows, rng):
+    X, y, weight = rows
+    soft = np.eye(3)[y]
+    soft[::5] = rng.dirichlet(np.ones(2), size=30) @ np.eye(3)[[0, 2]]
+    vote = grow_classes(X, soft, weight, np.random.RandomState(0))
+    at, codes = np.nonzero(soft)
+    copies = grow_classes(
+        X[at], np.eye(3)[codes], weight[at] * soft[at, codes], np.random.RandomState(0)
+    )
+    expected = copies.refit(np.eye(3)[codes])[0]
+    check_same([vote.refit(soft)[0][at]], [expected])
 
 
 def test_is_as_right_as_scikit_learns(rows):
