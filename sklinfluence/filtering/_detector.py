@@ -28,7 +28,9 @@ from sklinfluence.filtering._evidence import training_evidence
 from sklinfluence.filtering._flagging import FlagRule
 from sklinfluence.filtering._inputs import as_rows, check_new_rows
 from sklinfluence.filtering._label_models import NoiseAwareRanker, PooledLabelModel
+from sklinfluence.filtering._pooled_detector import VOTES, check_pool
 from sklinfluence.filtering._report import report_table, summary_text
+from sklinfluence.filtering._target_model import PooledTargetModel
 from sklinfluence.filtering._task import (
     default_regression_ranker,
     score_to_ask,
@@ -53,8 +55,11 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         "fdr": [Interval(Real, 0, 1, closed="neither")],
         "contamination": [Interval(Real, 0, 1, closed="neither"), None],
         "cv": ["cv_object"],
+        # Which names there are is said by its own error.
+        "pool": [tuple, list],
         "min_per_class": [Interval(Integral, 1, None, closed="left")],
         "max_share": [Interval(Real, 0, 1, closed="right")],
+        "n_jobs": [Integral, None],
         "random_state": ["random_state"],
     }
 
@@ -71,8 +76,10 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         fdr=0.05,
         contamination=None,
         cv=None,
+        pool=VOTES,
         min_per_class=1,
         max_share=0.5,
+        n_jobs=None,
         random_state=None,
     ):
         self.ranker = ranker
@@ -83,8 +90,10 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         self.fdr = fdr
         self.contamination = contamination
         self.cv = cv
+        self.pool = pool
         self.min_per_class = min_per_class
         self.max_share = max_share
+        self.n_jobs = n_jobs
         self.random_state = random_state
 
     # The ranker and what it holds validate their own parameters.
@@ -113,7 +122,8 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         """
         self._check_parameters(groups)
         rows = check_training_rows(self, X, y, sample_weight, groups)
-        unfitted, rule = self._model_for(rows.y), FlagRule.of(self)
+        rule = FlagRule.of(self)
+        unfitted = self._model_for(rows.y, rule)
         tracker = FitTracker(self, rows.X, rows.y)
         fit = partial(self._fit_model, unfitted, rule)
         model = fit(rows, partial(tracker.fitting, "fit the ranker"))
@@ -131,22 +141,35 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         tracker.done()
         return self
 
-    def _model_for(self, y):
+    def _model_for(self, y, rule):
         """What is fitted: a ranker, or a label model for ``label_score="auto"``."""
         ranker = self._get_ranker()
         if not takes_classes(ranker, y):
-            return default_regression_ranker() if self.ranker is None else ranker
+            return ranker if self.ranker is not None else self._target_model(rule)
         if self.label_score != "auto":
             return ranker
         if self.ranker is None:
             return PooledLabelModel(
                 noise=self.noise,
                 n_rounds=self.n_rounds,
+                pool=self.pool,
+                n_jobs=self.n_jobs,
                 random_state=self.random_state,
             )
         if isinstance(ranker, InfluenceRanker):
             return NoiseAwareRanker(ranker, noise=self.noise, n_rounds=self.n_rounds)
         return ranker
+
+    def _target_model(self, rule):
+        """What judges real targets where no ranker is given."""
+        if self.label_score != "auto":
+            return default_regression_ranker()
+        return PooledTargetModel(
+            pool=self.pool,
+            fdr=self.fdr if rule.is_automatic else None,
+            n_jobs=self.n_jobs,
+            random_state=self.random_state,
+        )
 
     def _fit_model(self, unfitted, rule, rows, fitting):
         """A clone fitted to rows; of real targets, without the gross errors."""
@@ -164,7 +187,7 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         """Set every fitted attribute that follows from the evidence on the labels."""
         if rule.is_automatic:
             self._check_held_out(evidence)
-        verdict, self._in_use = evidence.on(rows.y), rows.in_use
+        verdict, self._in_use = evidence.on(rows.y, rows.sample_weight), rows.in_use
         self._classes, self._given_labels = evidence.classes, rows.y
         self._predicted_labels = verdict.predicted_labels
         self.scores_ = _without_nan(evidence.scores)
@@ -305,6 +328,7 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
                 f"ranker={name}(...) is no ranker: it has no label_scores. A model is "
                 f"wrapped in one, ranker=InfluenceRanker({name}(...))."
             )
+        check_pool(self.pool)
         if self.cv is not None and isinstance(self.ranker, FrozenEstimator):
             raise ValueError(
                 f"cv={self.cv!r} scores every row by a ranker fitted without its fold, "
@@ -353,7 +377,9 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         ranker_tags = get_tags(self._get_ranker())
         tags.input_tags.sparse = ranker_tags.input_tags.sparse
-        tags.input_tags.allow_nan = ranker_tags.input_tags.allow_nan
+        # Its own models take holes: a forest as they are, the others filled.
+        is_own = self.ranker is None and self.label_score == "auto"
+        tags.input_tags.allow_nan = is_own or ranker_tags.input_tags.allow_nan
         tags.input_tags.string = ranker_tags.input_tags.string
         tags.target_tags.required = True
         return tags

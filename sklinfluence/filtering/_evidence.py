@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import softmax
-from scipy.stats import t as student_t
 
+from sklinfluence.filtering._error_law import fit_error_law
 from sklinfluence.filtering._thresholds import flag_disagreement, log_odds_against
 from sklinfluence.filtering._warn import warn_user
 
@@ -30,9 +30,9 @@ class LabelEvidence:
     classes : ndarray of shape (n_classes,) or None
         Sorted labels; None where targets are real.
 
-    p_values : ndarray of shape (n_samples,) or None
-        Regression: two-sided p-value of the deleted studentised residual; NaN where
-        the ranker gives none.
+    residuals : ndarray of shape (n_samples,) or None
+        Regression: by models that never saw the row, all on one scale (deleted
+        studentised residuals, where there is a ranker); NaN where it gives none.
 
     held_out : bool
         Whether the quality of labels is by models that never saw the row.
@@ -45,16 +45,18 @@ class LabelEvidence:
     scores: np.ndarray
     prediction: np.ndarray
     classes: np.ndarray | None = None
-    p_values: np.ndarray | None = None
+    residuals: np.ndarray | None = None
     held_out: bool = True
     log_odds: np.ndarray | None = None
 
-    def on(self, labels):
+    def on(self, labels, sample_weight=None):
         """What the evidence says of given labels or targets.
 
         Parameters
         ----------
         labels : ndarray of shape (n_samples,)
+        sample_weight : ndarray of shape (n_samples,), default=None
+            By which residuals tell the law of honest ones.
 
         Returns
         -------
@@ -63,7 +65,10 @@ class LabelEvidence:
         if self.classes is None:
             unknown = np.isnan(self.prediction)
             predicted = np.where(unknown, labels, self.prediction)
-            return Verdict(None, labels, predicted, self.p_values)
+            law = fit_error_law(self.residuals, sample_weight)
+            quality = law.p_values(self.residuals)
+            honesty = law.local_fdr(self.residuals)
+            return Verdict(None, labels, predicted, quality, honesty=honesty)
         given = self.codes_of(labels)
         quality = self.prediction[np.arange(len(given)), given]
         unknown = np.isnan(self.prediction).any(axis=1)
@@ -99,6 +104,9 @@ class Verdict:
 
     contradicted : ndarray of shape (n_samples,), dtype=bool, or None
         Rows whose given class the evidence speaks against, by the flag rule.
+
+    honesty : ndarray of shape (n_samples,), or None
+        Regression: probability that the given target is no gross error.
     """
 
     classes: np.ndarray | None
@@ -106,6 +114,7 @@ class Verdict:
     predicted: np.ndarray
     quality: np.ndarray
     contradicted: np.ndarray | None = None
+    honesty: np.ndarray | None = None
 
     def take(self, rows):
         """The verdict on some of the rows."""
@@ -115,6 +124,7 @@ class Verdict:
             predicted=self.predicted[rows],
             quality=self.quality[rows],
             contradicted=None if self.classes is None else self.contradicted[rows],
+            honesty=None if self.honesty is None else self.honesty[rows],
         )
 
     @property
@@ -173,13 +183,15 @@ def _of_classes(ranker, score, scores, probabilities, held_out=True):
 
 def _of_targets(ranker, scores, prediction, held_out, *rows):
     known = known_scores(ranker)
-    held_out = held_out and (known is None or "studentized" in known)
-    p_values = np.full(len(scores), np.nan)
-    if held_out:
+    is_pooled = known is not None and NOISE_ODDS in known
+    held_out = held_out and (is_pooled or known is None or "studentized" in known)
+    residuals = np.full(len(scores), np.nan)
+    if is_pooled:
+        residuals = scores
+    elif held_out and residual_dof(ranker) > 0:
         residuals = ranker.label_scores("studentized", *rows)
-        p_values = _p_values(residuals, residual_dof(ranker))
     prediction = _one_a_row(prediction)
-    return LabelEvidence(scores, prediction, p_values=p_values, held_out=held_out)
+    return LabelEvidence(scores, prediction, residuals=residuals, held_out=held_out)
 
 
 def _one_a_row(prediction):
@@ -230,8 +242,3 @@ def _probabilities_from_codes(decision):
     if decision.ndim == 1:
         decision = np.column_stack([-decision, decision]) / 2
     return softmax(2 * decision, axis=1)
-
-
-def _p_values(studentized, dof):
-    """Two-sided p-values of deleted studentised residuals; NaN where undefined."""
-    return 2 * student_t.sf(np.abs(studentized), dof)

@@ -1,5 +1,6 @@
 """The filter as a transformer, for the middle of a scikit-learn Pipeline."""
 
+from collections.abc import Sequence
 from copy import copy
 from typing import Any, Literal, Self
 
@@ -14,6 +15,7 @@ from sklinfluence._whole_fit import whole
 from sklinfluence.filtering._detector import _LabelNoiseDetector
 from sklinfluence.filtering._donors import assign_donors
 from sklinfluence.filtering._inputs import as_rows, check_new_rows
+from sklinfluence.filtering._pooled_detector import VOTES
 
 
 class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector):
@@ -183,8 +185,10 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
         fdr: float = 0.05,
         contamination: float | None = None,
         cv: Any = None,
+        pool: Sequence[str] = VOTES,
         min_per_class: int = 1,
         max_share: float = 0.5,
+        n_jobs: int | None = None,
         random_state: RandomState = None,
     ) -> None:
         super().__init__(
@@ -196,8 +200,10 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
             fdr=fdr,
             contamination=contamination,
             cv=cv,
+            pool=pool,
             min_per_class=min_per_class,
             max_share=max_share,
+            n_jobs=n_jobs,
             random_state=random_state,
         )
 

@@ -7,7 +7,7 @@ label-noise model fitted by expectation-maximisation on leave-one-out prediction
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from sklinfluence._estimators import label_index
 from sklinfluence._progress import FitTracker
@@ -16,11 +16,11 @@ from sklinfluence._sklearn_compat import (
     _check_sample_weight,
     with_callbacks,
 )
-from sklinfluence.filtering._advice import advice_on_columns
+from sklinfluence.filtering._columns import ColumnReader
 from sklinfluence.filtering._em import fit_em, suggest_codes
 from sklinfluence.filtering._evidence import NOISE_ODDS
 from sklinfluence.filtering._linear_surrogate import LinearSurrogate
-from sklinfluence.filtering._pooled_detector import PooledDetector
+from sklinfluence.filtering._pooled_detector import VOTES, PooledDetector
 from sklinfluence.filtering._warn import warn_user
 
 # One-step leave-one-out predictions turn optimistic as heads interpolate: on data
@@ -29,7 +29,7 @@ MAX_MEAN_LEVERAGE = 0.35
 
 
 class PooledLabelModel(CallbackSupportMixin, BaseEstimator):
-    """Two surrogates, a linear head and an RBF ridge, pooled by leave-one-out.
+    """A linear head, an RBF ridge and a forest, pooled by what they say out of sample.
 
     What a filter fits when it is given no ranker.
 
@@ -37,19 +37,26 @@ class PooledLabelModel(CallbackSupportMixin, BaseEstimator):
     ----------
     noise : {"class", "uniform"} or None, default="class"
     n_rounds : int, default=3
+    pool : sequence of str, default=("linear", "kernel", "forest")
+    n_jobs : int, default=None
     random_state : int, RandomState instance or None, default=None
     """
 
     label_score_names_ = (NOISE_ODDS,)
 
-    def __init__(self, *, noise="class", n_rounds=3, random_state=None):
+    def __init__(
+        self, *, noise="class", n_rounds=3, pool=VOTES, n_jobs=None, random_state=None
+    ):
         self.noise = noise
         self.n_rounds = n_rounds
+        self.pool = pool
+        self.n_jobs = n_jobs
         self.random_state = random_state
 
     @with_callbacks
     def fit(self, X, y, sample_weight=None):
-        X = self._check_columns(X, reset=True)
+        self._reader = ColumnReader(self, self.random_state, "LogisticRegression()")
+        X = self._reader.fit_read(X, sample_weight)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True
@@ -57,7 +64,11 @@ class PooledLabelModel(CallbackSupportMixin, BaseEstimator):
         self.classes_, codes = np.unique(y, return_inverse=True)
         tracker = FitTracker(self, X, y)
         self._detector = PooledDetector(
-            noise=self.noise, n_rounds=self.n_rounds, random_state=self.random_state
+            noise=self.noise,
+            n_rounds=self.n_rounds,
+            pool=self.pool,
+            n_jobs=self.n_jobs,
+            random_state=self.random_state,
         ).fit(X, codes, len(self.classes_), sample_weight, tracker)
         self.loo_proba_ = self._detector.loo_proba_
         tracker.done()
@@ -73,23 +84,19 @@ class PooledLabelModel(CallbackSupportMixin, BaseEstimator):
         if X is None:
             return self._detector.scores_
         codes = label_index(y, self.classes_)
-        return self._detector.score_samples(self._check_columns(X), codes)
+        return self._detector.score_samples(self._reader.read(X), codes)
 
     def predict_proba(self, X):
         check_is_fitted(self)
-        return self._detector.predict_proba(self._check_columns(X))
+        return self._detector.predict_proba(self._reader.read(X))
 
     def predict(self, X):
         return self.classes_[np.argmax(self.predict_proba(X), axis=1)]
 
-    def _check_columns(self, X, reset=False):
-        dtype = [np.float64, np.float32]
-        with advice_on_columns(X, "LogisticRegression()"):
-            return validate_data(self, X, reset=reset, accept_sparse="csr", dtype=dtype)
-
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = True
         tags.target_tags.required = True
         return tags
 

@@ -25,6 +25,18 @@ VOTES = ("linear", "kernel", "forest")
 _NEAR_ONE = 10.0
 
 
+def check_pool(pool):
+    """Refuse what names no votes."""
+    known = ", ".join(map(repr, VOTES))
+    unknown = [name for name in pool if name not in VOTES]
+    if unknown:
+        raise ValueError(f"pool={pool!r} names {unknown[0]!r}; there are {known}.")
+    if not pool or len(set(pool)) < len(pool):
+        raise ValueError(
+            f"pool={pool!r} must name at least one vote, each once; there are {known}."
+        )
+
+
 class PooledDetector:
     """Score labels by expectation-maximisation on leave-one-out predictions.
 

@@ -1,5 +1,6 @@
 """The filter as a sampler, for imbalanced-learn's Pipeline."""
 
+from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklinfluence._typing import RandomState, Rows
 from sklinfluence._whole_fit import whole
 from sklinfluence.filtering._detector import _LabelNoiseDetector
 from sklinfluence.filtering._inputs import as_rows
+from sklinfluence.filtering._pooled_detector import VOTES
 from sklinfluence.filtering._relabel import relabelled, with_targets
 
 
@@ -147,8 +149,10 @@ class MislabelSampler(_LabelNoiseDetector):
         fdr: float = 0.05,
         contamination: float | None = None,
         cv: Any = None,
+        pool: Sequence[str] = VOTES,
         min_per_class: int = 1,
         max_share: float = 0.5,
+        n_jobs: int | None = None,
         random_state: RandomState = None,
     ) -> None:
         super().__init__(
@@ -160,8 +164,10 @@ class MislabelSampler(_LabelNoiseDetector):
             fdr=fdr,
             contamination=contamination,
             cv=cv,
+            pool=pool,
             min_per_class=min_per_class,
             max_share=max_share,
+            n_jobs=n_jobs,
             random_state=random_state,
         )
         self.action = action

@@ -25,7 +25,7 @@ def default_regression_ranker():
 def takes_classes(ranker, y):
     """Whether a ranker, not fitted yet, will take y for class labels."""
     estimator = getattr(ranker, "estimator", None)
-    if estimator is not None and is_regressor(estimator):
+    if is_regressor(ranker) or (estimator is not None and is_regressor(estimator)):
         return False
     return estimator is not None or are_classes(y)
 

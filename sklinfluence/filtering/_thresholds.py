@@ -6,7 +6,6 @@ stratum, all rows.
 """
 
 import numpy as np
-from scipy.stats import false_discovery_control
 
 from sklinfluence.filtering._warn import warn_user
 
@@ -42,16 +41,6 @@ def flag_disagreement(given, predicted, log_odds):
     flags : ndarray of shape (n_samples,), dtype=bool
     """
     return (given != predicted) & (log_odds > MIN_LOG_ODDS)
-
-
-def flag_discoveries(p_values, fdr):
-    """Flag the rows whose p-value survives Benjamini and Hochberg's step-up rule.
-
-    `fdr` is the share of falsely flagged rows among those flagged that is allowed. A
-    NaN (nothing known against the row) counts as a p-value of 1.
-    """
-    p_values = np.where(np.isnan(p_values), 1.0, p_values)
-    return false_discovery_control(p_values) <= fdr
 
 
 def flag_share(scores, share, allowed):
