@@ -25,9 +25,19 @@ def advice_on_columns(X, model):
         raise ValueError(
             f"X holds {what}, and ranker=None works on columns of numbers. Pass a "
             "ranker whose estimator takes X as it is, such as ranker=InfluenceRanker("
-            f"make_pipeline({steps}, {model})), or make finite numbers of X before. "
+            f"make_pipeline({steps}, {model})), or make finite numbers of X before"
+            f"{_or_a_frame(what)}. "
             f"({str(error).splitlines()[0]})"
         ) from error
+
+
+def _or_a_frame(what):
+    if what != "columns of strings":
+        return ""
+    return (
+        ", or pass a data frame, whose columns say what they are (pandas or polars, "
+        "with `pip install sklinfluence[table]`)"
+    )
 
 
 def _what_it_takes(X, error):

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import softmax
+from scipy.stats import t as student_t
 
 from sklinfluence.filtering._error_law import fit_error_law
 from sklinfluence.filtering._thresholds import flag_disagreement, log_odds_against
@@ -30,6 +31,10 @@ class LabelEvidence:
     classes : ndarray of shape (n_classes,) or None
         Sorted labels; None where targets are real.
 
+    p_values : ndarray of shape (n_samples,) or None
+        Regression: two-sided p-value of the deleted studentised residual; NaN where
+        the ranker gives none. None leaves it to the law of the residuals.
+
     residuals : ndarray of shape (n_samples,) or None
         Regression: by models that never saw the row, all on one scale (deleted
         studentised residuals, where there is a ranker); NaN where it gives none.
@@ -45,6 +50,7 @@ class LabelEvidence:
     scores: np.ndarray
     prediction: np.ndarray
     classes: np.ndarray | None = None
+    p_values: np.ndarray | None = None
     residuals: np.ndarray | None = None
     held_out: bool = True
     log_odds: np.ndarray | None = None
@@ -66,7 +72,9 @@ class LabelEvidence:
             unknown = np.isnan(self.prediction)
             predicted = np.where(unknown, labels, self.prediction)
             law = fit_error_law(self.residuals, sample_weight)
-            quality = law.p_values(self.residuals)
+            quality = self.p_values
+            if quality is None:
+                quality = law.p_values(self.residuals)
             honesty = law.local_fdr(self.residuals)
             return Verdict(None, labels, predicted, quality, honesty=honesty)
         given = self.codes_of(labels)
@@ -185,13 +193,18 @@ def _of_targets(ranker, scores, prediction, held_out, *rows):
     known = known_scores(ranker)
     is_pooled = known is not None and NOISE_ODDS in known
     held_out = held_out and (is_pooled or known is None or "studentized" in known)
-    residuals = np.full(len(scores), np.nan)
-    if is_pooled:
-        residuals = scores
-    elif held_out and residual_dof(ranker) > 0:
-        residuals = ranker.label_scores("studentized", *rows)
     prediction = _one_a_row(prediction)
-    return LabelEvidence(scores, prediction, residuals=residuals, held_out=held_out)
+    if is_pooled:
+        return LabelEvidence(scores, prediction, residuals=scores)
+    residuals = p_values = np.full(len(scores), np.nan)
+    if held_out:
+        residuals = ranker.label_scores("studentized", *rows)
+        p_values = _p_values(residuals, residual_dof(ranker))
+        # Without degrees of freedom none can look wrong.
+        residuals = np.where(np.isnan(p_values), np.nan, residuals)
+    return LabelEvidence(
+        scores, prediction, p_values=p_values, residuals=residuals, held_out=held_out
+    )
 
 
 def _one_a_row(prediction):
@@ -242,3 +255,8 @@ def _probabilities_from_codes(decision):
     if decision.ndim == 1:
         decision = np.column_stack([-decision, decision]) / 2
     return softmax(2 * decision, axis=1)
+
+
+def _p_values(studentized, dof):
+    """Two-sided p-values of deleted studentised residuals; NaN where undefined."""
+    return 2 * student_t.sf(np.abs(studentized), dof)

@@ -53,19 +53,24 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
         Scores the labels: an :class:`~sklinfluence.gradient.InfluenceRanker` or any
         estimator with `fit` and `label_scores`, used alone. Integer targets are
         classes unless it wraps a regressor. None: for ``label_score="auto"`` and
-        classes, two surrogates of its own, a linear head and an RBF ridge on scaled
-        columns, pooled by leave-one-out likelihood; else ``InfluenceRanker()``. The
-        surrogates standardise columns; many columns that are nearly all zeros (terms
-        of texts) keep their own scales; a weight of 2 is a row twice. Surrogates and
-        the ranker of real targets hold outliers at the nearest value that is none.
+        classes, models of its own (`pool`), pooled by their likelihood out of sample;
+        for real targets the like, pooled by least squares; else ``InfluenceRanker()``.
+        X may then be any data frame of pandas or polars (categories, strings, dates and
+        free text by the extra ``table``), and have holes. The linear head and the RBF
+        ridge see standardised columns, holes filled with medians and told by columns of
+        their own, outliers held at the nearest value that is none; many columns that
+        are nearly all zeros (terms of texts) keep their own scales. The forest sees
+        columns as they are. A weight of 2 is a row twice.
 
     label_score : str, default="auto"
         "auto", classes: the log odds that the given label is wrong, under a
         label-noise model fitted by expectation-maximisation on leave-one-out
-        predictions. "auto", real targets: "studentized", the absolute deleted
-        studentised residual. Otherwise the name of one of the ranker's
-        ``label_scores``; of `InfluenceRanker`: "loo_loss", "loss", "self_influence",
-        "cook", "gradient_norm", and for classes "loo_margin", "margin", "agra".
+        predictions. "auto", real targets: the absolute residual from what models that
+        never saw the row predict, over the scale of honest rows' residuals (with a
+        ranker "studentized", the absolute deleted studentised residual). Otherwise the
+        name of one of the ranker's ``label_scores``; of `InfluenceRanker`: "loo_loss",
+        "loss", "self_influence", "cook", "gradient_norm", and for classes "loo_margin",
+        "margin", "agra".
 
     noise : {"class", "uniform"} or None, default="class"
         What the noise model of ``label_score="auto"`` may learn: how often each class
@@ -78,13 +83,13 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
     threshold : float or "auto", default="auto"
         Which rows are flagged. "auto", classes: those predicted as another class by
         the model that never saw them, with log odds above log 0.1 that their label is
-        wrong. "auto", real targets: those whose deleted studentised residual survives
-        the procedure of Benjamini and Hochberg [1]_, gross errors being taken out of
-        the fit first. A number flags the scores at or above it.
+        wrong. "auto", real targets: those whose residuals are gross errors by a mixture
+        of a Student t and a uniform law [1]_, gross errors being taken out of the fit
+        until nothing changes. A number flags the scores at or above it.
 
     fdr : float, default=0.05
-        Real targets: the false-discovery rate of ``threshold="auto"``. It holds for
-        normal errors; heavier tails raise it.
+        Real targets: the false-discovery rate of ``threshold="auto"``, the mean
+        probability of being honest among the flagged rows.
 
     contamination : float, default=None
         Flag this share of the rows instead, the worst first.
@@ -98,6 +103,12 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
         stratify: a filter predicts nothing and is no classifier. Pass
         ``StratifiedKFold`` there.)
 
+    pool : sequence of str, default=("linear", "kernel", "forest")
+        The votes of ``ranker=None`` with ``label_score="auto"``: a linear head, an RBF
+        ridge, and a forest by its out-of-bag trees (for real targets ridge regression
+        in the first one's place). On many columns that are nearly all zeros (terms of
+        texts) the forest votes on classes only where nothing else does.
+
     min_per_class : int, default=1
         Rows of every class that are kept whatever their scores (real targets: of all
         rows), so that no class is ever emptied.
@@ -106,14 +117,17 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
         Largest share of the rows of one given class (real targets: of all rows) that
         may be flagged, the worst first.
 
+    n_jobs : int, default=None
+        Threads that grow the forest.
+
     random_state : int, RandomState instance or None, default=None
-        Draws the landmarks of the RBF ridge, and shuffles the kept rows that take the
-        place of flagged ones in `fit_transform`.
+        Draws the landmarks of the RBF ridge and the forest, and shuffles the kept rows
+        that take the place of flagged ones in `fit_transform`.
 
     Attributes
     ----------
     ranker_ : ranker
-        Fitted on all rows: the given one, or the pooled surrogates.
+        Fitted on all rows: the given one, or the pooled votes.
 
     scores_ : ndarray of shape (n_samples,)
         Higher is likelier mislabelled. A row that cannot be left out (leverage 1) gets
@@ -126,7 +140,8 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
 
     label_quality_ : ndarray of shape (n_samples,)
         Leave-one-out probability of the given label; for real targets the two-sided
-        p-value of the deleted studentised residual, NaN where the ranker has no
+        p-value of the residual by the law of honest ones (with a ranker, of the deleted
+        studentised residual), NaN where the ranker has no
         leave-one-out predictions of them. A ranker of least squares on
         classes has no probabilities; the posterior under unit normal errors around its
         -1/+1 codes stands in.
@@ -153,8 +168,8 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
 
     References
     ----------
-    .. [1] Benjamini, Y. & Hochberg, Y. (1995). Controlling the false discovery rate.
-       Journal of the Royal Statistical Society B 57, 289-300.
+    .. [1] Efron, B. (2008). Microarrays, empirical Bayes and the two-groups model.
+       Statistical Science 23, 1-22.
 
     Examples
     --------

@@ -67,6 +67,12 @@ class MislabelSampler(_LabelNoiseDetector):
         sampler, GridSearchCV and cross_validate need ``StratifiedKFold``: it is no
         classifier, and an integer there does not stratify.)
 
+    pool : sequence of str, default=("linear", "kernel", "forest")
+        The votes of ``ranker=None`` with ``label_score="auto"``: a linear head, an RBF
+        ridge, and a forest by its out-of-bag trees (for real targets ridge regression
+        in the first one's place). On many columns that are nearly all zeros (terms of
+        texts) the forest votes on classes only where nothing else does.
+
     min_per_class : int, default=1
         Rows of every class that are kept whatever their scores (real targets: of all
         rows), so that no class is ever emptied.
@@ -75,13 +81,16 @@ class MislabelSampler(_LabelNoiseDetector):
         Largest share of the rows of one given class (real targets: of all rows) that
         may be flagged, the worst first.
 
+    n_jobs : int, default=None
+        Threads that grow the forest.
+
     random_state : int, RandomState instance or None, default=None
-        Draws the landmarks of the RBF ridge.
+        Draws the landmarks of the RBF ridge, and the forest.
 
     Attributes
     ----------
     ranker_ : ranker
-        Fitted on all rows: the given one, or the pooled surrogates.
+        Fitted on all rows: the given one, or the pooled votes.
 
     scores_ : ndarray of shape (n_samples,)
         Higher is likelier mislabelled.
@@ -92,7 +101,8 @@ class MislabelSampler(_LabelNoiseDetector):
 
     label_quality_ : ndarray of shape (n_samples,)
         Leave-one-out probability of the given label; for real targets the two-sided
-        p-value of the deleted studentised residual, NaN where the ranker has no
+        p-value of the residual by the law of honest ones (with a ranker, of the deleted
+        studentised residual), NaN where the ranker has no
         leave-one-out predictions of them.
 
     suggested_labels_ : ndarray of shape (n_samples,)

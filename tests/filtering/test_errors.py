@@ -138,16 +138,6 @@ HOLES = np.where(np.arange(40).reshape(20, 2) == 5, np.nan, X)
 WORDS = [f"word{i % 7}" for i in range(20)]
 STRINGS = np.c_[X.astype(object), WORDS]
 ADVICE = {
-    "array with holes": (
-        HOLES,
-        "missing values",
-        r"make_pipeline\(SimpleImputer\(\), ",
-    ),
-    "missing objects": (
-        np.where(np.isnan(HOLES), None, HOLES),
-        "missing values",
-        r"make_pipeline\(SimpleImputer\(\), ",
-    ),
     "text": (WORDS, "text", r"make_pipeline\(TfidfVectorizer\(\), "),
     "table of strings": (STRINGS, "columns of strings", "OneHotEncoder"),
 }
@@ -165,6 +155,26 @@ def test_advice_of_the_default_models_fits_what_came(name, door, target, model):
     assert re.search(f"InfluenceRanker.*{steps}.*{model}", str(error.value))
     for other in ("TfidfVectorizer", "SimpleImputer", "OneHotEncoder"):
         assert (other in str(error.value)) == (other in steps)
+
+
+def test_advice_of_the_ridge_behind_other_scores():
+    with pytest.raises(ValueError, match=r"missing values.*SimpleImputer.*Ridge"):
+        MislabelFilter(label_score="cook", contamination=0.1).fit(HOLES, X[:, 0])
+
+
+@pytest.mark.parametrize("door", [MislabelFilter, MislabelSampler])
+@pytest.mark.parametrize(
+    ("pool", "message"),
+    [
+        (("linear", "forrest"), "names 'forrest'; there are 'linear', 'kernel'"),
+        ((), "at least one vote, each once"),
+        (("forest", "forest"), "at least one vote, each once"),
+        ("forest", "The 'pool' parameter"),
+    ],
+)
+def test_pools_that_are_none(door, pool, message):
+    with pytest.raises(ValueError, match=message):
+        door(pool=pool).fit(X, y)
 
 
 def test_many_flags_are_warned_about():
