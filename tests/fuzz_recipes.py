@@ -197,6 +197,7 @@ PARAMETERS = {
     "cv": [None, 2, 3, StratifiedKFold(2), KFold(3), GroupKFold(2), 1, "folds", 50],
     "vary": [("init",), ("order",), ["init", "order"], {"init"}, (), ["nothing"]],
     "memory": [None],
+    "pool": [("linear",), ["kernel", "forest"], ("forest",), (), ("nothing",), "forest"],
     "layers": ["all", "last", ["0"], [], "none such", ("2",)],
     "layer": [None, "0", "2", "none such"],
     "checkpoints": [None, "no/such/folder", 3],

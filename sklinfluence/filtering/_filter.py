@@ -107,7 +107,7 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
         The votes of ``ranker=None`` with ``label_score="auto"``: a linear head, an RBF
         ridge, and a forest by its out-of-bag trees (for real targets ridge regression
         in the first one's place). On many columns that are nearly all zeros (terms of
-        texts) the forest votes on classes only where nothing else does.
+        texts) the forest votes only where nothing else does.
 
     min_per_class : int, default=1
         Rows of every class that are kept whatever their scores (real targets: of all

@@ -14,7 +14,7 @@ from sklinfluence._sklearn_compat import (
 from sklinfluence.filtering._columns import ColumnReader
 from sklinfluence.filtering._error_law import fit_error_law
 from sklinfluence.filtering._evidence import NOISE_ODDS
-from sklinfluence.filtering._pooled_detector import VOTES, Views
+from sklinfluence.filtering._pooled_detector import VOTES, Views, voters
 from sklinfluence.filtering._representation import Representation
 from sklinfluence.filtering._target_votes import fit_targets
 from sklinfluence.filtering._trimming import drowning, trim
@@ -34,6 +34,8 @@ class PooledTargetModel(CallbackSupportMixin, RegressorMixin, BaseEstimator):
 
     Attributes
     ----------
+    pool_ : tuple of str
+        The votes that were taken.
     loo_prediction_ : ndarray of shape (n,)
         Prediction of every training row by votes that never saw it.
     residual_scale_ : float
@@ -64,7 +66,7 @@ class PooledTargetModel(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         with tracker.task("scale the columns"):
             Z = self._representation.fit_transform(columns, weight)
         seed = rng.randint(np.iinfo(np.int32).max)
-        views = Views(columns, Z)
+        views, self.pool_ = Views(columns, Z), voters(self.pool, self._representation)
 
         def residuals_without(trimmed):
             kept = np.where(trimmed, 0.0, weight)
@@ -83,7 +85,7 @@ class PooledTargetModel(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         # The squares of the largest numbers must stay numbers.
         self._middle, self._unit = _place(y, weight)
         small = (0.5 * y - 0.5 * self._middle) / self._unit
-        self._pooled = fit_targets(self.pool, views, small, weight, rng, self.n_jobs)
+        self._pooled = fit_targets(self.pool_, views, small, weight, rng, self.n_jobs)
         self.loo_prediction_ = self._on_targets(self._pooled.loo)
 
     def _on_targets(self, small):
