@@ -44,7 +44,7 @@ _STARTS = ((12.0, 0.02), (3.0, 0.05))
 _EDGES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 # Medians that the reach may be away: one residual of 1e8 must not spread the gross
 # errors so thin that they are none.
-_FARTHEST = 200.0
+_FARTHEST = 50.0
 # A scale below this share of the reach is a perfect fit but for rounding.
 _SMALLEST_SCALE = 1e-12
 
