@@ -64,6 +64,7 @@ DOCUMENTED = {
     "lds": "NaN where one side is constant",
     "values_stderr_": "NaN where a row was measured once",
     "consistency_score": "NaN where a row was in every subset",
+    "shapley_interaction": "NaN where a pair never trained together",
     "poisoning_ratio": "inf where no clean row has influence",
 }
 # The user's own model answers these.

@@ -863,6 +863,17 @@ def consistency(case, public):
     case.call("consistency_score", public, made, rows.X, rows.y, **chosen)
 
 
+def interaction(case, public):
+    rows = Rows(case.draw)
+    made = GaussianNB() if rows.is_class else Ridge()
+    case.models.append(made)
+    chosen = options(case, public, skip=("estimator", "X", "y"))
+    chosen.setdefault("max_evaluations", 12)
+    groups = np.arange(len(rows.y)) % 4
+    args = made, rows.X, rows.y
+    case.call("shapley_interaction", public, *args, groups=groups, **chosen)
+
+
 def recorder(case, public):
     """A net that keeps its run, and the ranker that reads it."""
     from sklinfluence.deep import TracInRanker
@@ -918,6 +929,7 @@ RECIPES = {
     "LeaveOneOutRanker": valuer,
     "DataOOBRanker": out_of_bag,
     "consistency_score": consistency,
+    "shapley_interaction": interaction,
     "InfluenceRanker": head_ranker,
     "RepresenterRanker": head_ranker,
     "ExpectedRanker": expected,

@@ -211,6 +211,13 @@ ORACLES = [
         "retraining/test_consistency.py::test_loop_over_subsets",
     ),
     Oracle(
+        "shapley_interaction",
+        "",
+        "sums over all subsets by refits, and the mean over all permutations",
+        "retraining/test_interaction.py::test_enumeration "
+        "retraining/test_interaction.py::test_the_mean_over_all_permutations_is_the_index",
+    ),
+    Oracle(
         "ShapleyRanker BanzhafRanker AMERanker DownsamplingRanker LeaveOneOutRanker "
         "DataOOBRanker",
         "ranking_ label_scores predict predict_proba decision_function score",

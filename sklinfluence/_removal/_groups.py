@@ -12,10 +12,10 @@ from functools import partial
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.parallel import Parallel, delayed
 
 from sklinfluence._estimators import check_rows
 from sklinfluence._removal._fitted_head import gradient_rows, outer_rows
+from sklinfluence._scheduling import map_blocks
 from sklinfluence.curvature import SingularHessianError, minimize
 
 ORDERS = ("first", "second", "newton", "exact")
@@ -124,9 +124,7 @@ def group_changes(fitted, indices, order="newton", n_jobs=None):
         # out of it: leverages above 1, steps many times too long.
         fitted = fitted.exactly()
         one = _newton_change if order == "newton" else _exact_change
-        changes = Parallel(n_jobs=n_jobs, prefer="threads")(
-            delayed(one)(fitted, group) for group in indices
-        )
+        changes = map_blocks(partial(one, fitted), indices, n_jobs=n_jobs)
         changes = np.array(changes).reshape(len(indices), *fitted.theta.shape)
     _warn_about_undefined(changes)
     return changes

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from numbers import Integral
 from typing import Any, Self
 
@@ -17,7 +18,6 @@ from sklearn.utils.metadata_routing import (
     MethodMapping,
     process_routing,
 )
-from sklearn.utils.parallel import Parallel, delayed
 
 from sklinfluence._estimators import (
     check_weight_range,
@@ -26,6 +26,7 @@ from sklinfluence._estimators import (
     sliceable,
 )
 from sklinfluence._progress import FitTracker, untracked
+from sklinfluence._scheduling import map_fits
 from sklinfluence._sklearn_compat import (
     BaseSearchCV,
     HasMethods,
@@ -259,13 +260,16 @@ class LeaveOneOutSearch(BaseSearchCV):
         whole, part = untracked, tracker.each
         if not serial:
             whole, part = tracker.each, untracked
-        data = X, y, fit_weight, score_weight
-        score = score_chain if serial else delayed(score_chain)
-        tasks = (
-            score(self.estimator, chain, data, scorers, self.scoring, part)
-            for chain in whole("score the candidates", chains)
+        score = partial(
+            score_chain,
+            self.estimator,
+            data=(X, y, fit_weight, score_weight),
+            scorers=scorers,
+            scoring=self.scoring,
+            each=part,
         )
-        done = list(tasks) if serial else Parallel(n_jobs=n_jobs)(tasks)
+        chains = whole("score the candidates", chains)
+        done = map_fits(score, chains, n_jobs=n_jobs)
         results = [result for chain in done for result in chain]
         results.sort(key=lambda result: result["index"])
         compare_on_same_rows(results)
