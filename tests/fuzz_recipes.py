@@ -867,7 +867,8 @@ def interaction(case, public):
     rows = Rows(case.draw)
     made = GaussianNB() if rows.is_class else Ridge()
     case.models.append(made)
-    chosen = options(case, public, skip=("estimator", "X", "y"))
+    of_rows = ("sample_weight", "groups", "X_val", "y_val", "sample_weight_val")
+    chosen = options(case, public, skip=("estimator", "X", "y", *of_rows))
     chosen.setdefault("max_evaluations", 12)
     groups = np.arange(len(rows.y)) % 4
     args = made, rows.X, rows.y
