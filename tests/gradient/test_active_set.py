@@ -16,6 +16,7 @@ from sklearn.linear_model import (
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, scale
 
+from sklinfluence.curvature import SOLVERS
 from sklinfluence.gradient import InfluenceRanker
 
 TIGHT = {"tol": 1e-12, "max_iter": 100_000}
@@ -127,6 +128,25 @@ def test_an_empty_model_predicts_the_mean():
     ranker = InfluenceRanker(Lasso(alpha=1e4), method="newton").fit(X, y)
     expected = (y.sum() - y) / (len(y) - 1)
     assert_allclose(ranker.loo_prediction_, expected)
+
+
+@pytest.mark.parametrize("damping", [0.0, 0.1])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("solver", sorted(set(SOLVERS) - {"ekfac"}))
+def test_an_empty_model_is_no_matter_which_solver_has(solver, fit_intercept, damping):
+    """Nothing in use but the intercept; without one there is no parameter at all."""
+    X, y = diabetes()
+    model = Lasso(alpha=1e4, fit_intercept=fit_intercept)
+    ranker = InfluenceRanker(model, solver=solver, damping=damping).fit(X, y)
+    residual = ranker.predict(X) - y
+    expected = np.zeros(len(y))
+    if fit_intercept:
+        expected = residual**2 / (len(y) * (1.0 + damping))
+    # One number to divide by; LiSSA's series stops at a residual of its tol, 1e-4.
+    close = {"rtol": 1e-4 if solver == "lissa" else 1e-10}
+    assert_allclose(ranker.self_influence_, expected, **close)
+    assert_allclose(np.diag(ranker.influence(X, y)), expected, **close)
+    assert_allclose(ranker.score_samples(X, y), expected, **close)
 
 
 def test_a_loose_fit_is_named():

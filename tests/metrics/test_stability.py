@@ -41,7 +41,7 @@ def test_overlap_counts_the_most_influential(influences):
 
 
 def test_overlap_is_of_the_larger_set_where_ties_make_one_larger():
-    """Most rows of most queries have no influence at all: they tie at the percentile."""
+    """Most rows of most queries have no influence at all: they tie."""
     distinct = np.arange(20.0)[None]
     tied = np.where(distinct >= 13, 1.0, 0.0)
     # The top fifth: the last four of one, all seven that tie of the other.
