@@ -1,7 +1,16 @@
 """Every private import from scikit-learn, in one place, so a rename breaks one file."""
 
+import numpy as np
+from sklearn._loss.loss import (
+    HalfBinomialLoss,
+    HalfGammaLoss,
+    HalfMultinomialLoss,
+    HalfPoissonLoss,
+    HalfSquaredError,
+)
 from sklearn.base import _fit_context as _validated
 from sklearn.ensemble._base import _set_random_states
+from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 from sklearn.metrics._scorer import _BaseScorer, _PassthroughScorer
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import _safe_indexing
@@ -12,6 +21,7 @@ from sklearn.utils._metadata_requests import (
     _routing_enabled,
 )
 from sklearn.utils._missing import is_scalar_nan
+from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from sklearn.utils._optional_dependencies import (
     check_matplotlib_support,
     check_pandas_support,
@@ -50,6 +60,15 @@ for _methods in (SIMPLE_METHODS, METHODS):
         _methods.append("fit_resample")
 
 
+_LOSSES = {
+    "squared": HalfSquaredError,
+    "binary": HalfBinomialLoss,
+    "softmax": HalfMultinomialLoss,
+    "poisson": HalfPoissonLoss,
+    "gamma": HalfGammaLoss,
+}
+
+
 def _fit_context(*, prefer_skip_nested_validation):
     """scikit-learn's own, and a fit that breaks off leaves the earlier one."""
     validated = _validated(prefer_skip_nested_validation=prefer_skip_nested_validation)
@@ -75,9 +94,15 @@ __all__ = [
     "_validate_style_kwargs",
     "check_matplotlib_support",
     "check_pandas_support",
+    "first_raw_prediction",
+    "hist_leaf_finder",
+    "hist_trees",
     "is_scalar_nan",
+    "loss_derivatives",
     "n_rows_of_ensemble",
+    "split_seed",
     "validate_params",
+    "weights_in_fit",
     "with_callbacks",
 ]
 
@@ -85,3 +110,73 @@ __all__ = [
 def n_rows_of_ensemble(ensemble):
     """How many rows a fitted bagging ensemble or forest was trained on."""
     return ensemble._n_samples
+
+
+def hist_trees(model):
+    """Nodes of a HistGradientBoosting*'s trees: stages of outputs of structured arrays.
+
+    ``is_leaf`` and ``value``, by which the tree adds to the raw prediction, are fields.
+    """
+    return [[tree.nodes for tree in stage] for stage in model._predictors]
+
+
+def hist_leaf_finder(model):
+    """The function that says which leaf of a HistGradientBoosting*'s trees rows are in.
+
+    Returns
+    -------
+    find : callable
+        ``find(X)`` yields, a stage at a time, the place of each row's leaf among the
+        leaves of each tree, int32 of shape (n_rows, n_outputs).
+    """
+    return _HistLeafFinder(model)
+
+
+class _HistLeafFinder:
+    # The model's own predictor, of trees whose leaves hold their number as value: it
+    # knows of missing values and categories.
+    def __init__(self, model):
+        self.model = model
+        self.stages = [
+            [_numbered(tree) for tree in stage] for stage in model._predictors
+        ]
+
+    def __call__(self, X):
+        X = self.model._preprocess_X(X, reset=False)
+        known = self.model._bin_mapper.make_known_categories_bitsets()
+        n_threads = _openmp_effective_n_threads()
+        for stage in self.stages:
+            found = [tree.predict(X, *known, n_threads) for tree in stage]
+            yield np.stack(found, axis=1).astype(np.int32)
+
+
+def _numbered(tree):
+    nodes = tree.nodes.copy()
+    is_leaf = nodes["is_leaf"].astype(bool)
+    nodes["value"][is_leaf] = np.arange(is_leaf.sum())
+    return TreePredictor(nodes, tree.binned_left_cat_bitsets, tree.raw_left_cat_bitsets)
+
+
+def first_raw_prediction(model, X):
+    """What a gradient boosting model starts from, (n_rows or 1, n_outputs)."""
+    if hasattr(model, "_baseline_prediction"):
+        return model._baseline_prediction
+    return model._raw_predict_init(X)
+
+
+def split_seed(model):
+    """The seed of the split that early stopping of a HistGradientBoosting* made."""
+    return model._random_seed
+
+
+def weights_in_fit(model, sample_weight, codes):
+    """Sample weights times class weights, as a HistGradientBoosting* makes them."""
+    return model._finalize_sample_weight(sample_weight, codes)
+
+
+def loss_derivatives(name, targets, raw):
+    """First and diagonal second derivatives of a loss at raw predictions."""
+    kind = _LOSSES[name]
+    loss = kind(n_classes=raw.shape[1]) if name == "softmax" else kind()
+    parts = loss.gradient_hessian(targets, raw)
+    return [np.broadcast_to(part.reshape(len(part), -1), raw.shape) for part in parts]

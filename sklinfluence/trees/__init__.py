@@ -1,0 +1,5 @@
+"""What training rows mean to fitted tree ensembles: boosting and forests."""
+
+from sklinfluence.trees import _gradient_boosting, _hist_gradient_boosting
+
+__all__ = []

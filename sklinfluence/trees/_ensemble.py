@@ -1,0 +1,150 @@
+"""A fitted boosted ensemble as arrays, and the proof that the arrays are the model.
+
+Of T stages with K trees each, F_t = F_{t-1} + theta of the row's leaf, and each leaf is
+one Newton step of the loss at F_{t-1} over its rows,
+theta = -e sum w g / (sum w h + l2). Whoever changes the weights of rows may replay the
+recursion; a model whose leaves it does not give back is refused.
+"""
+
+from dataclasses import dataclass
+from functools import singledispatch
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from sklearn.frozen import FrozenEstimator
+
+from sklinfluence._sklearn_compat import loss_derivatives
+
+# Where the readers of other libraries' models are; imported when the first one comes.
+_ELSEWHERE = {
+    "lightgbm": "sklinfluence.trees._lightgbm",
+    "xgboost": "sklinfluence.trees._xgboost",
+}
+
+
+@dataclass(frozen=True)
+class BoostedTrees:
+    """A fitted boosted ensemble with the rows that it was trained on.
+
+    Parameters
+    ----------
+    reader : object
+        ``leaf_values`` and ``leaf_indices(X)`` of the library's model.
+    step : float
+        e, by which a Newton step is shrunk: the learning rate, times (K - 1) / K for
+        GradientBoostingClassifier with more than two classes.
+    loss : {"squared", "binary", "softmax", "poisson", "gamma"}
+        Name of the loss.
+    baseline : ndarray of shape (n_outputs,)
+        Raw prediction before the first tree.
+    targets : ndarray of shape (n_train,)
+        Places of labels among the classes, or real targets.
+    weights : ndarray of shape (n_train,)
+        Sample weights times class weights; 0 for rows that trained no tree.
+    in_fit : ndarray of shape (n_train,)
+        False for rows that early stopping held out.
+    hessian_scale : float, default=1.0
+        What the second derivative is multiplied by: 2 in XGBoost's softmax, K / (K - 1)
+        in LightGBM's.
+    l2 : float, default=0.0
+        Penalty on leaves.
+    floor : float, default=0.0
+        What is added to the sum of second derivatives beside ``l2``.
+    """
+
+    reader: Any
+    step: float
+    loss: Any
+    baseline: Any
+    targets: Any
+    weights: Any
+    in_fit: Any
+    hessian_scale: float = 1.0
+    l2: float = 0.0
+    floor: float = 0.0
+
+    @property
+    def leaf_values(self):
+        """What each leaf adds: stages of outputs of arrays of shape (n_leaves,)."""
+        return self.reader.leaf_values
+
+    @property
+    def n_outputs(self):
+        return len(self.baseline)
+
+    def leaf_indices(self, X):
+        """Each row's leaf, a stage at a time: int32 of shape (n_rows, n_outputs)."""
+        return self.reader.leaf_indices(X)
+
+    def newton(self, gradient, hessian):
+        """Values of leaves with these sums of weighted derivatives; 0 if empty."""
+        curvature = self.hessian_scale * hessian + self.l2 + self.floor
+        step = np.zeros_like(gradient)
+        return np.divide(
+            -self.step * gradient, curvature, out=step, where=curvature > 0
+        )
+
+    def derivatives(self, raw):
+        """First and second derivatives of each row's loss, each (n_rows, n_outputs)."""
+        return loss_derivatives(self.loss, self.targets, raw)
+
+    def raw_predict(self, X):
+        """Raw predictions, (n_rows, n_outputs)."""
+        raw = self.baseline
+        for values, leaves in zip(self.leaf_values, self.leaf_indices(X), strict=True):
+            raw = raw + values_at(values, leaves)
+        return raw
+
+
+def values_at(values, leaves):
+    """What a stage adds to rows, (n_rows, n_outputs)."""
+    return np.stack([v[at] for v, at in zip(values, leaves.T, strict=True)], axis=1)
+
+
+@singledispatch
+def read_ensemble(model, X, y, sample_weight=None):
+    """A fitted ensemble as arrays, proved on its training rows.
+
+    Parameters
+    ----------
+    model : estimator
+        Fitted; HistGradientBoosting*, GradientBoosting*, LGBM* or XGB*.
+    X : array-like of shape (n_train, n_features)
+        The rows that it was trained on.
+    y : array-like of shape (n_train,)
+    sample_weight : array-like of shape (n_train,), default=None
+        The weights that it was trained with.
+
+    Returns
+    -------
+    trees : BoostedTrees
+
+    Raises
+    ------
+    TypeError
+        If models of this class are not known.
+    ValueError
+        If the arrays do not give the model's predictions, or its leaves.
+    """
+    found = _reader_elsewhere(read_ensemble, model)
+    if found is None:
+        raise TypeError(
+            f"The trees of {type(model).__name__} are not known: pass a "
+            "HistGradientBoosting*, GradientBoosting*, LGBM* or XGB* model."
+        )
+    return found(model, X, y, sample_weight)
+
+
+@read_ensemble.register(FrozenEstimator)
+def _read_frozen(model, X, y, sample_weight=None):
+    return read_ensemble(model.estimator, X, y, sample_weight)
+
+
+def _reader_elsewhere(function, model):
+    """The implementation for another library's model; None if there is none."""
+    packages = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
+    for package in packages & set(_ELSEWHERE):
+        import_module(_ELSEWHERE[package])
+    found = function.dispatch(type(model))
+    return None if found is function.dispatch(object) else found
