@@ -94,7 +94,9 @@ __all__ = [
     "_validate_style_kwargs",
     "check_matplotlib_support",
     "check_pandas_support",
+    "drawn_by_weight",
     "first_raw_prediction",
+    "forest_input",
     "hist_leaf_finder",
     "hist_trees",
     "is_scalar_nan",
@@ -180,3 +182,17 @@ def loss_derivatives(name, targets, raw):
     loss = kind(n_classes=raw.shape[1]) if name == "softmax" else kind()
     parts = loss.gradient_hessian(targets, raw)
     return [np.broadcast_to(part.reshape(len(part), -1), raw.shape) for part in parts]
+
+
+def forest_input(forest, X):
+    """X as the trees of a forest read it."""
+    return forest._validate_X_predict(X)
+
+
+def drawn_by_weight(forest):
+    """Whether a forest draws its bootstrap samples by sample weight.
+
+    It does from scikit-learn 1.9 on, and each tree then weighs what was drawn alike;
+    before, rows were drawn alike and weighed in each tree.
+    """
+    return hasattr(forest, "_sample_weight")

@@ -6,21 +6,16 @@ theta = -e sum w g / (sum w h + l2). Whoever changes the weights of rows may rep
 recursion; a model whose leaves it does not give back is refused.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import singledispatch
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
 
 from sklinfluence._sklearn_compat import loss_derivatives
-
-# Where the readers of other libraries' models are; imported when the first one comes.
-_ELSEWHERE = {
-    "lightgbm": "sklinfluence.trees._lightgbm",
-    "xgboost": "sklinfluence.trees._xgboost",
-}
+from sklinfluence.trees._leaves import after, last_input, reader_of, values_at
 
 
 @dataclass(frozen=True)
@@ -97,11 +92,6 @@ class BoostedTrees:
         return raw
 
 
-def values_at(values, leaves):
-    """What a stage adds to rows, (n_rows, n_outputs)."""
-    return np.stack([v[at] for v, at in zip(values, leaves.T, strict=True)], axis=1)
-
-
 @singledispatch
 def read_ensemble(model, X, y, sample_weight=None):
     """A fitted ensemble as arrays, proved on its training rows.
@@ -127,13 +117,7 @@ def read_ensemble(model, X, y, sample_weight=None):
     ValueError
         If the arrays do not give the model's predictions, or its leaves.
     """
-    found = _reader_elsewhere(read_ensemble, model)
-    if found is None:
-        raise TypeError(
-            f"The trees of {type(model).__name__} are not known: pass a "
-            "HistGradientBoosting*, GradientBoosting*, LGBM* or XGB* model."
-        )
-    return found(model, X, y, sample_weight)
+    return reader_of(read_ensemble, model)(model, X, y, sample_weight)
 
 
 @read_ensemble.register(FrozenEstimator)
@@ -141,10 +125,7 @@ def _read_frozen(model, X, y, sample_weight=None):
     return read_ensemble(model.estimator, X, y, sample_weight)
 
 
-def _reader_elsewhere(function, model):
-    """The implementation for another library's model; None if there is none."""
-    packages = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
-    for package in packages & set(_ELSEWHERE):
-        import_module(_ELSEWHERE[package])
-    found = function.dispatch(type(model))
-    return None if found is function.dispatch(object) else found
+@read_ensemble.register(Pipeline)
+def _read_last(model, X, y, sample_weight=None):
+    trees = read_ensemble(model[-1], last_input(model, X), y, sample_weight)
+    return replace(trees, reader=after(model, trees.reader))

@@ -1,5 +1,7 @@
 """GradientBoosting* as arrays."""
 
+from functools import partial
+
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
@@ -8,40 +10,27 @@ from sklearn.utils.validation import validate_data
 from sklinfluence._estimators import encode_values, label_index, row_weights
 from sklinfluence._sklearn_compat import first_raw_prediction
 from sklinfluence.trees._ensemble import BoostedTrees, read_ensemble
+from sklinfluence.trees._leaves import TreeLeaves, read_leaves
 from sklinfluence.trees._proof import held_out, proved, refuse
 
 _TOLERANCE = 1e-10
 
 
-class TreeLeaves:
-    """Leaves of a matrix of scikit-learn's decision trees, (n_stages, n_outputs)."""
-
-    def __init__(self, model, members, shrinkage=1.0):
-        self.model, self.members = model, members
-        self.leaf_values = [
-            [shrinkage * _at_leaves(tree.tree_) for tree in stage] for stage in members
-        ]
-
-    def leaf_indices(self, X):
-        X = validate_data(
-            self.model, X, reset=False, dtype=np.float32, order="C", accept_sparse="csr"
-        )
-        for stage in self.members:
-            found = [_places(tree.tree_)[tree.tree_.apply(X)] for tree in stage]
-            yield np.stack(found, axis=1)
+@read_leaves.register(GradientBoostingClassifier)
+@read_leaves.register(GradientBoostingRegressor)
+def _leaves(model):
+    shrunk = partial(_shrunk, learning_rate=model.learning_rate)
+    return TreeLeaves(model.estimators_, partial(_input, model), shrunk)
 
 
-def _is_leaf(tree):
-    return tree.children_left < 0
+def _input(model, X):
+    return validate_data(
+        model, X, reset=False, dtype=np.float32, order="C", accept_sparse="csr"
+    )
 
 
-def _at_leaves(tree):
-    return tree.value[_is_leaf(tree), 0, 0]
-
-
-def _places(tree):
-    """The place of each leaf among the leaves, by its node."""
-    return (np.cumsum(_is_leaf(tree)) - 1).astype(np.int32)
+def _shrunk(value, learning_rate):
+    return learning_rate * value[:, 0, 0]
 
 
 @read_ensemble.register(GradientBoostingClassifier)
@@ -51,7 +40,7 @@ def read_gradient_boosting(model, X, y, sample_weight=None):
     in_fit = _in_fit(model, targets)
     weights = row_weights(sample_weight, targets)
     trees = BoostedTrees(
-        TreeLeaves(model, model.estimators_, model.learning_rate),
+        read_leaves(model),
         # Friedman's factor, which scikit-learn keeps in the multiclass case.
         step=model.learning_rate
         * (1.0 if n_outputs == 1 else (n_outputs - 1) / n_outputs),

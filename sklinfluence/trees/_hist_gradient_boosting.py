@@ -16,6 +16,7 @@ from sklinfluence._sklearn_compat import (
     weights_in_fit,
 )
 from sklinfluence.trees._ensemble import BoostedTrees, read_ensemble
+from sklinfluence.trees._leaves import read_leaves
 from sklinfluence.trees._proof import held_out, proved, refuse
 
 _LOSSES = {"squared_error": "squared", "poisson": "poisson", "gamma": "gamma"}
@@ -24,14 +25,30 @@ _TOLERANCE = 1e-6
 
 
 class HistLeaves:
-    """Leaves of a HistGradientBoosting* model."""
+    """Reader of a HistGradientBoosting* model."""
 
     def __init__(self, model):
         self.leaf_indices = hist_leaf_finder(model)
+        self.children = [
+            [_children(nodes) for nodes in stage] for stage in hist_trees(model)
+        ]
         self.leaf_values = [
             [nodes["value"][nodes["is_leaf"].astype(bool)] for nodes in stage]
             for stage in hist_trees(model)
         ]
+
+
+def _children(nodes):
+    is_leaf = nodes["is_leaf"].astype(bool)
+    return [
+        np.where(is_leaf, -1, nodes[side].astype(int)) for side in ("left", "right")
+    ]
+
+
+@read_leaves.register(HistGradientBoostingClassifier)
+@read_leaves.register(HistGradientBoostingRegressor)
+def _leaves(model):
+    return HistLeaves(model)
 
 
 @read_ensemble.register(HistGradientBoostingClassifier)
@@ -41,7 +58,7 @@ def read_hist_gradient_boosting(model, X, y, sample_weight=None):
     weights = weights_in_fit(model, sample_weight, targets)
     in_fit = _in_fit(model, targets)
     trees = BoostedTrees(
-        HistLeaves(model),
+        read_leaves(model),
         step=model.learning_rate,
         l2=model.l2_regularization,
         floor=1e-15,

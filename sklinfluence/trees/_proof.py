@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.model_selection import train_test_split
 
-from sklinfluence.trees._ensemble import values_at
+from sklinfluence.trees._leaves import values_at
 
 
 def refuse(model, why):
