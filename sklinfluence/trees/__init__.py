@@ -1,5 +1,6 @@
 """What training rows mean to fitted tree ensembles: boosting and forests."""
 
 from sklinfluence.trees import _gradient_boosting, _hist_gradient_boosting
+from sklinfluence.trees._forest_ranker import ForestRanker
 
-__all__ = []
+__all__ = ["ForestRanker"]

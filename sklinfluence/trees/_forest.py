@@ -62,6 +62,8 @@ class Forest:
         What each leaf says, recomputed from its rows.
     totals : ndarray of shape (n_leaves,)
         N, the sum of weights in each leaf.
+    has_bags : bool
+        Whether trees were trained on bootstrap samples.
     """
 
     reader: Any
@@ -70,10 +72,17 @@ class Forest:
     weights: Any
     values: Any
     totals: Any
+    has_bags: bool
 
     @property
     def n_trees(self):
         return self.leaves.shape[1]
+
+    @property
+    def mean_weight(self):
+        """The weight in a tree of a row that trained, over rows and trees."""
+        n_rows = np.count_nonzero(self.weights.any(axis=1))
+        return self.weights.sum() / (n_rows * self.n_trees)
 
     def leaf_numbers(self, X):
         """The leaf of each row in each tree, numbered through all trees."""
@@ -97,14 +106,14 @@ class Forest:
         """c / (N - c) for the entries of `members`; 0 where the leaf would empty."""
         total = np.repeat(self.totals, np.diff(members.indptr))
         made = members.copy()
-        made.data = _over_what_is_left(members.data, total)
+        made.data = over_what_is_left(members.data, total)
         return made
 
     def own_change(self):
         """Change of each row's own prediction when it leaves, (n_train, n_outputs)."""
         change = np.zeros_like(self.targets)
         for leaves, weights in zip(self.leaves.T, self.weights.T, strict=True):
-            leaving = _over_what_is_left(weights, self.totals[leaves])
+            leaving = over_what_is_left(weights, self.totals[leaves])
             change -= leaving[:, None] * (self.targets - self.values[leaves])
         return change / self.n_trees
 
@@ -119,23 +128,9 @@ class Forest:
         known = count[:, None] > 0
         return np.divide(total, count[:, None], out=unknown, where=known)
 
-    def without(self, rows):
-        """What each leaf says without rows, (n_leaves, n_outputs).
 
-        A leaf that empties keeps its value.
-        """
-        values, sums = self.values.copy(), self.values * self.totals[:, None]
-        totals = self.totals.copy()
-        for row in rows:
-            leaves, weights = self.leaves[row], self.weights[row]
-            sums[leaves] -= weights[:, None] * self.targets[row]
-            totals[leaves] -= weights
-        left = totals > _NOTHING * self.totals
-        values[left] = sums[left] / totals[left, None]
-        return values
-
-
-def _over_what_is_left(weights, totals):
+def over_what_is_left(weights, totals):
+    """c / (N - c); 0 where nothing else is in the leaf."""
     left = totals - weights
     out = np.zeros(len(left))
     return np.divide(weights, left, out=out, where=left > _NOTHING * totals)
@@ -239,7 +234,7 @@ def read_scikit_learn(model, X, y, sample_weight=None):
     weights = _weights(model, y, sample_weight)
     values, totals = _recomputed(reader, leaves, weights, targets)
     _prove(model, reader, values)
-    return Forest(reader, targets, leaves, weights, values, totals)
+    return Forest(reader, targets, leaves, weights, values, totals, model.bootstrap)
 
 
 def _check(model, n_rows):
