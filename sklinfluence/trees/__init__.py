@@ -1,6 +1,7 @@
 """What training rows mean to fitted tree ensembles: boosting and forests."""
 
 from sklinfluence.trees import _gradient_boosting, _hist_gradient_boosting
+from sklinfluence.trees._embedding import LeafEmbedding
 from sklinfluence.trees._forest_ranker import ForestRanker
 
-__all__ = ["ForestRanker"]
+__all__ = ["ForestRanker", "LeafEmbedding"]

@@ -127,5 +127,5 @@ def _read_frozen(model, X, y, sample_weight=None):
 
 @read_ensemble.register(Pipeline)
 def _read_last(model, X, y, sample_weight=None):
-    trees = read_ensemble(model[-1], last_input(model, X), y, sample_weight)
+    trees = read_ensemble(model.steps[-1][1], last_input(model, X), y, sample_weight)
     return replace(trees, reader=after(model, trees.reader))

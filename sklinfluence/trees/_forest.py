@@ -218,7 +218,7 @@ def _read_frozen(model, X, y, sample_weight=None):
 
 @read_forest.register(Pipeline)
 def _read_last(model, X, y, sample_weight=None):
-    forest = read_forest(model[-1], last_input(model, X), y, sample_weight)
+    forest = read_forest(model.steps[-1][1], last_input(model, X), y, sample_weight)
     return replace(forest, reader=after(model, forest.reader))
 
 

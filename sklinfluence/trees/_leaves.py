@@ -16,6 +16,8 @@ from scipy import sparse
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
+from sklinfluence._estimators import steps_before_last, transformed
+
 # Where the readers of other libraries' models are; imported when the first one comes.
 _ELSEWHERE = {
     "lightgbm": "sklinfluence.trees._lightgbm",
@@ -81,17 +83,18 @@ class AfterSteps:
         return self.reader.children
 
     def leaf_indices(self, X):
-        return self.reader.leaf_indices(self.steps.transform(X))
+        return self.reader.leaf_indices(transformed(self.steps, X))
 
 
 def after(pipeline, reader):
     """The reader of a Pipeline's last step, of what comes before it."""
-    return AfterSteps(reader, pipeline[:-1]) if len(pipeline) > 1 else reader
+    steps = steps_before_last(pipeline)
+    return AfterSteps(reader, steps) if steps else reader
 
 
 def last_input(pipeline, X):
     """What a Pipeline's last step gets to see."""
-    return pipeline[:-1].transform(X) if len(pipeline) > 1 else X
+    return transformed(steps_before_last(pipeline), X)
 
 
 def values_at(values, leaves):
@@ -138,7 +141,7 @@ def _read_frozen(model):
 
 @read_leaves.register(Pipeline)
 def _read_last(model):
-    return after(model, read_leaves(model[-1]))
+    return after(model, read_leaves(model.steps[-1][1]))
 
 
 def reader_of(function, model):
