@@ -7,6 +7,8 @@ row's loss by its raw predictions, as scikit-learn's ensembles take them. Units 
 nats, half squared target units and half deviances, all of an unweighted row.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.special import expit, softmax, xlogy
 
@@ -20,21 +22,31 @@ from sklinfluence.curvature import (
 _EPS = np.finfo(np.float64).eps
 
 
-class _OneOutput:
-    """Losses of one output: a subclass gives `slopes`, dg/dF and dh/dF."""
+@dataclass(frozen=True)
+class Derivatives:
+    """g and h of rows, and how they change with the one raw prediction there is.
 
-    is_classification = False
+    Attributes
+    ----------
+    g, h : ndarray of shape (n_rows, 1) or (n_rows, 1, m)
+        h is dg/dF too.
+    bend : ndarray of the same shape
+        dh/dF.
+    """
 
-    def code(self, targets, n_outputs):
-        """Labels' places among the classes, or real targets, as coded targets."""
-        return np.asarray(targets, dtype=np.float64)[:, None]
+    g: np.ndarray
+    h: np.ndarray
+    bend: np.ndarray
 
-    def pull(self, targets, raw, of_g, of_h):
+    def push(self, change):
+        """Changes of g and of h with those of the raw predictions."""
+        return self.h * change, self.bend * change
+
+    def pull(self, of_g, of_h):
         """What derivatives by g and by h say of those by the raw predictions.
 
         Parameters
         ----------
-        targets, raw : ndarray of shape (n_rows, n_outputs)
         of_g, of_h : ndarray of shape (n_rows, n_outputs, m)
             Derivatives of m quantities by each g and each h.
 
@@ -42,30 +54,54 @@ class _OneOutput:
         -------
         of_raw : ndarray of shape (n_rows, n_outputs, m)
         """
-        slope, bend = self.slopes(targets, raw)
-        return slope[:, :, None] * of_g + bend[:, :, None] * of_h
+        return self.h[:, :, None] * of_g + self.bend[:, :, None] * of_h
 
-    def push(self, targets, raw, change):
-        """Changes of g and of h with the raw predictions', each (n_rows, n_outputs)."""
-        slope, bend = self.slopes(targets, raw)
-        return slope * change, bend * change
 
-    def best_constant(self, targets, weights):
-        """The raw prediction that serves all rows alike best.
+class SoftmaxDerivatives:
+    """As `Derivatives`, where all raw predictions of a row move every g and h."""
+
+    def __init__(self, targets, raw):
+        self.p = np.exp(raw - raw.max(axis=1, keepdims=True))
+        self.p /= self.p.sum(axis=1, keepdims=True)
+        # p (1 - p) as the ensembles compute it, rounding and all.
+        self.g, self.h = self.p - targets, self.p * (1.0 - self.p)
+
+    def push(self, change):
+        p = self.p
+        moved = p * (change - np.sum(p * change, axis=1, keepdims=True))
+        return moved, (1.0 - 2.0 * p) * moved
+
+    def pull(self, of_g, of_h):
+        p = self.p[:, :, None]
+        total = of_g + (1.0 - 2.0 * p) * of_h
+        return p * (total - np.sum(p * total, axis=1, keepdims=True))
+
+
+class _OneOutput:
+    """Losses of one output."""
+
+    is_classification = False
+
+    def code(self, targets, n_outputs):
+        """Labels' places among the classes, or real targets, as coded targets."""
+        return np.asarray(targets, dtype=np.float64)[:, None]
+
+    def best_constant(self, mean):
+        """The raw prediction that serves rows with this mean target best.
 
         Parameters
         ----------
-        targets : ndarray of shape (n_rows, n_outputs)
-        weights : ndarray of shape (n_rows, b)
+        mean : ndarray of shape (m, n_outputs)
+            Weighted means of coded targets.
 
         Returns
         -------
-        constant : ndarray of shape (n_outputs, b)
+        constant : ndarray of shape (m, n_outputs)
         """
-        return self._link(targets.T @ weights / weights.sum(axis=0))
+        return self._link(mean)
 
     def constant_slope(self, targets, weights):
-        """Derivative of `best_constant` by each row's weight.
+        """Derivative of the best constant of all rows by each row's weight.
 
         Parameters
         ----------
@@ -85,11 +121,9 @@ class SquaredError(_OneOutput, SquaredLoss):
 
     drop = PredictionDrop()
 
-    def derivatives(self, targets, raw):
-        return raw - targets, np.ones_like(raw)
-
-    def slopes(self, targets, raw):
-        return np.ones_like(raw), np.zeros_like(raw)
+    def at(self, targets, raw):
+        """`Derivatives` of rows at raw predictions, of the same shape."""
+        return Derivatives(raw - targets, np.ones_like(raw), np.zeros_like(raw))
 
     def predict(self, raw):
         return raw[:, 0]
@@ -106,14 +140,15 @@ class BinaryLogLoss(_OneOutput, LogisticLoss):
 
     is_classification = True
 
-    def derivatives(self, targets, raw):
-        # expit(-F), not 1 - expit(F): exact in the far tail too.
-        p, rest = expit(raw), expit(-raw)
-        return (1.0 - targets) * p - targets * rest, p * rest
-
-    def slopes(self, targets, raw):
-        p, rest = expit(raw), expit(-raw)
-        return p * rest, p * rest * (rest - p)
+    def at(self, targets, raw):
+        # Both tails exact: neither probability is 1 less the other.
+        tail = np.exp(-np.abs(raw))
+        large = 1.0 / (1.0 + tail)
+        small = tail * large
+        p = np.where(raw >= 0, large, small)
+        rest = np.where(raw >= 0, small, large)
+        h = small * large
+        return Derivatives((1.0 - targets) * p - targets * rest, h, h * (rest - p))
 
     def predict(self, raw):
         """Class probabilities, (n_rows, n_classes)."""
@@ -128,7 +163,7 @@ class BinaryLogLoss(_OneOutput, LogisticLoss):
 
 
 class SoftmaxLogLoss(SoftmaxLoss):
-    """Log loss of several classes, one raw prediction each: all move every g and h."""
+    """Log loss of several classes, one raw prediction each."""
 
     is_classification = True
 
@@ -136,37 +171,22 @@ class SoftmaxLogLoss(SoftmaxLoss):
         """Labels' places among the classes as coded targets."""
         return np.eye(n_outputs)[np.asarray(targets, dtype=int)]
 
-    def derivatives(self, targets, raw):
-        # p (1 - p) as the ensembles compute it, rounding and all.
-        p = softmax(raw, axis=1)
-        return p - targets, p * (1.0 - p)
-
-    def pull(self, targets, raw, of_g, of_h):
-        """As of one output."""
-        p = softmax(raw, axis=1)[:, :, None]
-        total = of_g + (1.0 - 2.0 * p) * of_h
-        return p * (total - np.sum(p * total, axis=1, keepdims=True))
-
-    def push(self, targets, raw, change):
-        """As of one output."""
-        p = softmax(raw, axis=1)
-        moved = p * (change - np.sum(p * change, axis=1, keepdims=True))
-        return moved, (1.0 - 2.0 * p) * moved
+    def at(self, targets, raw):
+        return SoftmaxDerivatives(targets, raw)
 
     def predict(self, raw):
         """Class probabilities, (n_rows, n_classes)."""
         return softmax(raw, axis=1)
 
-    def best_constant(self, targets, weights):
+    def best_constant(self, mean):
         """As of one output, with the mean over outputs at 0."""
-        share = targets.T @ weights / weights.sum(axis=0)
-        constant = np.log(np.clip(share, _EPS, 1.0 - _EPS))
-        return constant - constant.mean(axis=0)
+        constant = np.log(np.clip(mean, _EPS, 1.0 - _EPS))
+        return constant - constant.mean(axis=1, keepdims=True)
 
     def constant_slope(self, targets, weights):
         """As of one output."""
-        share = weights @ targets / weights.sum()
-        slope = (targets - share) / (share * weights.sum())
+        mean = weights @ targets / weights.sum()
+        slope = (targets - mean) / (mean * weights.sum())
         return slope - slope.mean(axis=1, keepdims=True)
 
 
@@ -189,7 +209,7 @@ class _LogLink(_OneOutput):
     drop = ExponentialDrop()
 
     def gradient(self, targets, raw):
-        return self.derivatives(targets, raw)[0]
+        return self.at(targets, raw).g
 
     def predict(self, raw):
         return np.exp(raw[:, 0])
@@ -213,13 +233,9 @@ class PoissonDeviance(_LogLink):
         grown = np.exp(raw)[:, None, :] * np.expm1(shift)
         return np.sum(grown - targets[:, None, :] * shift, axis=2)
 
-    def derivatives(self, targets, raw):
+    def at(self, targets, raw):
         mean = np.exp(raw)
-        return mean - targets, mean
-
-    def slopes(self, targets, raw):
-        mean = np.exp(raw)
-        return mean, mean
+        return Derivatives(mean - targets, mean, mean)
 
 
 class GammaDeviance(_LogLink):
@@ -234,13 +250,9 @@ class GammaDeviance(_LogLink):
         ratio = (targets * np.exp(-raw))[:, None, :]
         return np.sum(shift + ratio * np.expm1(-shift), axis=2)
 
-    def derivatives(self, targets, raw):
+    def at(self, targets, raw):
         ratio = targets * np.exp(-raw)
-        return 1.0 - ratio, ratio
-
-    def slopes(self, targets, raw):
-        ratio = targets * np.exp(-raw)
-        return ratio, -ratio
+        return Derivatives(1.0 - ratio, ratio, -ratio)
 
 
 # By the names that readers of fitted models give them.

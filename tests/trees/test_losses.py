@@ -46,10 +46,11 @@ def case(request):
 def test_derivatives_are_scikit_learns(case):
     ours, theirs, targets, coded, raw, _ = case
     expected = theirs.gradient_hessian(targets, raw if raw.shape[1] > 1 else raw[:, 0])
-    for part, truth in zip(ours.derivatives(coded, raw), expected, strict=True):
+    found = ours.at(coded, raw)
+    for part, truth in zip((found.g, found.h), expected, strict=True):
         truth = np.broadcast_to(truth.reshape(len(truth), -1), raw.shape)
         assert_allclose(part, truth, rtol=1e-13, atol=1e-15)
-    assert_allclose(ours.gradient(coded, raw), ours.derivatives(coded, raw)[0])
+    assert_allclose(ours.gradient(coded, raw), found.g, atol=1e-15)
 
 
 def test_losses_are_scikit_learns_up_to_a_constant(case):
@@ -93,13 +94,13 @@ def test_push_and_pull_are_the_slopes_of_the_derivatives(case):
     ours, _, _, coded, raw, _ = case
     rng = np.random.default_rng(2)
     change = rng.normal(size=raw.shape)
-    ends = [ours.derivatives(coded, raw + sign * STEP * change) for sign in (1, -1)]
-    pushed = ours.push(coded, raw, change)
-    for k, part in enumerate(pushed):
-        truth = (ends[0][k] - ends[1][k]) / (2 * STEP)
+    ends = [ours.at(coded, raw + sign * STEP * change) for sign in (1, -1)]
+    pushed = ours.at(coded, raw).push(change)
+    for part, name in zip(pushed, "gh", strict=True):
+        truth = (getattr(ends[0], name) - getattr(ends[1], name)) / (2 * STEP)
         assert_allclose(part, truth, rtol=OF_STEP, atol=OF_STEP)
     of_g, of_h = rng.normal(size=(2, *raw.shape, 3))
-    pulled = np.einsum("ikm,ik->im", ours.pull(coded, raw, of_g, of_h), change)
+    pulled = np.einsum("ikm,ik->im", ours.at(coded, raw).pull(of_g, of_h), change)
     truth = sum(
         np.einsum("ikm,ik->im", of, part)
         for of, part in zip((of_g, of_h), pushed, strict=True)
@@ -107,9 +108,20 @@ def test_push_and_pull_are_the_slopes_of_the_derivatives(case):
     assert_allclose(pulled, truth, rtol=1e-12, atol=1e-12)
 
 
+def test_derivatives_of_many_raw_predictions_of_a_row(case):
+    ours, _, _, coded, raw, _ = case
+    many = np.stack([raw, raw[::-1], 0.5 * raw], axis=2)
+    found = ours.at(coded[:, :, None], many)
+    for b in range(3):
+        alone = ours.at(coded, many[:, :, b])
+        assert_allclose(found.g[:, :, b], alone.g, rtol=1e-14, atol=1e-16)
+        assert_allclose(found.h[:, :, b], alone.h, rtol=1e-14, atol=1e-16)
+
+
 def test_best_constant_is_scikit_learns_and_where_the_gradient_is_none(case):
     ours, theirs, targets, coded, _, weights = case
-    constant = ours.best_constant(coded, weights[:, None])[:, 0]
+    mean = weights @ coded / weights.sum()
+    constant = ours.best_constant(mean[None])[0]
     truth = np.ravel(theirs.fit_intercept_only(targets, weights))
     assert_allclose(constant, truth, rtol=1e-12, atol=1e-14)
     gradient = ours.gradient(coded, np.tile(constant, (N, 1)))
@@ -118,10 +130,12 @@ def test_best_constant_is_scikit_learns_and_where_the_gradient_is_none(case):
 
 def test_slope_of_the_best_constant(case):
     ours, _, _, coded, _, weights = case
-    moved = weights[:, None] + STEP * np.eye(N)
-    back = weights[:, None] - STEP * np.eye(N)
-    ends = [ours.best_constant(coded, w) for w in (moved, back)]
-    truth = ((ends[0] - ends[1]) / (2 * STEP)).T
+    ends = []
+    for sign in (1, -1):
+        moved = weights + sign * STEP * np.eye(N)
+        mean = moved @ coded / moved.sum(axis=1, keepdims=True)
+        ends.append(ours.best_constant(mean))
+    truth = (ends[0] - ends[1]) / (2 * STEP)
     assert_allclose(
         ours.constant_slope(coded, weights), truth, rtol=OF_STEP, atol=OF_STEP
     )
