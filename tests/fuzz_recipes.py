@@ -12,7 +12,12 @@ import numpy as np
 from fuzz_inputs import NONSENSE, Rows, is_covered, parameters
 from sklearn.base import clone, is_outlier_detector
 from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    GradientBoostingClassifier,
     GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
     RandomForestClassifier,
     RandomForestRegressor,
 )
@@ -99,6 +104,39 @@ ODD_ESTIMATORS = {
     "max_iter=1": lambda: LogisticRegression(max_iter=1),
     "a ranker": lambda: gradient.InfluenceRanker(),
 }
+FORESTS = {
+    True: {
+        "forest": lambda: RandomForestClassifier(5, random_state=0),
+        "small bags": lambda: RandomForestClassifier(
+            5, max_samples=0.4, class_weight="balanced_subsample", random_state=0
+        ),
+        "extra trees": lambda: ExtraTreesClassifier(3, max_depth=2, random_state=0),
+        "piped": lambda: make_pipeline(
+            StandardScaler(), RandomForestClassifier(3, random_state=0)
+        ),
+        "a tree": lambda: DecisionTreeClassifier(),
+    },
+    False: {
+        "forest": lambda: RandomForestRegressor(5, random_state=0),
+        "extra trees": lambda: ExtraTreesRegressor(3, max_depth=2, random_state=0),
+        "medians": lambda: RandomForestRegressor(2, criterion="absolute_error"),
+    },
+}
+BOOSTED = {
+    True: {
+        "histograms": lambda: HistGradientBoostingClassifier(
+            max_iter=3, min_samples_leaf=2
+        ),
+        "boosting": lambda: GradientBoostingClassifier(n_estimators=3),
+    },
+    False: {
+        "histograms": lambda: HistGradientBoostingRegressor(
+            max_iter=3, min_samples_leaf=2
+        ),
+        "boosting": lambda: GradientBoostingRegressor(n_estimators=3, random_state=0),
+    },
+}
+TREES = {is_class: FORESTS[is_class] | BOOSTED[is_class] for is_class in (True, False)}
 # What FilteredClassifier and FilteredRegressor may train.
 TRAINED = {
     True: {
@@ -199,6 +237,7 @@ PARAMETERS = {
     "memory": [None],
     "layers": ["all", "last", ["0"], [], "none such", ("2",)],
     "layer": [None, "0", "2", "none such"],
+    "surrogate": [None, LogisticRegression(C=0.1), Ridge(2.0), LinearRegression()],
     "checkpoints": [None, "no/such/folder", 3],
     "preconditioner": [None, "auto"],
     "scoring": [
@@ -390,6 +429,20 @@ def head_ranker(case, public):
     fit_and_ask(
         case, public(made, **chosen), rows, ways=("fit", "fit", "fit_transform")
     )
+
+
+def of_trees(pools):
+    """A ranker, or transformer, of the ensembles in a pool."""
+
+    def recipe(case, public):
+        rows = Rows(case.draw)
+        made = estimator(case, rows.is_class, pools[rows.is_class])
+        chosen = options(case, public, skip=("estimator",))
+        fit_and_ask(
+            case, public(made, **chosen), rows, ways=("fit", "fit", "fit_transform")
+        )
+
+    return recipe
 
 
 def solver(case, public):
@@ -917,6 +970,9 @@ RECIPES = {
     "DownsamplingRanker": valuer,
     "LeaveOneOutRanker": valuer,
     "DataOOBRanker": out_of_bag,
+    "ForestRanker": of_trees(FORESTS),
+    "LeafEmbedding": of_trees(TREES),
+    "TrexRanker": of_trees(TREES),
     "consistency_score": consistency,
     "InfluenceRanker": head_ranker,
     "RepresenterRanker": head_ranker,
