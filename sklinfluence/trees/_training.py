@@ -1,5 +1,7 @@
 """Targets and weights of training rows, as rankers of trees take them."""
 
+from sklearn.utils import column_or_1d
+
 from sklinfluence._estimators import check_training
 
 
