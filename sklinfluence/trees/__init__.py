@@ -3,5 +3,6 @@
 from sklinfluence.trees import _gradient_boosting, _hist_gradient_boosting
 from sklinfluence.trees._embedding import LeafEmbedding
 from sklinfluence.trees._forest_ranker import ForestRanker
+from sklinfluence.trees._trex import TrexRanker
 
-__all__ = ["ForestRanker", "LeafEmbedding"]
+__all__ = ["ForestRanker", "LeafEmbedding", "TrexRanker"]

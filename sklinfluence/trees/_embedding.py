@@ -75,7 +75,8 @@ class LeafEmbedding(
         column (a forest of classes: a column for each class) a tree.
     power : float, default=0.0
         Entries are divided by the number of training rows (the sum of their weights)
-        in their leaf, or node, to this power. 1 makes of "leaf_path" the weighted kernel that is TREX's default.
+        in their leaf, or node, to this power. 1 makes of "leaf_path" the weighted
+        kernel that is TREX's default.
         Must be 0 for "tree_output".
     random_state : int, RandomState instance or None, default=None
         Seeds the estimator's own ``random_state``. None leaves it as it is.

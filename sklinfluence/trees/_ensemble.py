@@ -68,6 +68,10 @@ class BoostedTrees:
     def n_outputs(self):
         return len(self.baseline)
 
+    def starting_at(self, baseline):
+        """The same trees from another raw prediction on."""
+        return replace(self, baseline=np.asarray(baseline, dtype=float))
+
     def leaf_indices(self, X):
         """Each row's leaf, a stage at a time: int32 of shape (n_rows, n_outputs)."""
         return self.reader.leaf_indices(X)

@@ -7,11 +7,11 @@ from sklearn.base import is_classifier
 from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
 from sklearn.utils.validation import validate_data
 
-from sklinfluence._estimators import encode_values, label_index, row_weights
+from sklinfluence._estimators import row_weights
 from sklinfluence._sklearn_compat import first_raw_prediction
 from sklinfluence.trees._ensemble import BoostedTrees, read_ensemble
 from sklinfluence.trees._leaves import TreeLeaves, read_leaves
-from sklinfluence.trees._proof import held_out, proved, refuse
+from sklinfluence.trees._proof import held_out, proved, raw_of, refuse, targets_of
 
 _TOLERANCE = 1e-10
 
@@ -36,7 +36,7 @@ def _shrunk(value, learning_rate):
 @read_ensemble.register(GradientBoostingClassifier)
 @read_ensemble.register(GradientBoostingRegressor)
 def read_gradient_boosting(model, X, y, sample_weight=None):
-    loss, targets, n_outputs = _loss(model), _targets(model, y), _n_outputs(model)
+    loss, targets, n_outputs = _loss(model), targets_of(model, y), _n_outputs(model)
     in_fit = _in_fit(model, targets)
     weights = row_weights(sample_weight, targets)
     trees = BoostedTrees(
@@ -50,7 +50,14 @@ def read_gradient_boosting(model, X, y, sample_weight=None):
         weights=np.where(in_fit, weights, 0.0),
         in_fit=in_fit,
     )
-    return proved(trees, model, X, leaf_tolerance=_TOLERANCE, least_scale=1.0)
+    return proved(
+        trees,
+        model,
+        X,
+        raw_of(model, X, loss),
+        leaf_tolerance=_TOLERANCE,
+        least_scale=1.0,
+    )
 
 
 def _n_outputs(model):
@@ -69,12 +76,6 @@ def _loss(model):
     if model.loss != "squared_error":
         refuse(model, f"loss={model.loss!r} gives leaves that are no Newton step")
     return "squared"
-
-
-def _targets(model, y):
-    if is_classifier(model):
-        return label_index(y, model.classes_).astype(float)
-    return encode_values(y, 1)[:, 0]
 
 
 def _in_fit(model, targets):

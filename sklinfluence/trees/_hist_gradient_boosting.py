@@ -7,7 +7,6 @@ from sklearn.ensemble import (
     HistGradientBoostingRegressor,
 )
 
-from sklinfluence._estimators import encode_values, label_index
 from sklinfluence._sklearn_compat import (
     first_raw_prediction,
     hist_leaf_finder,
@@ -17,7 +16,7 @@ from sklinfluence._sklearn_compat import (
 )
 from sklinfluence.trees._ensemble import BoostedTrees, read_ensemble
 from sklinfluence.trees._leaves import read_leaves
-from sklinfluence.trees._proof import held_out, proved, refuse
+from sklinfluence.trees._proof import held_out, proved, raw_of, refuse, targets_of
 
 _LOSSES = {"squared_error": "squared", "poisson": "poisson", "gamma": "gamma"}
 # Gradients are kept in float32.
@@ -54,7 +53,7 @@ def _leaves(model):
 @read_ensemble.register(HistGradientBoostingClassifier)
 @read_ensemble.register(HistGradientBoostingRegressor)
 def read_hist_gradient_boosting(model, X, y, sample_weight=None):
-    loss, targets = _loss(model), _targets(model, y)
+    loss, targets = _loss(model), targets_of(model, y)
     weights = weights_in_fit(model, sample_weight, targets)
     in_fit = _in_fit(model, targets)
     trees = BoostedTrees(
@@ -68,7 +67,7 @@ def read_hist_gradient_boosting(model, X, y, sample_weight=None):
         weights=np.where(in_fit, 1.0 if weights is None else weights, 0.0),
         in_fit=in_fit,
     )
-    return proved(trees, model, X, leaf_tolerance=_TOLERANCE)
+    return proved(trees, model, X, raw_of(model, X, loss), leaf_tolerance=_TOLERANCE)
 
 
 def _loss(model):
@@ -86,12 +85,6 @@ def _constraints(model):
     if isinstance(constraints, dict):
         return list(constraints.values())
     return [] if constraints is None else constraints
-
-
-def _targets(model, y):
-    if is_classifier(model):
-        return label_index(y, model.classes_).astype(float)
-    return encode_values(y, 1)[:, 0]
 
 
 def _in_fit(model, targets):

@@ -15,6 +15,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import _num_samples
 
 from sklinfluence._estimators import steps_before_last, transformed
 
@@ -23,6 +24,8 @@ _ELSEWHERE = {
     "lightgbm": "sklinfluence.trees._lightgbm",
     "xgboost": "sklinfluence.trees._xgboost",
 }
+# Leaves, of rows and trees, that another library is asked for in one call.
+_ASKED_AT_ONCE = 2**24
 
 
 class TreeLeaves:
@@ -66,6 +69,40 @@ def _is_leaf(tree):
 def _numbers(tree):
     """The number of each leaf among the leaves, by its node."""
     return (np.cumsum(_is_leaf(tree)) - 1).astype(np.int32)
+
+
+class AskedLeaves:
+    """Reader of another library's model, which is asked for some stages at a time.
+
+    Parameters
+    ----------
+    ask : callable
+        ``ask(X, first, n)`` gives the leaves of n stages from the first on, as the
+        library numbers them: (n_rows, n * n_outputs).
+    leaf_values, children : list of lists
+        As a reader has them.
+    numbers : list of lists of ndarray, default=None
+        The number of a leaf by what the library calls it; None where it is the same.
+    """
+
+    def __init__(self, ask, leaf_values, children, numbers=None):
+        self.ask, self.leaf_values, self.children = ask, leaf_values, children
+        self.numbers = numbers
+
+    def leaf_indices(self, X):
+        n_stages, n_outputs = len(self.leaf_values), len(self.leaf_values[0])
+        size = max(1, _ASKED_AT_ONCE // max(1, _num_samples(X) * n_outputs))
+        for first in range(0, n_stages, size):
+            n = min(size, n_stages - first)
+            found = np.asarray(self.ask(X, first, n)).astype(np.int32)
+            found = found.reshape(-1, n, n_outputs)
+            for at in range(n):
+                yield self._numbered(found[:, at], first + at)
+
+    def _numbered(self, leaves, stage):
+        if self.numbers is None:
+            return leaves
+        return values_at(self.numbers[stage], leaves)
 
 
 class AfterSteps:

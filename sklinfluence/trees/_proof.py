@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.model_selection import train_test_split
 
+from sklinfluence._estimators import encode_values, label_index
 from sklinfluence.trees._leaves import values_at
 
 
@@ -28,7 +29,9 @@ def held_out(validation_fraction, stratify, n_rows, seed):
     return in_fit
 
 
-def proved(trees, model, X, *, leaf_tolerance, least_scale=0.0, raw_tolerance=1e-12):
+def proved(
+    trees, model, X, said, *, leaf_tolerance, least_scale=0.0, raw_tolerance=1e-12
+):
     """The trees, where they are the model.
 
     Parameters
@@ -36,6 +39,8 @@ def proved(trees, model, X, *, leaf_tolerance, least_scale=0.0, raw_tolerance=1e
     trees : BoostedTrees
     model : estimator
     X : array-like of shape (n_train, n_features)
+    said : ndarray of shape (n_train, n_outputs)
+        The model's own raw predictions.
     leaf_tolerance, raw_tolerance : float
         How far leaves may be from their recomputation, over the largest leaf, and raw
         predictions from the model's, over the largest (over 1, if that is more).
@@ -52,7 +57,6 @@ def proved(trees, model, X, *, leaf_tolerance, least_scale=0.0, raw_tolerance=1e
         If they are not; names what it may be.
     """
     raw, away, largest = _replay(trees, X)
-    said = _raw_of(model, X, trees)
     gap = np.max(np.abs(raw - said)) / max(1.0, np.max(np.abs(said)))
     if not gap <= raw_tolerance:
         refuse(
@@ -90,9 +94,16 @@ def _replay(trees, X):
     return raw, away, largest
 
 
-def _raw_of(model, X, trees):
+def raw_of(model, X, loss):
     """A scikit-learn model's own raw predictions, (n_rows, n_outputs)."""
     said = model.decision_function(X) if is_classifier(model) else model.predict(X)
-    if trees.loss in ("poisson", "gamma"):
+    if loss in ("poisson", "gamma"):
         said = np.log(said)
-    return np.asarray(said).reshape(len(trees.targets), -1)
+    return np.asarray(said).reshape(len(said), -1)
+
+
+def targets_of(model, y):
+    """Places of labels among a model's classes, or real targets, (n_rows,)."""
+    if is_classifier(model):
+        return label_index(y, model.classes_).astype(float)
+    return encode_values(y, 1)[:, 0]
