@@ -1,13 +1,6 @@
 """Every private import from scikit-learn, in one place, so a rename breaks one file."""
 
 import numpy as np
-from sklearn._loss.loss import (
-    HalfBinomialLoss,
-    HalfGammaLoss,
-    HalfMultinomialLoss,
-    HalfPoissonLoss,
-    HalfSquaredError,
-)
 from sklearn.base import _fit_context as _validated
 from sklearn.ensemble._base import _set_random_states
 from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
@@ -60,15 +53,6 @@ for _methods in (SIMPLE_METHODS, METHODS):
         _methods.append("fit_resample")
 
 
-_LOSSES = {
-    "squared": HalfSquaredError,
-    "binary": HalfBinomialLoss,
-    "softmax": HalfMultinomialLoss,
-    "poisson": HalfPoissonLoss,
-    "gamma": HalfGammaLoss,
-}
-
-
 def _fit_context(*, prefer_skip_nested_validation):
     """scikit-learn's own, and a fit that breaks off leaves the earlier one."""
     validated = _validated(prefer_skip_nested_validation=prefer_skip_nested_validation)
@@ -100,7 +84,6 @@ __all__ = [
     "hist_leaf_finder",
     "hist_trees",
     "is_scalar_nan",
-    "loss_derivatives",
     "n_rows_of_ensemble",
     "split_seed",
     "validate_params",
@@ -174,14 +157,6 @@ def split_seed(model):
 def weights_in_fit(model, sample_weight, codes):
     """Sample weights times class weights, as a HistGradientBoosting* makes them."""
     return model._finalize_sample_weight(sample_weight, codes)
-
-
-def loss_derivatives(name, targets, raw):
-    """First and diagonal second derivatives of a loss at raw predictions."""
-    kind = _LOSSES[name]
-    loss = kind(n_classes=raw.shape[1]) if name == "softmax" else kind()
-    parts = loss.gradient_hessian(targets, raw)
-    return [np.broadcast_to(part.reshape(len(part), -1), raw.shape) for part in parts]
 
 
 def forest_input(forest, X):

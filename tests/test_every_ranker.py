@@ -13,6 +13,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn import clone, config_context
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neural_network import MLPClassifier
 
@@ -20,6 +21,7 @@ import sklinfluence
 from sklinfluence.base import BaseRanker
 from sklinfluence.gradient import InfluenceRanker, RepresenterRanker
 from sklinfluence.retraining import ExpectedRanker
+from sklinfluence.trees import ForestRanker, TrexRanker
 
 N_TRAIN, N_QUERIES = 22, 9
 
@@ -73,6 +75,13 @@ def head(ranker, **options):
     )
 
 
+def forest(ranker, **options):
+    kinds = RandomForestClassifier, RandomForestRegressor
+    return lambda is_class: ranker(
+        kinds[not is_class](8, min_samples_leaf=3, random_state=0), **options
+    )
+
+
 def several(is_class):
     model = MLPClassifier((3,), max_iter=30, random_state=0) if is_class else Ridge()
     single = InfluenceRanker(model, refit_head=False, damping=0.1)
@@ -89,6 +98,9 @@ RANKERS = {
     "RepresenterRanker": head(RepresenterRanker),
     "RepresenterRanker, lje": head(RepresenterRanker, method="lje"),
     "ExpectedRanker": several,
+    "ForestRanker": forest(ForestRanker),
+    "TrexRanker": forest(TrexRanker),
+    "TrexRanker, tree_output": forest(TrexRanker, kernel="tree_output"),
     "DeepInfluenceRanker": deep("DeepInfluenceRanker", damping=0.1),
     "TracInRanker": deep("TracInRanker", random_state=0),
     "HydraRanker": deep("HydraRanker", random_state=0),
@@ -98,7 +110,7 @@ RANKERS = {
 # Conjugate gradients solve to 1e-8, all else to rounding.
 CLOSE = {name: 1e-6 if name.endswith("cg") else 1e-9 for name in RANKERS}
 # Rows taken out, and what is added: not the same number, whatever the row.
-NOT_AS_NEW = {"InfluenceRanker, newton"}
+NOT_AS_NEW = {"InfluenceRanker, newton", "ForestRanker"}
 
 
 def rows(is_class, name):
@@ -240,7 +252,7 @@ def test_proponents_and_opponents_are_entries_of_the_matrix(fitted, side):
 def test_a_training_row_asked_about_as_a_new_one(fitted, request):
     ranker, X, y, _, _, rtol = fitted
     if request.node.callspec.params["fitted"] in NOT_AS_NEW:
-        pytest.skip("against refits in tests/gradient/test_leave_one_out.py")
+        pytest.skip("held against refits, and leaves, in tests of its own")
     assert_close(ranker.score_samples(X, y), ranker.self_influence_, rtol)
 
 

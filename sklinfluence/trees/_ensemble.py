@@ -14,8 +14,11 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
-from sklinfluence._sklearn_compat import loss_derivatives
 from sklinfluence.trees._leaves import after, last_input, reader_of, values_at
+from sklinfluence.trees._losses import LOSSES
+
+# Libraries keep what they start from in single precision.
+_NEAR = 1e-5
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class BoostedTrees:
         e, by which a Newton step is shrunk: the learning rate, times (K - 1) / K for
         GradientBoostingClassifier with more than two classes.
     loss : {"squared", "binary", "softmax", "poisson", "gamma"}
-        Name of the loss.
+        Its name in ``LOSSES``.
     baseline : ndarray of shape (n_outputs,)
         Raw prediction before the first tree.
     targets : ndarray of shape (n_train,)
@@ -68,6 +71,17 @@ class BoostedTrees:
     def n_outputs(self):
         return len(self.baseline)
 
+    @property
+    def refits_baseline(self):
+        """Whether the baseline is the best constant for the rows, or given."""
+        loss = LOSSES[self.loss]
+        coded = loss.code(self.targets, self.n_outputs)
+        mean = np.average(coded, axis=0, weights=self.weights)
+        best = loss.best_constant(mean[None])[0]
+        # What is common to all classes says nothing of them.
+        shift = np.mean(best - self.baseline) if self.n_outputs > 1 else 0.0
+        return np.allclose(self.baseline + shift, best, rtol=_NEAR, atol=_NEAR)
+
     def starting_at(self, baseline):
         """The same trees from another raw prediction on."""
         return replace(self, baseline=np.asarray(baseline, dtype=float))
@@ -83,10 +97,6 @@ class BoostedTrees:
         return np.divide(
             -self.step * gradient, curvature, out=step, where=curvature > 0
         )
-
-    def derivatives(self, raw):
-        """First and second derivatives of each row's loss, each (n_rows, n_outputs)."""
-        return loss_derivatives(self.loss, self.targets, raw)
 
     def raw_predict(self, X):
         """Raw predictions, (n_rows, n_outputs)."""

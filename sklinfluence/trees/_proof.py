@@ -6,6 +6,7 @@ from sklearn.model_selection import train_test_split
 
 from sklinfluence._estimators import encode_values, label_index
 from sklinfluence.trees._leaves import values_at
+from sklinfluence.trees._losses import LOSSES
 
 
 def refuse(model, why):
@@ -69,23 +70,27 @@ def proved(
             model,
             f"its leaves differ by {away / scale:.1e} of the largest from a Newton "
             "step of the loss on these rows. Either X, y or sample_weight are not what "
-            "it was trained on, or a constraint, a subsample, another loss, warm_start "
-            "with other parameters, or early stopping whose split cannot be redone "
-            "(random_state=None) had a part in them",
+            "it was trained on, or one of these had a part in them: a monotone "
+            "constraint, a subsample, another loss, max_delta_step, cat_l2, an "
+            "init_score or base_margin, warm_start with other parameters, early "
+            "stopping whose split cannot be redone (random_state=None)",
         )
     return trees
 
 
 def _replay(trees, X):
     """Raw predictions, the worst miss of a leaf, and the largest leaf."""
-    raw = np.tile(trees.baseline, (len(trees.targets), 1))
+    loss = LOSSES[trees.loss]
+    targets = loss.code(trees.targets, trees.n_outputs)
+    weights = trees.weights[:, None]
+    raw = np.tile(trees.baseline, (len(targets), 1))
     away = largest = 0.0
     for values, leaves in zip(trees.leaf_values, trees.leaf_indices(X), strict=True):
-        gradient, hessian = trees.derivatives(raw)
+        found = loss.at(targets, raw)
         for k, value in enumerate(values):
             sums = [
-                np.bincount(leaves[:, k], part[:, k] * trees.weights, len(value))
-                for part in (gradient, hessian)
+                np.bincount(leaves[:, k], part[:, k], len(value))
+                for part in (weights * found.g, weights * found.h)
             ]
             again = trees.newton(*sums)
             away = max(away, np.max(np.abs(again - value)))

@@ -122,10 +122,8 @@ def _settings(model):
         if name == "max_delta_step" and poisson:
             continue
         if float(settings[name]) != neutral:
-            refuse(
-                model,
-                f"{name}={settings[name]} had a part in its leaves. Set {name}={neutral}",
-            )
+            found = f"{name}={settings[name]} had a part in its leaves"
+            refuse(model, f"{found}. Set {name}={neutral}")
     names = "learning_rate", "lambda", "max_delta_step"
     return {name: float(settings[name]) for name in names}
 
