@@ -10,8 +10,8 @@ before the stage. One pass gives all rows, where going forward takes one for eac
 
 import numpy as np
 
-from sklinfluence.trees._baseline import best_constant, constants_without
-from sklinfluence.trees._leaving import exact, first_order, leaf_slopes
+from sklinfluence.trees._baseline import start_slopes, starts_with, starts_without
+from sklinfluence.trees._leaving import exact, first_order, joining, leaf_slopes
 from sklinfluence.trees._replay import sums
 
 
@@ -94,7 +94,7 @@ def adjoint_influence(replay, queries, shares, columns, *, removal, refit_baseli
         change = leaving(replay.trees, stage, at, found, replay.weights)
         influence += _weighed(of_values[at], run.of_raw, change, removal)
     if refit_baseline:
-        change = _baseline_change(replay, removal)
+        change = _start_change(replay, removal)
         of_start = (run.of_start + run.of_raw.sum(axis=0))[None]
         influence += _weighed(of_start, run.of_raw, change, removal)
     return influence
@@ -107,10 +107,48 @@ def _weighed(of_values, of_raw, change, removal):
     return np.einsum("ikm,ik->im", of_values, change)
 
 
-def _baseline_change(replay, removal):
+def _start_change(replay, removal):
     """Change of the start without each row, (n_train, n_outputs)."""
     if removal:
         every = np.arange(len(replay.targets))
-        return constants_without(replay, every) - best_constant(replay)
-    slope = replay.loss.constant_slope(replay.targets, replay.weights)
-    return -replay.weights[:, None] * slope
+        return starts_without(replay, every, refit=True) - replay.trees.baseline
+    return -replay.weights[:, None] * start_slopes(replay, replay.targets)
+
+
+def influence_of_new(replay, rows, *, removal, refit_baseline):
+    """Influence on themselves that rows would have if they were training rows.
+
+    Parameters
+    ----------
+    replay : Replay
+    rows : Asked
+    removal, refit_baseline : bool
+        As in `adjoint_influence`. With ``removal`` the values of their leaves are
+        those with and without them; that their own path through the ensemble changes
+        when they join is left out.
+
+    Returns
+    -------
+    influence : ndarray of shape (n_rows,)
+        Of rows of weight 1.
+    """
+    ones, columns = np.ones(len(rows)), np.arange(len(rows))
+    run = AdjointPass(replay, rows, ones, columns)
+    raw, influence = rows.raw, np.zeros(len(rows))
+    for stage, _, _, asked_at, of_values in run.stages():
+        raw = raw - stage.values[asked_at]
+        found = replay.loss.at(rows.targets, raw)
+        if removal:
+            change = joining(replay.trees, stage, asked_at, found)
+        else:
+            change = first_order(replay.trees, stage, asked_at, found, ones)
+        influence += np.sum(of_values[asked_at, columns[:, None]] * change, axis=1)
+    if refit_baseline:
+        if removal:
+            joined = starts_with(replay, rows.targets, refit=True)
+            change = replay.trees.baseline - joined
+        else:
+            change = -start_slopes(replay, rows.targets)
+        of_start = run.of_start + run.of_raw.sum(axis=0)
+        influence += np.sum(of_start.T * change, axis=1)
+    return influence

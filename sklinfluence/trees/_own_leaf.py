@@ -11,14 +11,14 @@ import numpy as np
 from sklinfluence.trees._leaving import exact
 
 
-def own_leaf_refit(replay, start):
+def own_leaf_refit(replay):
     """What is said of each row without itself, and how its loss was on the way.
+
+    The constant that boosting starts from is held: others' sums are at it.
 
     Parameters
     ----------
     replay : Replay
-    start : ndarray of shape (n_train, n_outputs)
-        The constant that boosting starts from without each row.
 
     Returns
     -------
@@ -27,7 +27,8 @@ def own_leaf_refit(replay, start):
     staged_loss : ndarray of shape (n_train,)
         Mean over stages of the loss after each.
     """
-    raw, total = start.copy(), np.zeros(len(start))
+    raw = np.tile(replay.trees.baseline, (len(replay.targets), 1))
+    total = np.zeros(len(raw))
     for stage, at, found in replay.forward(replay.leaves, replay.targets):
         change = exact(replay.trees, stage, at, found, replay.weights)
         raw += stage.values[at] + change

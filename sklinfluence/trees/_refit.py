@@ -90,7 +90,10 @@ def own_raw_with(replay, queries, start):
     raw = np.tile(start.T, (len(weights), 1, 1))
     for stage, of_stage in zip(replay.stages, queries.leaves, strict=True):
         at, gradient, hessian = _sums(replay, stage, weights, raw)
-        joined, asked_at = replay.loss.at(queries.targets, own), stage.numbered(of_stage)
+        joined, asked_at = (
+            replay.loss.at(queries.targets, own),
+            stage.numbered(of_stage),
+        )
         gradient[asked_at, each] += joined.g
         hessian[asked_at, each] += joined.h
         values = replay.trees.newton(gradient, hessian)

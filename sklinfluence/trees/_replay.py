@@ -1,9 +1,9 @@
 """A boosted ensemble replayed on its training rows, one stage after the other.
 
-With F_{t-1} the raw predictions before stage t, a leaf of one of its trees has the value
-theta = -e G / (H + l2), G and H the sums of w g and w h at F_{t-1} over its rows. The
-replay recomputes them in double precision, whatever precision the library kept them in:
-what is said of rows is a difference between two replays, or the slope of one.
+With F_{t-1} the raw predictions before stage t, a leaf of one of its trees has the
+value theta = -e G / (H + l2), G and H the sums of w g and w h at F_{t-1} over its rows.
+The replay recomputes them in double precision, whatever precision the library kept them
+in: what is said of rows is a difference between two replays, or the slope of one.
 """
 
 from dataclasses import dataclass

@@ -32,7 +32,13 @@ def credits_in_leaves(replay, rows, weights, power):
     """
     for stage, at, found in replay.forward(rows.leaves, rows.targets):
         change = first_order(replay.trees, stage, at, found, weights)
-        yield change if power == 0 else change / stage.weight[at] ** power
+        yield change if power == 0 else change * _over_weight(stage, power)[at]
+
+
+def _over_weight(stage, power):
+    # A leaf may hold no row with a weight.
+    share = np.zeros(stage.n_leaves)
+    return np.divide(1.0, stage.weight**power, out=share, where=stage.weight > 0)
 
 
 def credits_along_own_path(replay, rows, weights, start):
