@@ -78,6 +78,7 @@ def _without_each(at, parts, totals):
     # What is left beside one dominant part, of which a leaf has one, has lost its
     # digits in the difference.
     dominant = size > _MOST * sums(at, size, len(totals))[at]
+    dominant &= np.isfinite(totals[at])
     if dominant.any():
         others = sums(at, np.where(dominant, 0.0, parts), len(totals))
         left = np.where(dominant, others[at], left)

@@ -39,8 +39,10 @@ def values_without(replay, rows, start):
 def _sums(replay, stage, weights, raw):
     at = stage.numbered(stage.leaves)
     found = replay.loss.at(replay.targets[:, :, None], raw)
-    parts = (weights * found.g, weights * found.h)
-    return at, *(sums(at, part, stage.n_leaves) for part in parts)
+    gradient = sums(at, weights * found.g, stage.n_leaves)
+    hessian = sums(at, weights * found.h, stage.n_leaves)
+    hessian[stage.is_still] = np.inf
+    return at, gradient, hessian
 
 
 def raw_without(replay, rows, leaves, start):

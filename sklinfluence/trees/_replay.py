@@ -28,7 +28,8 @@ class Stage:
     values : ndarray of shape (n_leaves,)
         theta.
     gradient, hessian : ndarray of shape (n_leaves,)
-        G and H, without what the library multiplies H by or adds to it.
+        G and H, without what the library multiplies H by or adds to it. H is infinite
+        where a leaf's value is 0 whatever its rows say.
     weight : ndarray of shape (n_leaves,)
         Sum of the weights of rows.
     """
@@ -39,6 +40,11 @@ class Stage:
     gradient: Any
     hessian: Any
     weight: Any
+
+    @property
+    def is_still(self):
+        """Leaves whose value is 0 whatever their rows say."""
+        return np.isinf(self.hessian)
 
     @property
     def n_leaves(self):
@@ -167,21 +173,22 @@ def replay(trees, X):
     targets = loss.code(trees.targets, trees.n_outputs)
     raw, stages = np.tile(trees.baseline, (len(targets), 1)), []
     for values, leaves in zip(trees.leaf_values, trees.leaf_indices(X), strict=True):
-        starts = np.cumsum([0, *(len(of_tree) for of_tree in values)])
         found = loss.at(targets, raw)
-        stage = _summed(trees, compact(leaves), starts, found)
+        sizes = [len(of_tree) for of_tree in values]
+        stage = _summed(trees, compact(leaves), sizes, found)
         raw += stage.values[stage.numbered(leaves)]
         stages.append(stage)
     return Replay(trees, loss, targets, stages, raw)
 
 
-def _summed(trees, leaves, starts, found):
-    *starts, n_leaves = starts
-    at = leaves + np.array(starts)
-    weights = trees.weights[:, None]
+def _summed(trees, leaves, sizes, found):
+    starts, n_leaves = np.cumsum([0, *sizes[:-1]]), sum(sizes)
+    at, weights = leaves + starts, trees.weights[:, None]
     gradient, hessian, weight = (
         sums(at, weights * part, n_leaves)
         for part in (found.g, found.h, np.ones_like(found.g))
     )
+    still = [trees.adds_nothing(size) for size in sizes]
+    hessian[starts[still]] = np.inf
     values = trees.newton(gradient, hessian)
-    return Stage(leaves, np.array(starts), values, gradient, hessian, weight)
+    return Stage(leaves, starts, values, gradient, hessian, weight)

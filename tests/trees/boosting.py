@@ -26,13 +26,13 @@ N_TRAIN, N_QUERIES = 36, 6
 
 def hist(**options):
     """Options of a HistGradientBoosting* of few small trees."""
-    few = {"max_iter": 6, "max_leaf_nodes": 5, "min_samples_leaf": 3}
+    few = {"max_iter": 4, "max_leaf_nodes": 5, "min_samples_leaf": 3}
     return {**few, "early_stopping": False, **options}
 
 
 def few(**options):
     """Options of a GradientBoosting* of few small trees."""
-    return {"n_estimators": 6, "max_depth": 2, "random_state": 0, **options}
+    return {"n_estimators": 4, "max_depth": 2, "random_state": 0, **options}
 
 
 # Name: model, kind of targets, whether rows have weights.
