@@ -12,7 +12,10 @@ import numpy as np
 from fuzz_inputs import NONSENSE, Rows, is_covered, parameters
 from sklearn.base import clone, is_outlier_detector
 from sklearn.ensemble import (
+    GradientBoostingClassifier,
     GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
     RandomForestClassifier,
     RandomForestRegressor,
 )
@@ -112,6 +115,46 @@ TRAINED = {
         "tree": lambda: DecisionTreeRegressor(random_state=0),
         "neighbours": lambda: KNeighborsRegressor(3),
         "boosting": lambda: GradientBoostingRegressor(n_estimators=3, random_state=0),
+    },
+}
+
+
+# Small ones: what is refused of larger ones is refused of them.
+BOOSTED = {
+    True: {
+        "hist": lambda: HistGradientBoostingClassifier(max_iter=4, min_samples_leaf=3),
+        "hist, l2": lambda: HistGradientBoostingClassifier(
+            max_iter=3, min_samples_leaf=1, l2_regularization=1.0, learning_rate=1.0
+        ),
+        "hist, balanced": lambda: HistGradientBoostingClassifier(
+            max_iter=3, class_weight="balanced"
+        ),
+        "hist, stopped": lambda: HistGradientBoostingClassifier(
+            max_iter=3, early_stopping=True, random_state=0
+        ),
+        "gradient": lambda: GradientBoostingClassifier(n_estimators=3, random_state=0),
+        "gradient, zero": lambda: GradientBoostingClassifier(
+            n_estimators=3, init="zero", random_state=0
+        ),
+        "scaled": lambda: make_pipeline(
+            StandardScaler(), GradientBoostingClassifier(n_estimators=3, random_state=0)
+        ),
+    },
+    False: {
+        "hist": lambda: HistGradientBoostingRegressor(max_iter=4, min_samples_leaf=3),
+        "hist, poisson": lambda: HistGradientBoostingRegressor(
+            loss="poisson", max_iter=3, min_samples_leaf=3
+        ),
+        "hist, gamma": lambda: HistGradientBoostingRegressor(
+            loss="gamma", max_iter=3, min_samples_leaf=3
+        ),
+        "gradient": lambda: GradientBoostingRegressor(n_estimators=3, random_state=0),
+        "gradient, huber": lambda: GradientBoostingRegressor(
+            n_estimators=3, loss="huber", random_state=0
+        ),
+        "gradient, subsample": lambda: GradientBoostingRegressor(
+            n_estimators=3, subsample=0.5, random_state=0
+        ),
     },
 }
 
@@ -386,6 +429,15 @@ def fit_and_ask(case, unfitted, rows, ways=("fit",)):
 def head_ranker(case, public):
     rows = Rows(case.draw)
     made = estimator(case, rows.is_class)
+    chosen = options(case, public, skip=("estimator",))
+    fit_and_ask(
+        case, public(made, **chosen), rows, ways=("fit", "fit", "fit_transform")
+    )
+
+
+def boosted(case, public):
+    rows = Rows(case.draw)
+    made = estimator(case, rows.is_class, BOOSTED[rows.is_class])
     chosen = options(case, public, skip=("estimator",))
     fit_and_ask(
         case, public(made, **chosen), rows, ways=("fit", "fit", "fit_transform")
@@ -921,6 +973,9 @@ RECIPES = {
     "InfluenceRanker": head_ranker,
     "RepresenterRanker": head_ranker,
     "ExpectedRanker": expected,
+    "LeafInfluenceRanker": boosted,
+    "LeafRefitRanker": boosted,
+    "BoostInRanker": boosted,
     "select_diverse": diverse,
     "MislabelFilter": a_filter,
     "MislabelSampler": a_filter,

@@ -268,6 +268,41 @@ def test_removal_sees_rows_that_are_alone_in_a_leaf():
     assert change.influence(X_new)[0, 5] == pytest.approx(9.0 - y.mean())
 
 
+@pytest.mark.parametrize("name", ["HGB binary", "HGB classes", "GB values"])
+def test_a_row_that_joins_one_tree(name):
+    # Its leaf's value with it and without, by hand, times the slope of its loss.
+    model, kind, weighted = MODELS[name]
+    X, y, weights, Xq, yq = data(kind, weighted)
+    one = {"max_iter": 1} if name.startswith("H") else {"n_estimators": 1}
+    fitted = clone(model).set_params(**one).fit(X, y, sample_weight=weights)
+    hand = ByHand(fitted, X, y, weights, Xq, yq)
+    start = np.tile(hand.baseline, (N_QUERIES, 1))
+    g, h = hand.derivatives(hand.y_asked, start)
+    own_g, own_h = hand.derivatives(hand.y, np.tile(hand.baseline, (N_TRAIN, 1)))
+    truth = np.zeros(N_QUERIES)
+    values, _ = hand.boost(hand.weights)
+    slope, _ = hand.derivatives(hand.y_asked, hand.say(values, hand.asked)[-1])
+    for q, k in np.ndindex(N_QUERIES, hand.K):
+        rows = hand.leaves[0][:, k] == hand.asked[0][q, k]
+        G, H = (hand.weights[rows] @ part[rows, k] for part in (own_g, own_h))
+        joined = hand.value(G + g[q, k], H + h[q, k])
+        truth[q] += slope[q, k] * (hand.value(G, H) - joined)
+    ranker = LeafInfluenceRanker(FrozenEstimator(fitted), method="removal")
+    close(ranker.fit(X, y, weights).score_samples(Xq, yq), truth, 1e-12)
+
+
+def test_trees_without_a_split_say_nothing_with_or_without_a_row(make):
+    # Fewer rows than two leaves take: each tree is a root that adds 0.
+    X, y, _, Xq, yq = data("classes", False)
+    ranker = make(HistGradientBoostingClassifier(max_iter=3, min_samples_leaf=30))
+    ranker.fit(X, y)
+    if not getattr(ranker, "refit_baseline", False):
+        assert_array_equal(ranker.influence(Xq, yq), 0.0)
+        assert_array_equal(ranker.self_influence_, 0.0)
+        assert_array_equal(ranker.score_samples(Xq, yq), 0.0)
+    assert_allclose(ranker.loo_proba_, ranker.predict_proba(X), rtol=1e-12)
+
+
 # --- BoostIn ---
 
 
