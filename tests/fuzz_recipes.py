@@ -122,21 +122,6 @@ FORESTS = {
         "medians": lambda: RandomForestRegressor(2, criterion="absolute_error"),
     },
 }
-BOOSTED = {
-    True: {
-        "histograms": lambda: HistGradientBoostingClassifier(
-            max_iter=3, min_samples_leaf=2
-        ),
-        "boosting": lambda: GradientBoostingClassifier(n_estimators=3),
-    },
-    False: {
-        "histograms": lambda: HistGradientBoostingRegressor(
-            max_iter=3, min_samples_leaf=2
-        ),
-        "boosting": lambda: GradientBoostingRegressor(n_estimators=3, random_state=0),
-    },
-}
-TREES = {is_class: FORESTS[is_class] | BOOSTED[is_class] for is_class in (True, False)}
 # What FilteredClassifier and FilteredRegressor may train.
 TRAINED = {
     True: {
@@ -152,6 +137,47 @@ TRAINED = {
         "boosting": lambda: GradientBoostingRegressor(n_estimators=3, random_state=0),
     },
 }
+
+
+# Small ones: what is refused of larger ones is refused of them.
+BOOSTED = {
+    True: {
+        "hist": lambda: HistGradientBoostingClassifier(max_iter=4, min_samples_leaf=3),
+        "hist, l2": lambda: HistGradientBoostingClassifier(
+            max_iter=3, min_samples_leaf=1, l2_regularization=1.0, learning_rate=1.0
+        ),
+        "hist, balanced": lambda: HistGradientBoostingClassifier(
+            max_iter=3, class_weight="balanced"
+        ),
+        "hist, stopped": lambda: HistGradientBoostingClassifier(
+            max_iter=3, early_stopping=True, random_state=0
+        ),
+        "gradient": lambda: GradientBoostingClassifier(n_estimators=3, random_state=0),
+        "gradient, zero": lambda: GradientBoostingClassifier(
+            n_estimators=3, init="zero", random_state=0
+        ),
+        "scaled": lambda: make_pipeline(
+            StandardScaler(), GradientBoostingClassifier(n_estimators=3, random_state=0)
+        ),
+    },
+    False: {
+        "hist": lambda: HistGradientBoostingRegressor(max_iter=4, min_samples_leaf=3),
+        "hist, poisson": lambda: HistGradientBoostingRegressor(
+            loss="poisson", max_iter=3, min_samples_leaf=3
+        ),
+        "hist, gamma": lambda: HistGradientBoostingRegressor(
+            loss="gamma", max_iter=3, min_samples_leaf=3
+        ),
+        "gradient": lambda: GradientBoostingRegressor(n_estimators=3, random_state=0),
+        "gradient, huber": lambda: GradientBoostingRegressor(
+            n_estimators=3, loss="huber", random_state=0
+        ),
+        "gradient, subsample": lambda: GradientBoostingRegressor(
+            n_estimators=3, subsample=0.5, random_state=0
+        ),
+    },
+}
+TREES = {is_class: FORESTS[is_class] | BOOSTED[is_class] for is_class in (True, False)}
 
 
 def estimator(case, is_class, pool=None):
@@ -977,6 +1003,9 @@ RECIPES = {
     "InfluenceRanker": head_ranker,
     "RepresenterRanker": head_ranker,
     "ExpectedRanker": expected,
+    "LeafInfluenceRanker": of_trees(BOOSTED),
+    "LeafRefitRanker": of_trees(BOOSTED),
+    "BoostInRanker": of_trees(BOOSTED),
     "select_diverse": diverse,
     "MislabelFilter": a_filter,
     "MislabelSampler": a_filter,

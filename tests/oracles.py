@@ -52,8 +52,9 @@ class Oracle(NamedTuple):
 
 HEADS = "InfluenceRanker RepresenterRanker ExpectedRanker"
 NETS = "DeepInfluenceRanker TracInRanker HydraRanker SGDInfluenceRanker"
-TREES = "ForestRanker TrexRanker"
-RANKERS = f"{HEADS} {NETS} {TREES}"
+BOOSTED = "LeafInfluenceRanker LeafRefitRanker BoostInRanker"
+TREES = f"{BOOSTED} ForestRanker TrexRanker"
+RANKERS = f"{HEADS} {TREES} {NETS}"
 SOLVERS = "Cholesky ConjugateGradient LiSSA Arnoldi Nystrom"
 EVERY = "test_every_ranker.py::"
 
@@ -164,6 +165,62 @@ ORACLES = [
         "scikit-learn's model of the same rows",
         "neighbors/test_rankers.py::test_weight_zero_is_absence "
         "test_base.py::test_wrapped_predictions",
+    ),
+    # trees
+    Oracle(
+        "LeafRefitRanker",
+        "influence self_influence_ score_samples",
+        "boosting by hand with the row deleted, or joined",
+        "trees/test_boosting_rankers.py::test_leaf_refit_is_boosting_without_the_row "
+        "trees/test_boosting_rankers.py::test_own_rise_in_the_refit "
+        "trees/test_boosting_rankers.py::test_new_rows_in_the_refit "
+        "trees/test_boosting_rankers.py::"
+        "test_one_tree_of_squares_gives_leave_one_out_means_of_leaves",
+    ),
+    Oracle(
+        "LeafInfluenceRanker",
+        "influence",
+        "central differences of weights of boosting by hand; its derivative forwards; "
+        "exact refits",
+        "trees/test_boosting_rankers.py::"
+        "test_derivative_is_the_central_difference_of_weights "
+        "trees/test_boosting_rankers.py::test_backwards_is_forwards "
+        "trees/test_boosting_rankers.py::test_removal_is_near_the_refit",
+    ),
+    Oracle(
+        "LeafInfluenceRanker BoostInRanker",
+        "self_influence_ score_samples",
+        "identity: the diagonal, a training row as a new one; one tree by hand",
+        f"{EVERY}test_self_influence_is_the_diagonal "
+        f"{EVERY}test_a_training_row_asked_about_as_a_new_one "
+        "trees/test_boosting_rankers.py::test_a_row_that_joins_one_tree",
+    ),
+    Oracle(
+        "BoostInRanker",
+        "influence",
+        "a loop over stages, queries and rows",
+        "trees/test_boosting_rankers.py::test_boostin_is_the_sum_over_stages",
+    ),
+    Oracle(
+        BOOSTED,
+        "mean_influence",
+        "identity: the weighted mean of the matrix",
+        "trees/test_boosting_rankers.py::test_weighted_means_over_queries",
+    ),
+    Oracle(
+        BOOSTED,
+        "label_scores loo_decision_function_ loo_proba_ loo_prediction_",
+        "each row's own leaves recomputed by hand without it",
+        "trees/test_boosting_rankers.py::test_label_scores "
+        "trees/test_boosting_rankers.py::test_leave_one_out_predictions "
+        "trees/test_boosting_rankers.py::test_own_leaves_of_one_tree_are_the_refit",
+    ),
+    Oracle(
+        BOOSTED,
+        "in_fit_",
+        "rows without influence",
+        "trees/test_boosting_rankers.py"
+        "::test_rows_that_early_stopping_held_out_have_no_influence",
     ),
     # retraining
     Oracle(

@@ -49,6 +49,8 @@ class BoostedTrees:
         Penalty on leaves.
     floor : float, default=0.0
         What is added to the sum of second derivatives beside ``l2``.
+    splits_only : bool, default=False
+        Whether a tree without a split adds nothing, whatever its rows' derivatives.
     """
 
     reader: Any
@@ -61,6 +63,7 @@ class BoostedTrees:
     hessian_scale: float = 1.0
     l2: float = 0.0
     floor: float = 0.0
+    splits_only: bool = False
 
     @property
     def leaf_values(self):
@@ -89,6 +92,10 @@ class BoostedTrees:
     def leaf_indices(self, X):
         """Each row's leaf, a stage at a time: int32 of shape (n_rows, n_outputs)."""
         return self.reader.leaf_indices(X)
+
+    def adds_nothing(self, n_leaves):
+        """Whether a tree of so many leaves says nothing of its rows."""
+        return self.splits_only and n_leaves == 1
 
     def newton(self, gradient, hessian):
         """Values of leaves with these sums of weighted derivatives; 0 if empty."""

@@ -61,6 +61,7 @@ def read_hist_gradient_boosting(model, X, y, sample_weight=None):
         step=model.learning_rate,
         l2=model.l2_regularization,
         floor=1e-15,
+        splits_only=True,
         loss=loss,
         baseline=first_raw_prediction(model, X)[0],
         targets=targets,

@@ -85,6 +85,7 @@ def read_lightgbm(model, X, y, sample_weight=None):
         reader,
         step=model.learning_rate,
         l2=model.reg_lambda,
+        splits_only=True,
         hessian_scale=_hessian_scale(model, loss, n_outputs),
         loss=loss,
         baseline=baseline,

@@ -100,20 +100,21 @@ class _OneOutput:
         """
         return self._link(mean)
 
-    def constant_slope(self, targets, weights):
-        """Derivative of the best constant of all rows by each row's weight.
+    def constant_slope(self, mean, targets):
+        """By how much the best constant moves per share of weight that rows gain.
 
         Parameters
         ----------
+        mean : ndarray of shape (n_outputs,)
+            Weighted mean of coded targets.
         targets : ndarray of shape (n_rows, n_outputs)
-        weights : ndarray of shape (n_rows,)
 
         Returns
         -------
         slope : ndarray of shape (n_rows, n_outputs)
+            Over the sum of weights, the derivative by each row's weight.
         """
-        mean = weights @ targets / weights.sum()
-        return (targets - mean) * (self._link_slope(mean) / weights.sum())
+        return (targets - mean) * self._link_slope(mean)
 
 
 class SquaredError(_OneOutput, SquaredLoss):
@@ -183,10 +184,9 @@ class SoftmaxLogLoss(SoftmaxLoss):
         constant = np.log(np.clip(mean, _EPS, 1.0 - _EPS))
         return constant - constant.mean(axis=1, keepdims=True)
 
-    def constant_slope(self, targets, weights):
+    def constant_slope(self, mean, targets):
         """As of one output."""
-        mean = weights @ targets / weights.sum()
-        slope = (targets - mean) / (mean * weights.sum())
+        slope = (targets - mean) / mean
         return slope - slope.mean(axis=1, keepdims=True)
 
 

@@ -93,6 +93,8 @@ def _replay(trees, X):
                 for part in (weights * found.g, weights * found.h)
             ]
             again = trees.newton(*sums)
+            if trees.adds_nothing(len(value)):
+                again = 0.0
             away = max(away, np.max(np.abs(again - value)))
             largest = max(largest, np.max(np.abs(value)))
         raw += values_at(values, leaves)
