@@ -12,7 +12,12 @@ import numpy as np
 from fuzz_inputs import NONSENSE, Rows, is_covered, parameters
 from sklearn.base import clone, is_outlier_detector
 from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    GradientBoostingClassifier,
     GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
     RandomForestClassifier,
     RandomForestRegressor,
 )
@@ -99,6 +104,24 @@ ODD_ESTIMATORS = {
     "max_iter=1": lambda: LogisticRegression(max_iter=1),
     "a ranker": lambda: gradient.InfluenceRanker(),
 }
+FORESTS = {
+    True: {
+        "forest": lambda: RandomForestClassifier(5, random_state=0),
+        "small bags": lambda: RandomForestClassifier(
+            5, max_samples=0.4, class_weight="balanced_subsample", random_state=0
+        ),
+        "extra trees": lambda: ExtraTreesClassifier(3, max_depth=2, random_state=0),
+        "piped": lambda: make_pipeline(
+            StandardScaler(), RandomForestClassifier(3, random_state=0)
+        ),
+        "a tree": lambda: DecisionTreeClassifier(),
+    },
+    False: {
+        "forest": lambda: RandomForestRegressor(5, random_state=0),
+        "extra trees": lambda: ExtraTreesRegressor(3, max_depth=2, random_state=0),
+        "medians": lambda: RandomForestRegressor(2, criterion="absolute_error"),
+    },
+}
 # What FilteredClassifier and FilteredRegressor may train.
 TRAINED = {
     True: {
@@ -114,6 +137,47 @@ TRAINED = {
         "boosting": lambda: GradientBoostingRegressor(n_estimators=3, random_state=0),
     },
 }
+
+
+# Small ones: what is refused of larger ones is refused of them.
+BOOSTED = {
+    True: {
+        "hist": lambda: HistGradientBoostingClassifier(max_iter=4, min_samples_leaf=3),
+        "hist, l2": lambda: HistGradientBoostingClassifier(
+            max_iter=3, min_samples_leaf=1, l2_regularization=1.0, learning_rate=1.0
+        ),
+        "hist, balanced": lambda: HistGradientBoostingClassifier(
+            max_iter=3, class_weight="balanced"
+        ),
+        "hist, stopped": lambda: HistGradientBoostingClassifier(
+            max_iter=3, early_stopping=True, random_state=0
+        ),
+        "gradient": lambda: GradientBoostingClassifier(n_estimators=3, random_state=0),
+        "gradient, zero": lambda: GradientBoostingClassifier(
+            n_estimators=3, init="zero", random_state=0
+        ),
+        "scaled": lambda: make_pipeline(
+            StandardScaler(), GradientBoostingClassifier(n_estimators=3, random_state=0)
+        ),
+    },
+    False: {
+        "hist": lambda: HistGradientBoostingRegressor(max_iter=4, min_samples_leaf=3),
+        "hist, poisson": lambda: HistGradientBoostingRegressor(
+            loss="poisson", max_iter=3, min_samples_leaf=3
+        ),
+        "hist, gamma": lambda: HistGradientBoostingRegressor(
+            loss="gamma", max_iter=3, min_samples_leaf=3
+        ),
+        "gradient": lambda: GradientBoostingRegressor(n_estimators=3, random_state=0),
+        "gradient, huber": lambda: GradientBoostingRegressor(
+            n_estimators=3, loss="huber", random_state=0
+        ),
+        "gradient, subsample": lambda: GradientBoostingRegressor(
+            n_estimators=3, subsample=0.5, random_state=0
+        ),
+    },
+}
+TREES = {is_class: FORESTS[is_class] | BOOSTED[is_class] for is_class in (True, False)}
 
 
 def estimator(case, is_class, pool=None):
@@ -199,6 +263,7 @@ PARAMETERS = {
     "memory": [None],
     "layers": ["all", "last", ["0"], [], "none such", ("2",)],
     "layer": [None, "0", "2", "none such"],
+    "surrogate": [None, LogisticRegression(C=0.1), Ridge(2.0), LinearRegression()],
     "checkpoints": [None, "no/such/folder", 3],
     "preconditioner": [None, "auto"],
     "scoring": [
@@ -390,6 +455,20 @@ def head_ranker(case, public):
     fit_and_ask(
         case, public(made, **chosen), rows, ways=("fit", "fit", "fit_transform")
     )
+
+
+def of_trees(pools):
+    """A ranker, or transformer, of the ensembles in a pool."""
+
+    def recipe(case, public):
+        rows = Rows(case.draw)
+        made = estimator(case, rows.is_class, pools[rows.is_class])
+        chosen = options(case, public, skip=("estimator",))
+        fit_and_ask(
+            case, public(made, **chosen), rows, ways=("fit", "fit", "fit_transform")
+        )
+
+    return recipe
 
 
 def solver(case, public):
@@ -929,11 +1008,17 @@ RECIPES = {
     "DownsamplingRanker": valuer,
     "LeaveOneOutRanker": valuer,
     "DataOOBRanker": out_of_bag,
+    "ForestRanker": of_trees(FORESTS),
+    "LeafEmbedding": of_trees(TREES),
+    "TrexRanker": of_trees(TREES),
     "consistency_score": consistency,
     "shapley_interaction": interaction,
     "InfluenceRanker": head_ranker,
     "RepresenterRanker": head_ranker,
     "ExpectedRanker": expected,
+    "LeafInfluenceRanker": of_trees(BOOSTED),
+    "LeafRefitRanker": of_trees(BOOSTED),
+    "BoostInRanker": of_trees(BOOSTED),
     "select_diverse": diverse,
     "MislabelFilter": a_filter,
     "MislabelSampler": a_filter,

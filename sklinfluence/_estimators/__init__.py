@@ -29,6 +29,11 @@ from sklinfluence._estimators._ranges import (
     in_type,
 )
 from sklinfluence._estimators._refit import _refit_losses, query_losses
+from sklinfluence._estimators._steps import (
+    does_nothing,
+    steps_before_last,
+    transformed,
+)
 from sklinfluence._estimators._targets import (
     class_coder,
     encode_labels,

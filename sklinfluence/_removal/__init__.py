@@ -55,5 +55,10 @@ from sklinfluence._removal._queries import (
     query_curvature,
 )
 from sklinfluence._removal._reading import HeadReading, leave_each_out, refined_from
+from sklinfluence._removal._representers import (
+    REPRESENTERS,
+    check_penalty,
+    take_apart,
+)
 from sklinfluence._removal._scales import check_scales
 from sklinfluence._removal._solver_report import describe_solver
