@@ -99,7 +99,7 @@ class BoostInRanker(BoostingRanker):
 
     _parameter_constraints: dict = {
         "estimator": [HasMethods("fit"), None],
-        "power": [Interval(Real, 0, None, closed="left")],
+        "power": [Interval(Real, 0, 2, closed="both")],
         "n_influences": [Interval(Integral, 1, None, closed="left"), None],
         "random_state": ["random_state"],
     }

@@ -240,6 +240,19 @@ def test_lissa_reaches_its_tolerance_or_says_so():
         InfluenceRanker(model, solver=LiSSA(depth=5)).fit(X, y)
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_lissa_of_one_eigenvalue_takes_one_step(make_objective):
+    # The rows weigh nothing: the Hessian is the penalty's. At its own scale the first
+    # step solves, and no step shrinks what is left.
+    objective = make_objective("squared", penalty=1.0)
+    operator, _ = operator_of(objective.reweighted(np.zeros(len(objective.weights))))
+    solver = LiSSA(scale=1.0)
+    B = right_hand_sides(operator.shape[0], 2)
+    solved, _ = solver.solve(solver.init(operator), B)
+    penalised = np.diag(operator.dense()) > 0  # all but the intercept
+    assert_allclose(solved[penalised], B[penalised], rtol=1e-12)
+
+
 @pytest.mark.parametrize("batch_size", [None, 10])
 def test_lissa_names_divergence(batch_size, make_objective):
     operator, _ = operator_of(make_objective("binary"))
