@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import Lasso, LogisticRegression
+from sklearn.linear_model import Lasso, LinearRegression, LogisticRegression
 from sklearn.preprocessing import scale
 from sklearn.utils._param_validation import InvalidParameterError
 
@@ -241,16 +241,14 @@ def test_lissa_reaches_its_tolerance_or_says_so():
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
-def test_lissa_of_one_eigenvalue_takes_one_step(make_objective):
-    # The rows weigh nothing: the Hessian is the penalty's. At its own scale the first
-    # step solves, and no step shrinks what is left.
-    objective = make_objective("squared", penalty=1.0)
-    operator, _ = operator_of(objective.reweighted(np.zeros(len(objective.weights))))
-    solver = LiSSA(scale=1.0)
-    B = right_hand_sides(operator.shape[0], 2)
-    solved, _ = solver.solve(solver.init(operator), B)
-    penalised = np.diag(operator.dense()) > 0  # all but the intercept
-    assert_allclose(solved[penalised], B[penalised], rtol=1e-12)
+@pytest.mark.parametrize("scale", [None, 1.0, 2.0])
+def test_lissa_of_a_hessian_that_is_all_kernel(scale):
+    # Nothing to solve for, at any scale and at any rate, that of one step included.
+    X, y = np.zeros((6, 3)), np.arange(6.0)
+    solver = LiSSA(scale=scale, tol=0.1)
+    model = LinearRegression(fit_intercept=False)
+    ranker = InfluenceRanker(model, solver=solver).fit(X, y)
+    assert_allclose(ranker.influence(np.eye(3), y[:3]), np.zeros((3, 6)))
 
 
 @pytest.mark.parametrize("batch_size", [None, 10])
