@@ -12,6 +12,8 @@ import numpy as np
 from fuzz_inputs import NONSENSE, Rows, is_covered, parameters
 from sklearn.base import clone, is_outlier_detector
 from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
     GradientBoostingClassifier,
     GradientBoostingRegressor,
     HistGradientBoostingClassifier,
@@ -102,6 +104,24 @@ ODD_ESTIMATORS = {
     "max_iter=1": lambda: LogisticRegression(max_iter=1),
     "a ranker": lambda: gradient.InfluenceRanker(),
 }
+FORESTS = {
+    True: {
+        "forest": lambda: RandomForestClassifier(5, random_state=0),
+        "small bags": lambda: RandomForestClassifier(
+            5, max_samples=0.4, class_weight="balanced_subsample", random_state=0
+        ),
+        "extra trees": lambda: ExtraTreesClassifier(3, max_depth=2, random_state=0),
+        "piped": lambda: make_pipeline(
+            StandardScaler(), RandomForestClassifier(3, random_state=0)
+        ),
+        "a tree": lambda: DecisionTreeClassifier(),
+    },
+    False: {
+        "forest": lambda: RandomForestRegressor(5, random_state=0),
+        "extra trees": lambda: ExtraTreesRegressor(3, max_depth=2, random_state=0),
+        "medians": lambda: RandomForestRegressor(2, criterion="absolute_error"),
+    },
+}
 # What FilteredClassifier and FilteredRegressor may train.
 TRAINED = {
     True: {
@@ -157,6 +177,7 @@ BOOSTED = {
         ),
     },
 }
+TREES = {is_class: FORESTS[is_class] | BOOSTED[is_class] for is_class in (True, False)}
 
 
 def estimator(case, is_class, pool=None):
@@ -242,6 +263,7 @@ PARAMETERS = {
     "memory": [None],
     "layers": ["all", "last", ["0"], [], "none such", ("2",)],
     "layer": [None, "0", "2", "none such"],
+    "surrogate": [None, LogisticRegression(C=0.1), Ridge(2.0), LinearRegression()],
     "checkpoints": [None, "no/such/folder", 3],
     "preconditioner": [None, "auto"],
     "scoring": [
@@ -435,13 +457,18 @@ def head_ranker(case, public):
     )
 
 
-def boosted(case, public):
-    rows = Rows(case.draw)
-    made = estimator(case, rows.is_class, BOOSTED[rows.is_class])
-    chosen = options(case, public, skip=("estimator",))
-    fit_and_ask(
-        case, public(made, **chosen), rows, ways=("fit", "fit", "fit_transform")
-    )
+def of_trees(pools):
+    """A ranker, or transformer, of the ensembles in a pool."""
+
+    def recipe(case, public):
+        rows = Rows(case.draw)
+        made = estimator(case, rows.is_class, pools[rows.is_class])
+        chosen = options(case, public, skip=("estimator",))
+        fit_and_ask(
+            case, public(made, **chosen), rows, ways=("fit", "fit", "fit_transform")
+        )
+
+    return recipe
 
 
 def solver(case, public):
@@ -969,13 +996,16 @@ RECIPES = {
     "DownsamplingRanker": valuer,
     "LeaveOneOutRanker": valuer,
     "DataOOBRanker": out_of_bag,
+    "ForestRanker": of_trees(FORESTS),
+    "LeafEmbedding": of_trees(TREES),
+    "TrexRanker": of_trees(TREES),
     "consistency_score": consistency,
     "InfluenceRanker": head_ranker,
     "RepresenterRanker": head_ranker,
     "ExpectedRanker": expected,
-    "LeafInfluenceRanker": boosted,
-    "LeafRefitRanker": boosted,
-    "BoostInRanker": boosted,
+    "LeafInfluenceRanker": of_trees(BOOSTED),
+    "LeafRefitRanker": of_trees(BOOSTED),
+    "BoostInRanker": of_trees(BOOSTED),
     "select_diverse": diverse,
     "MislabelFilter": a_filter,
     "MislabelSampler": a_filter,

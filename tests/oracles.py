@@ -53,7 +53,8 @@ class Oracle(NamedTuple):
 HEADS = "InfluenceRanker RepresenterRanker ExpectedRanker"
 NETS = "DeepInfluenceRanker TracInRanker HydraRanker SGDInfluenceRanker"
 BOOSTED = "LeafInfluenceRanker LeafRefitRanker BoostInRanker"
-RANKERS = f"{HEADS} {BOOSTED} {NETS}"
+TREES = f"{BOOSTED} ForestRanker TrexRanker"
+RANKERS = f"{HEADS} {TREES} {NETS}"
 SOLVERS = "Cholesky ConjugateGradient LiSSA Arnoldi Nystrom"
 EVERY = "test_every_ranker.py::"
 
@@ -273,6 +274,79 @@ ORACLES = [
         "ranking_ label_scores predict predict_proba decision_function score",
         "the values sorted by hand; the model of all rows, identity",
         "retraining/test_players.py::test_values_are_ranked_and_the_model_predicts",
+    ),
+    # trees
+    Oracle(
+        "ForestRanker",
+        "influence self_influence_ label_scores",
+        "a row deleted from the statistics of its leaves, in loops over trees",
+        "trees/test_forest.py::test_influence_is_the_rise_when_a_row_leaves_its_leaves "
+        "trees/test_forest.py"
+        "::test_self_influence_is_a_row_deleted_from_its_own_leaves "
+        "trees/test_forest.py::test_label_scores_are_losses",
+    ),
+    Oracle(
+        "ForestRanker",
+        "representer_weights",
+        "scikit-learn's predictions, to which weights times targets sum",
+        "trees/test_forest.py::test_predictions_are_sums_over_training_rows",
+    ),
+    Oracle(
+        "ForestRanker",
+        "score_samples",
+        "rows put into the leaves' statistics, in loops over trees",
+        "trees/test_forest.py::test_new_rows_are_put_into_leaves_and_taken_out",
+    ),
+    Oracle(
+        "ForestRanker",
+        "loo_proba_ loo_prediction_",
+        "scikit-learn's oob_decision_function_ and oob_prediction_",
+        "trees/test_forest.py::test_out_of_bag_is_scikit_learns",
+    ),
+    Oracle(
+        "ForestRanker",
+        "most_damaging",
+        "leaves recomputed without the rows; each single row tried",
+        "trees/test_forest.py"
+        "::test_rows_found_flip_the_prediction_and_none_is_idle "
+        "trees/test_forest.py::test_one_row_that_is_enough_is_found",
+    ),
+    Oracle(
+        "LeafEmbedding",
+        "transform n_leaves_",
+        "scikit-learn's one-hot encoder and decision paths; kernels in loops",
+        "trees/test_embedding.py"
+        "::test_leaf_path_is_scikit_learns_encoding_of_leaves "
+        "trees/test_embedding.py::test_kernels_of_leaves_are_sums_over_trees "
+        "trees/test_embedding.py::test_feature_path_is_scikit_learns_decision_path "
+        "trees/test_embedding.py::test_tree_output_is_what_each_tree_says",
+    ),
+    Oracle(
+        "TrexRanker",
+        "influence",
+        "the loss without a row's term, in a loop over rows",
+        "trees/test_trex.py::test_influence_is_the_loss_without_a_rows_term",
+    ),
+    Oracle(
+        "TrexRanker",
+        "contributions decomposition_gap_",
+        "the surrogate's decision, to which the terms sum; kernels by hand",
+        "trees/test_trex.py::test_terms_sum_to_the_surrogates_decision "
+        "trees/test_trex.py::test_terms_are_representer_values_times_the_kernel",
+    ),
+    Oracle(
+        "TrexRanker",
+        "alpha_",
+        "residual over the penalty",
+        "trees/test_trex.py::test_representer_values_are_residuals_over_the_penalty",
+    ),
+    Oracle(
+        "TrexRanker",
+        "self_influence_ score_samples label_scores",
+        "identity: diagonal of influence",
+        f"{EVERY}test_self_influence_is_the_diagonal "
+        f"{EVERY}test_a_training_row_asked_about_as_a_new_one "
+        f"{EVERY}test_label_scores_by_self_influence",
     ),
     # every ranker
     Oracle(
@@ -746,6 +820,7 @@ SCIKIT_LEARNS = {"classes_", "n_features_in_", "feature_names_in_"}
 NAMES_AND_COUNTS = {"label_score_names_", "n_train_", "groups_", "n_evaluations_"}
 NUMERIC = re.compile(
     r"ndarray|float|int\b|dict|list of ndarray|(pandas\.)?DataFrame|array-like|\{array"
+    r"|CSR matrix"
 )
 # Methods whose arrays or dicts are no results.
 NO_RESULT = re.compile(r"set_\w+_request|get_params|get_metadata_routing|get_feature.*")

@@ -89,7 +89,7 @@ def head(ranker, **options):
 def forest(ranker, **options):
     kinds = RandomForestClassifier, RandomForestRegressor
     return lambda is_class: ranker(
-        kinds[not is_class](8, min_samples_leaf=3, random_state=0), **options
+        kinds[not is_class](30, min_samples_leaf=2, random_state=0), **options
     )
 
 

@@ -176,7 +176,7 @@ def _shares(value):
 
 
 def _means(value):
-    return value[:, 0]
+    return value[:, :, 0]
 
 
 @singledispatch

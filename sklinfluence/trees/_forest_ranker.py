@@ -14,7 +14,6 @@ from sklinfluence._blocks import block_slices
 from sklinfluence._estimators import (
     are_classes,
     check_count,
-    check_training,
     encode_values,
     fit_weighted,
     label_index,
@@ -31,6 +30,7 @@ from sklinfluence._typing import RandomState, Rows
 from sklinfluence.base import BaseRanker
 from sklinfluence.trees._forest import read_forest
 from sklinfluence.trees._forest_flips import rows_holding_up
+from sklinfluence.trees._training import check_one_target
 
 # What scikit-learn's log_loss takes a probability of 0 for.
 _LEAST = np.finfo(np.float64).eps
@@ -158,7 +158,7 @@ class ForestRanker(BaseRanker):
             (``criterion="absolute_error"``, ``monotonic_cst``).
         """
         X = sliceable(X)
-        y, sample_weight = check_training(self, X, y, sample_weight)
+        y, sample_weight = check_one_target(self, X, y, sample_weight)
         tracker = FitTracker(self, X, y)
         model = self._unfitted(y)
         if self.random_state is not None:
@@ -166,7 +166,7 @@ class ForestRanker(BaseRanker):
         with tracker.task("fit the forest"):
             model = fit_weighted(model, X, y, sample_weight)
         with tracker.task("read its leaves"):
-            forest = read_forest(model, X, np.ravel(y), sample_weight)
+            forest = read_forest(model, X, y, sample_weight)
         self._forest, self._out_of_bag = forest, forest.out_of_bag()
         self._members = forest.members()
         self._leaving = forest.leaving(self._members)
@@ -396,3 +396,8 @@ class ForestRanker(BaseRanker):
         X, y = self._asked(X, y)
         leaves, lost = self._forest.leaf_numbers(X), self._coded(y)
         return rows_holding_up(self._forest, self._members, leaves, lost, n)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = False
+        return tags

@@ -102,7 +102,7 @@ class AskedLeaves:
     def _numbered(self, leaves, stage):
         if self.numbers is None:
             return leaves
-        return values_at(self.numbers[stage], leaves)
+        return values_at(self.numbers[stage], leaves).astype(np.int32)
 
 
 class AfterSteps:

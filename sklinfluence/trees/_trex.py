@@ -14,7 +14,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklinfluence._blocks import block_slices
 from sklinfluence._estimators import (
-    check_training,
     fit_weighted,
     row_weights,
     sliceable,
@@ -39,6 +38,7 @@ from sklinfluence._typing import RandomState, Rows
 from sklinfluence.base import BaseRanker
 from sklinfluence.heads import linear_head
 from sklinfluence.trees._embedding import KERNELS, LeafEmbedding
+from sklinfluence.trees._training import check_one_target
 
 # The penalty of the paper's surrogate, a multiple of the rows' total weight.
 _STRENGTH = 0.003
@@ -196,7 +196,7 @@ class TrexRanker(BaseRanker):
             If the surrogate has no l2 penalty on every weight.
         """
         X = sliceable(X)
-        y, sample_weight = check_training(self, X, y, sample_weight)
+        y, sample_weight = check_one_target(self, X, y, sample_weight)
         tracker = FitTracker(self, X, y)
         with tracker.task("fit the ensemble"):
             leaves = self._leaves().fit(X, y, sample_weight)
@@ -314,3 +314,8 @@ class TrexRanker(BaseRanker):
         alpha = -queries.residual / self._expansion.strength
         shift = -alpha * own[:, None]
         return loss_rise(queries, shift[:, None, :])[:, 0]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = False
+        return tags
