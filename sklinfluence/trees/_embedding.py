@@ -192,8 +192,10 @@ class LeafEmbedding(
         reader = read_leaves(model)
         sizes = [len(values) for stage in reader.leaf_values for values in stage]
         self.estimator_, self.n_leaves_ = model, sum(sizes)
-        self._reader, self._starts = reader, np.cumsum([0, *sizes[:-1]])
-        counts = self._one_hot(X).T @ row_weights(sample_weight, y)
+        # 32 bits, as leaves are numbered: their sum is as large as the embedding.
+        starts = np.cumsum([0, *sizes[:-1]], dtype=np.int32)
+        self._reader, self._starts = reader, starts
+        counts = _counts(reader, X, row_weights(sample_weight, y))
         self._columns = _columns_of_leaves(reader, self.kernel, counts, self.power)
         for name in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)
@@ -245,6 +247,18 @@ class LeafEmbedding(
         model = HistGradientBoostingClassifier() if model is None else model
         tags.input_tags = get_tags(model).input_tags
         return tags
+
+
+def _counts(reader, X, weights):
+    """The sum of the weights of rows in each leaf, tree by tree."""
+    counts = [
+        np.bincount(leaves[:, k], weights, len(values))
+        for stage, leaves in zip(
+            reader.leaf_values, reader.leaf_indices(X), strict=True
+        )
+        for k, values in enumerate(stage)
+    ]
+    return np.concatenate(counts)
 
 
 def _columns_of_leaves(reader, kernel, counts, power):

@@ -15,10 +15,6 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
 from sklinfluence.trees._leaves import after, last_input, reader_of, values_at
-from sklinfluence.trees._losses import LOSSES
-
-# Libraries keep what they start from in single precision.
-_NEAR = 1e-5
 
 
 @dataclass(frozen=True)
@@ -76,17 +72,6 @@ class BoostedTrees:
     @property
     def n_outputs(self):
         return len(self.baseline)
-
-    @property
-    def refits_baseline(self):
-        """Whether the baseline is the best constant for the rows, or given."""
-        loss = LOSSES[self.loss]
-        coded = loss.code(self.targets, self.n_outputs)
-        mean = np.average(coded, axis=0, weights=self.weights)
-        best = loss.best_constant(mean[None])[0]
-        # What is common to all classes says nothing of them.
-        shift = np.mean(best - self.baseline) if self.n_outputs > 1 else 0.0
-        return np.allclose(self.baseline + shift, best, rtol=_NEAR, atol=_NEAR)
 
     def starting_at(self, baseline):
         """The same trees from another raw prediction on."""

@@ -15,7 +15,7 @@ _SPARSE = "check_sample_weight_equivalence_on_sparse_data"
 FEW = HistGradientBoostingClassifier(max_iter=3, random_state=0)
 ESTIMATORS = [
     ForestRanker(RandomForestClassifier(5, random_state=0)),
-    ForestRanker(ExtraTreesRegressor(5, random_state=0), n_influences=3),
+    ForestRanker(ExtraTreesRegressor(5, min_samples_leaf=2, random_state=0)),
     LeafEmbedding(FEW, power=0.5),
     TrexRanker(FEW),
 ]

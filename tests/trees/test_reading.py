@@ -346,22 +346,6 @@ def test_validation_rows_of_ones_own_leave_all_in(data):
     assert read_ensemble(model, X, y).in_fit.all()
 
 
-def test_baseline_given_or_fitted(ours):
-    model, _, _, _, trees = ours
-    is_given = getattr(model, "init", None) == "zero"
-    assert trees.refits_baseline == (not is_given)
-
-
-def test_baseline_of_other_libraries(theirs):
-    model = theirs[0]
-    given = model.get_params()
-    is_given = given.get("base_score") is not None
-    is_given |= given.get("boost_from_average") is False
-    # What counts the positive class more is not in their averages.
-    is_given |= given.get("scale_pos_weight") is not None
-    assert theirs[-1].refits_baseline == (not is_given)
-
-
 def test_frozen_models_pipelines_and_pickles(data):
     frozen = make_pipeline(StandardScaler(), FunctionTransformer(), hist())
     frozen.fit(data.X, data.two)
