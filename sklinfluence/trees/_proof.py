@@ -1,11 +1,13 @@
 """Proof that arrays are a fitted model: its predictions, and its leaves, come out."""
 
+from dataclasses import replace
+
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.model_selection import train_test_split
 
 from sklinfluence._estimators import encode_values, label_index
-from sklinfluence.trees._leaves import values_at
+from sklinfluence.trees._leaves import compact, values_at
 from sklinfluence.trees._losses import LOSSES
 
 
@@ -51,13 +53,15 @@ def proved(
     Returns
     -------
     trees : BoostedTrees
+        With the leaves of their training rows.
 
     Raises
     ------
     ValueError
         If they are not; names what it may be.
     """
-    raw, away, largest = _replay(trees, X)
+    trees = replace(trees, leaves=[compact(found) for found in trees.leaf_indices(X)])
+    raw, away, largest = _replay(trees)
     gap = np.max(np.abs(raw - said)) / max(1.0, np.max(np.abs(said)))
     if not gap <= raw_tolerance:
         refuse(
@@ -78,14 +82,14 @@ def proved(
     return trees
 
 
-def _replay(trees, X):
+def _replay(trees):
     """Raw predictions, the worst miss of a leaf, and the largest leaf."""
     loss = LOSSES[trees.loss]
     targets = loss.code(trees.targets, trees.n_outputs)
     weights = trees.weights[:, None]
     raw = np.tile(trees.baseline, (len(targets), 1))
     away = largest = 0.0
-    for values, leaves in zip(trees.leaf_values, trees.leaf_indices(X), strict=True):
+    for values, leaves in zip(trees.leaf_values, trees.leaves, strict=True):
         found = loss.at(targets, raw)
         for k, value in enumerate(values):
             sums = [
