@@ -202,7 +202,7 @@ def truth(quick):
                     [_spearman(*pair) for pair in zip(influence, rises, strict=True)]
                 ),
                 _spearman(said, own),
-                said @ own / (said @ said),
+                said @ own / (own @ own),
             ]
             line = "".join(f"{number:15.3f}" for number in numbers)
             print(f"{name:12s} {label:13s}{line}", flush=True)

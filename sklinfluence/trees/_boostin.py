@@ -38,7 +38,7 @@ class BoostInRanker(BoostingRanker):
         targets, HistGradientBoostingRegressor() for real ones.
     power : float, default=0
         Each term is divided by the number of training rows in the leaf (the sum of
-        their weights) to this power: 0, 1 and 2 are the paper's variants.
+        their weights) to this power, from 0 to 2: 0, 1 and 2 are the paper's variants.
     n_influences : int, default=None
         `transform` keeps this many influences of each query, the largest in
         magnitude, in a CSR matrix. None: all, dense.
@@ -99,7 +99,7 @@ class BoostInRanker(BoostingRanker):
 
     _parameter_constraints: dict = {
         "estimator": [HasMethods("fit"), None],
-        "power": [Interval(Real, 0, None, closed="left")],
+        "power": [Interval(Real, 0, 2, closed="both")],
         "n_influences": [Interval(Integral, 1, None, closed="left"), None],
         "random_state": ["random_state"],
     }
