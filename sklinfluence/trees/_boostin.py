@@ -38,7 +38,7 @@ class BoostInRanker(BoostingRanker):
         targets, HistGradientBoostingRegressor() for real ones.
     power : float, default=0
         Each term is divided by the number of training rows in the leaf (the sum of
-        their weights) to this power: 0, 1 and 2 are the paper's variants.
+        their weights) to this power, from 0 to 2: 0, 1 and 2 are the paper's variants.
     n_influences : int, default=None
         `transform` keeps this many influences of each query, the largest in
         magnitude, in a CSR matrix. None: all, dense.

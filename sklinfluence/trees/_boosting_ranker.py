@@ -97,7 +97,7 @@ class BoostingRanker(BaseRanker):
         with tracker.task("fit the ensemble"):
             model = fit_weighted(model, X, y, sample_weight)
         with tracker.task("replay its stages"):
-            run = replay(read_ensemble(model, X, y, sample_weight), X)
+            run = replay(read_ensemble(model, X, y, sample_weight))
         if self.refit_baseline:
             check_baseline(model, run)
         # Nothing is set before all is done: a fit that fails leaves no half of one.

@@ -47,6 +47,8 @@ class BoostedTrees:
         What is added to the sum of second derivatives beside ``l2``.
     splits_only : bool, default=False
         Whether a tree without a split adds nothing, whatever its rows' derivatives.
+    leaves : list over stages of ndarray of shape (n_train, n_outputs), default=None
+        The training rows' leaves, each stage's in the smallest type that holds them.
     """
 
     reader: Any
@@ -60,6 +62,7 @@ class BoostedTrees:
     l2: float = 0.0
     floor: float = 0.0
     splits_only: bool = False
+    leaves: Any = None
 
     @property
     def leaf_values(self):

@@ -1,5 +1,6 @@
 """ForestRanker: random forests without each of their training rows, exactly."""
 
+import warnings
 from numbers import Integral
 from typing import Any, Self
 
@@ -19,6 +20,7 @@ from sklinfluence._estimators import (
     label_index,
     sliceable,
 )
+from sklinfluence._messages import shown
 from sklinfluence._progress import FitTracker
 from sklinfluence._sklearn_compat import (
     HasMethods,
@@ -308,12 +310,12 @@ class ForestRanker(BaseRanker):
     @property
     def loo_proba_(self):
         self._check_out_of_bag("loo_proba_", classification=True)
-        return self._out_of_bag
+        return self._known_out_of_bag()
 
     @property
     def loo_prediction_(self):
         self._check_out_of_bag("loo_prediction_", classification=False)
-        return self._out_of_bag[:, 0]
+        return self._known_out_of_bag()[:, 0]
 
     def _check_out_of_bag(self, name, classification):
         check_is_fitted(self)
@@ -328,6 +330,17 @@ class ForestRanker(BaseRanker):
                 "has none: set bootstrap=True."
             )
 
+    def _known_out_of_bag(self):
+        """Predictions out of bag; rows that have none are named."""
+        unknown = np.flatnonzero(np.isnan(self._out_of_bag[:, 0]))
+        if len(unknown):
+            warnings.warn(
+                f"Every tree saw row(s) {shown(unknown)}: nothing is out of bag there, "
+                "and what is said of them is NaN. Grow more trees.",
+                stacklevel=3,
+            )
+        return self._out_of_bag
+
     def _known_label_scores(self):
         out_of_bag = ("oob_loss",) if self._forest.has_bags else ()
         return (*out_of_bag, "loss", "self_influence")
@@ -338,7 +351,7 @@ class ForestRanker(BaseRanker):
         if X is None:
             forest, own = self._forest, self._own()
             is_out = score == "oob_loss"
-            said = self._out_of_bag if is_out else forest.predict(forest.leaves)
+            said = self._known_out_of_bag() if is_out else forest.predict(forest.leaves)
             return self._loss(own, self._said_of(own, said))
         if y is None:
             raise ValueError(

@@ -14,6 +14,9 @@ from sklinfluence.trees._leaves import TreeLeaves, read_leaves
 from sklinfluence.trees._proof import held_out, proved, raw_of, refuse, targets_of
 
 _TOLERANCE = 1e-10
+# Second derivatives are p (1 - p) with p = y - g: a few roundings of 1, which is much
+# where p (1 - p) is next to nothing.
+_ROUNDING = 4 * np.finfo(np.float64).eps
 
 
 @read_leaves.register(GradientBoostingClassifier)
@@ -57,6 +60,7 @@ def read_gradient_boosting(model, X, y, sample_weight=None):
         raw_of(model, X, loss),
         leaf_tolerance=_TOLERANCE,
         least_scale=1.0,
+        hessian_rounding=0.0 if loss == "squared" else _ROUNDING,
     )
 
 

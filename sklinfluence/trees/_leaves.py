@@ -134,6 +134,11 @@ def last_input(pipeline, X):
     return transformed(steps_before_last(pipeline), X)
 
 
+def compact(leaves):
+    """Numbers of leaves in the smallest unsigned type that holds them."""
+    return leaves.astype(np.min_scalar_type(int(leaves.max(initial=0))), copy=False)
+
+
 def values_at(values, leaves):
     """What a stage adds to rows, (n_rows, n_outputs)."""
     return np.stack([v[at] for v, at in zip(values, leaves.T, strict=True)], axis=1)

@@ -9,7 +9,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklinfluence._estimators import row_weights
 from sklinfluence.trees._ensemble import BoostedTrees, read_ensemble
 from sklinfluence.trees._leaves import AskedLeaves, read_leaves
-from sklinfluence.trees._proof import proved, refuse, targets_of
+from sklinfluence.trees._proof import in_single_precision, proved, refuse, targets_of
 
 # Gradients are kept in float32.
 _TOLERANCE = 1e-5
@@ -72,7 +72,8 @@ def _tree(info):
 @read_ensemble.register(LGBMClassifier)
 @read_ensemble.register(LGBMRegressor)
 def read_lightgbm(model, X, y, sample_weight=None):
-    loss, reader, targets = _loss(model), read_leaves(model), targets_of(model, y)
+    loss, reader = _loss(model), read_leaves(model)
+    targets = in_single_precision(targets_of(model, y))
     weights = _weights(model, y, sample_weight)
     n_outputs = len(reader.leaf_values[0])
     baseline = _baseline(model, loss, targets, weights, n_outputs)

@@ -1,11 +1,13 @@
 """Proof that arrays are a fitted model: its predictions, and its leaves, come out."""
 
+from dataclasses import replace
+
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.model_selection import train_test_split
 
 from sklinfluence._estimators import encode_values, label_index
-from sklinfluence.trees._leaves import values_at
+from sklinfluence.trees._leaves import compact, values_at
 from sklinfluence.trees._losses import LOSSES
 
 
@@ -31,7 +33,15 @@ def held_out(validation_fraction, stratify, n_rows, seed):
 
 
 def proved(
-    trees, model, X, said, *, leaf_tolerance, least_scale=0.0, raw_tolerance=1e-12
+    trees,
+    model,
+    X,
+    said,
+    *,
+    leaf_tolerance,
+    least_scale=0.0,
+    raw_tolerance=1e-12,
+    hessian_rounding=0.0,
 ):
     """The trees, where they are the model.
 
@@ -47,17 +57,22 @@ def proved(
         predictions from the model's, over the largest (over 1, if that is more).
     least_scale : float, default=0.0
         Leaves no larger than this are compared as if the largest was this large.
+    hessian_rounding : float, default=0.0
+        How far a row's second derivative may be from the exact one, absolutely: what
+        it makes of a leaf's value is taken off, up to a millionth of the largest leaf.
 
     Returns
     -------
     trees : BoostedTrees
+        With the leaves of their training rows.
 
     Raises
     ------
     ValueError
         If they are not; names what it may be.
     """
-    raw, away, largest = _replay(trees, X)
+    trees = replace(trees, leaves=[compact(found) for found in trees.leaf_indices(X)])
+    raw, away, largest = _replay(trees, hessian_rounding)
     gap = np.max(np.abs(raw - said)) / max(1.0, np.max(np.abs(said)))
     if not gap <= raw_tolerance:
         refuse(
@@ -73,32 +88,44 @@ def proved(
             "it was trained on, or one of these had a part in them: a monotone "
             "constraint, a subsample, another loss, max_delta_step, cat_l2, an "
             "init_score or base_margin, warm_start with other parameters, early "
-            "stopping whose split cannot be redone (random_state=None)",
+            "stopping whose split cannot be redone (random_state=None), or rows so "
+            "certain that their second derivatives are rounding (a high learning_rate)",
         )
     return trees
 
 
-def _replay(trees, X):
+def _replay(trees, hessian_rounding):
     """Raw predictions, the worst miss of a leaf, and the largest leaf."""
+    largest = max(np.max(np.abs(v)) for stage in trees.leaf_values for v in stage)
     loss = LOSSES[trees.loss]
     targets = loss.code(trees.targets, trees.n_outputs)
-    weights = trees.weights[:, None]
+    w = trees.weights
     raw = np.tile(trees.baseline, (len(targets), 1))
-    away = largest = 0.0
-    for values, leaves in zip(trees.leaf_values, trees.leaf_indices(X), strict=True):
+    away = 0.0
+    for values, leaves in zip(trees.leaf_values, trees.leaves, strict=True):
         found = loss.at(targets, raw)
         for k, value in enumerate(values):
-            sums = [
-                np.bincount(leaves[:, k], part[:, k], len(value))
-                for part in (weights * found.g, weights * found.h)
-            ]
-            again = trees.newton(*sums)
+            gradient, hessian, weight = (
+                np.bincount(leaves[:, k], part, len(value))
+                for part in (w * found.g[:, k], w * found.h[:, k], w)
+            )
+            again = trees.newton(gradient, hessian)
             if trees.adds_nothing(len(value)):
-                again = 0.0
-            away = max(away, np.max(np.abs(again - value)))
-            largest = max(largest, np.max(np.abs(value)))
+                again = np.zeros_like(again)
+            miss = np.abs(again - value)
+            if hessian_rounding > 0:
+                miss -= _rounded(again, hessian_rounding * weight, hessian, largest)
+            away = max(away, np.max(miss))
         raw += values_at(values, leaves)
     return raw, away, largest
+
+
+def _rounded(values, rounding, hessian, largest):
+    """What rounded second derivatives may have made of leaves' values."""
+    relative = np.divide(
+        rounding, hessian, out=np.zeros_like(values), where=hessian > 0
+    )
+    return np.minimum(np.abs(values) * relative, 1e-6 * largest)
 
 
 def raw_of(model, X, loss):
@@ -114,3 +141,8 @@ def targets_of(model, y):
     if is_classifier(model):
         return label_index(y, model.classes_).astype(float)
     return encode_values(y, 1)[:, 0]
+
+
+def in_single_precision(targets):
+    """Targets as libraries have them that keep labels in float32."""
+    return targets.astype(np.float32).astype(np.float64)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from sklinfluence.trees._leaves import compact
 from sklinfluence.trees._losses import LOSSES
 
 
@@ -84,7 +85,7 @@ class Replay:
     @property
     def leaves(self):
         """The training rows' leaves, a list over stages."""
-        return [stage.leaves for stage in self.stages]
+        return self.trees.leaves
 
     def leaves_of(self, X):
         """The leaves of other rows, a list over stages."""
@@ -128,11 +129,6 @@ class Replay:
             yield stage, at, self.loss.at(self.targets, raw)
 
 
-def compact(leaves):
-    """Numbers of leaves in the smallest unsigned type that holds them."""
-    return leaves.astype(np.min_scalar_type(int(leaves.max(initial=0))), copy=False)
-
-
 def sums(at, parts, n_leaves):
     """Sums over the rows of each leaf.
 
@@ -157,13 +153,13 @@ def sums(at, parts, n_leaves):
     return members.T @ parts.reshape(at.size, -1)
 
 
-def replay(trees, X):
+def replay(trees):
     """Replay a fitted ensemble on the rows that it was trained on.
 
     Parameters
     ----------
     trees : BoostedTrees
-    X : array-like of shape (n_rows, n_features)
+        With the leaves of these rows.
 
     Returns
     -------
@@ -172,10 +168,10 @@ def replay(trees, X):
     loss = LOSSES[trees.loss]
     targets = loss.code(trees.targets, trees.n_outputs)
     raw, stages = np.tile(trees.baseline, (len(targets), 1)), []
-    for values, leaves in zip(trees.leaf_values, trees.leaf_indices(X), strict=True):
+    for values, leaves in zip(trees.leaf_values, trees.leaves, strict=True):
         found = loss.at(targets, raw)
         sizes = [len(of_tree) for of_tree in values]
-        stage = _summed(trees, compact(leaves), sizes, found)
+        stage = _summed(trees, leaves, sizes, found)
         raw += stage.values[stage.numbered(leaves)]
         stages.append(stage)
     return Replay(trees, loss, targets, stages, raw)

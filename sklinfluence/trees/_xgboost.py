@@ -9,7 +9,7 @@ from xgboost import XGBClassifier, XGBRegressor
 from sklinfluence._estimators import row_weights
 from sklinfluence.trees._ensemble import BoostedTrees, read_ensemble
 from sklinfluence.trees._leaves import AskedLeaves, read_leaves
-from sklinfluence.trees._proof import proved, refuse, targets_of
+from sklinfluence.trees._proof import in_single_precision, proved, refuse, targets_of
 
 # Everything is kept in float32.
 _TOLERANCE = 1e-5
@@ -80,7 +80,7 @@ def read_xgboost(model, X, y, sample_weight=None):
     # The reader names boosters that have no such settings.
     reader = read_leaves(model)
     loss, settings = _loss(model), _settings(model)
-    targets = targets_of(model, y)
+    targets = in_single_precision(targets_of(model, y))
     weights = row_weights(sample_weight, targets)
     if loss == "binary" and model.scale_pos_weight is not None:
         weights *= np.where(targets == 1, model.scale_pos_weight, 1.0)

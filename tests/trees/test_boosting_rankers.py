@@ -119,6 +119,37 @@ def test_one_tree_of_squares_gives_leave_one_out_means_of_leaves():
     close(ranker.loo_prediction_, np.array(truth), 1e-12)
 
 
+@pytest.mark.parametrize("library", ["lightgbm", "xgboost"])
+@pytest.mark.parametrize("kind", ["binary", "classes", "counts"])
+def test_other_libraries(library, kind):
+    # Where each has factors of its own: on second derivatives, and on leaves.
+    module = pytest.importorskip(library)
+    X, y, weights, Xq, yq = data(kind, True)
+    if kind == "binary":
+        y, yq = y == "yes", yq == "yes"
+    small = {"n_estimators": 4, "learning_rate": 0.3, "reg_lambda": 0.5}
+    if library == "lightgbm":
+        name, objective = "LGBM", "poisson"
+        small |= {"num_leaves": 5, "min_child_samples": 3, "verbose": -1, "n_jobs": 1}
+    else:
+        name, objective = "XGB", "count:poisson"
+        small |= {"max_depth": 2, "n_jobs": 1, "max_delta_step": 0}
+    if kind == "counts":
+        small["objective"] = objective
+    made = getattr(module, name + ("Regressor" if kind == "counts" else "Classifier"))
+    model = made(**small).fit(X, y, sample_weight=weights)
+    hand = ByHand(model, X, y, weights, Xq, yq)
+    frozen = FrozenEstimator(model)
+    whole = hand.losses_of_queries(hand.weights)
+    truth = np.array(
+        [hand.losses_of_queries(hand.without(i)) - whole for i in range(N_TRAIN)]
+    ).T
+    refit = LeafRefitRanker(frozen).fit(X, y, weights).influence(Xq, yq)
+    close(refit, truth, 1e-10)
+    slope = LeafInfluenceRanker(frozen).fit(X, y, weights).influence(Xq, yq)
+    close(slope, forward(hand, False), 1e-10)
+
+
 # --- the derivative ---
 
 

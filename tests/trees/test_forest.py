@@ -224,8 +224,12 @@ def test_rows_that_every_tree_saw_are_unknown(data):
     ranker = ForestRanker(forest).fit(data.X, data.two)
     seen = [set(drawn) for drawn in ranker.estimator_.estimators_samples_]
     in_all = [all(row in bag for bag in seen) for row in range(len(data.X))]
-    assert_array_equal(np.isnan(ranker.loo_proba_).all(axis=1), in_all)
-    assert_array_equal(np.isnan(ranker.label_scores("oob_loss")), in_all)
+    with pytest.warns(UserWarning, match=rf"saw row\(s\) \[{in_all.index(True)}, "):
+        proba = ranker.loo_proba_
+    assert_array_equal(np.isnan(proba).all(axis=1), in_all)
+    with pytest.warns(UserWarning, match="Grow more trees"):
+        scores = ranker.label_scores("oob_loss")
+    assert_array_equal(np.isnan(scores), in_all)
 
 
 def test_without_bags_there_is_nothing_out_of_them(data):

@@ -433,6 +433,23 @@ def test_settings_of_other_libraries_are_refused_by_name(made, reason, data):
         read_ensemble(model, data.X, y)
 
 
+def test_leaves_of_rows_that_are_all_but_certain(data):
+    # p (1 - p) is down to its rounding there, and the leaves with it.
+    X = np.random.default_rng(0).normal(size=(200, 4))
+    sure = (X[:, 0] > 0).astype(int)
+    model = plain(learning_rate=1.0, n_estimators=200).fit(X, sure)
+    raw = model.decision_function(X)
+    assert np.abs(raw).max() > 15
+    trees = read_ensemble(model, X, sure)
+    assert_allclose(trees.raw_predict(X)[:, 0], raw, rtol=1e-12)
+    y = (data.X[:, 0] > 0).astype(int)
+    y[:10] = 1 - y[:10]
+    # Further on rounding is all that there is.
+    beyond = plain(learning_rate=1.0, n_estimators=60).fit(data.X, y)
+    with pytest.raises(ValueError, match="second derivatives are rounding"):
+        read_ensemble(beyond, data.X, y)
+
+
 @pytest.mark.parametrize("model", [hist(), plain()], ids=["hist", "plain"])
 def test_other_rows_targets_or_weights_are_refused(model, data):
     model.fit(data.X, data.three)
