@@ -1,6 +1,7 @@
 """Evidence on every row from rankers fitted without the row's fold."""
 
 from dataclasses import replace
+from numbers import Integral
 
 import numpy as np
 from sklearn.model_selection import check_cv
@@ -55,7 +56,8 @@ def cross_fit(fit, score, rows, cv, fallback, each_fit):
                 f"The ranker could not be fitted without fold {number} of cv, on "
                 f"{len(rest)} rows{_of_classes(rest.y, fallback.classes)}: {error}"
             ) from error
-        mean.add(test, new_evidence(model, score, held_out.X, held_out.y))
+        found = new_evidence(model, score, held_out.X, held_out.y, rest.copies)
+        mean.add(test, found)
     return mean.evidence()
 
 
@@ -68,8 +70,42 @@ def _splits(rows, cv, classes):
                 "index arrays, (train, test)."
             )
         cv = folds
-    splitter = check_cv(cv, rows.y, classifier=classes is not None)
-    return splitter.split(rows.X, rows.y, rows.groups)
+    copies, is_classification = rows.copies, classes is not None
+    if copies is not None and isinstance(cv, Integral):
+        return _splits_of_groups(rows, cv, is_classification)
+    splitter = check_cv(cv, rows.y, classifier=is_classification)
+    splits = splitter.split(rows.X, rows.y, rows.groups)
+    if copies is None:
+        return splits
+    # Folds of the user's own stay as they are; what is trained on loses the copies.
+    return ((copies.apart(train, test), test) for train, test in splits)
+
+
+def _splits_of_groups(rows, n_folds, is_classification):
+    """Folds of the distinct rows, each with all of its copies."""
+    group = rows.copies.of_rows
+    _, first = np.unique(group, return_index=True)
+    if len(first) < n_folds:
+        raise ValueError(
+            f"cv={n_folds} needs as many rows that are no copies of one another, and "
+            f"there are {len(first)}. Use fewer folds, or duplicates=None if equal "
+            "rows are cases of their own."
+        )
+    y = rows.y[first]
+    if is_classification:
+        y = _commonest(rows, group)
+    splitter = check_cv(n_folds, y, classifier=is_classification)
+    for train, test in splitter.split(first, y):
+        yield tuple(np.flatnonzero(np.isin(group, part)) for part in (train, test))
+
+
+def _commonest(rows, group):
+    """The label of most weight in each group."""
+    labels, codes = np.unique(rows.y, return_inverse=True)
+    weight = np.ones(len(rows)) if rows.sample_weight is None else rows.sample_weight
+    total = np.zeros((group.max() + 1, len(labels)))
+    np.add.at(total, (group, codes), weight)
+    return labels[total.argmax(axis=1)]
 
 
 def _of_classes(y, classes):

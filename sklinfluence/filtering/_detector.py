@@ -24,7 +24,7 @@ from sklinfluence._sklearn_compat import (
 )
 from sklinfluence._typing import Rows
 from sklinfluence.filtering._cross_fit import cross_fit
-from sklinfluence.filtering._evidence import training_evidence
+from sklinfluence.filtering._evidence import scorer, training_evidence
 from sklinfluence.filtering._flagging import FlagRule
 from sklinfluence.filtering._inputs import as_rows, check_new_rows
 from sklinfluence.filtering._label_models import NoiseAwareRanker, PooledLabelModel
@@ -53,6 +53,7 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         "fdr": [Interval(Real, 0, 1, closed="neither")],
         "contamination": [Interval(Real, 0, 1, closed="neither"), None],
         "cv": ["cv_object"],
+        "duplicates": [Interval(Real, 0, None, closed="left"), None],
         "min_per_class": [Interval(Integral, 1, None, closed="left")],
         "max_share": [Interval(Real, 0, 1, closed="right")],
         "random_state": ["random_state"],
@@ -71,6 +72,7 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         fdr=0.05,
         contamination=None,
         cv=None,
+        duplicates=0.0,
         min_per_class=1,
         max_share=0.5,
         random_state=None,
@@ -83,6 +85,7 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         self.fdr = fdr
         self.contamination = contamination
         self.cv = cv
+        self.duplicates = duplicates
         self.min_per_class = min_per_class
         self.max_share = max_share
         self.random_state = random_state
@@ -118,12 +121,13 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         fit = partial(self._fit_model, unfitted, rule)
         model = fit(rows, partial(tracker.fitting, "fit the ranker"))
         score = score_to_ask(model, self.label_score)
-        evidence = training_evidence(model, score, rows.X)
+        evidence = training_evidence(model, score, rows.X, rows.copies)
         self._check_scored_rows(evidence, len(rows))
         if self.cv is not None:
             each_fit = tracker.each_fit
             evidence = cross_fit(fit, score, rows, self.cv, evidence, each_fit)
         self._model, self._score_name = model, score
+        self._scorer = scorer(model, score, rows.copies)
         self.ranker_ = getattr(model, "ranker_", model)
         self._index = rows.X.index if hasattr(rows.X, "iloc") else None
         self._seen_table = hasattr(rows.X, "columns")
@@ -152,12 +156,15 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         """A clone fitted to rows; of real targets, without the gross errors."""
         X, y, weight = rows.X, rows.targets, rows.sample_weight
         model = clone(unfitted)
+        keywords = weight_keywords(model, weight)
+        if isinstance(model, PooledLabelModel | NoiseAwareRanker):
+            keywords["copies"] = rows.copies
         with fitting(model):
-            model.fit(X, y, **weight_keywords(model, weight))
+            model.fit(X, y, **keywords)
         asked = score_to_ask(model, self.label_score)
         if asked == "studentized" and hasattr(model, "loo_prediction_"):
             fdr = self.fdr if rule.is_automatic else None
-            return fit_trimmed(model, X, y, weight, fdr)
+            return fit_trimmed(model, X, y, weight, fdr, rows.copies)
         return model
 
     def _judge(self, evidence, rows, rule):
@@ -214,7 +221,7 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         X = check_new_rows(self, X, self._model)
         y = self._model.predict(X) if y is None else column_or_1d(y, warn=True)
         check_consistent_length(X, y)
-        return self._model.label_scores(self._score_name, X, y)
+        return self._scorer.label_scores(self._score_name, X, y)
 
     def report(self) -> Any:
         """Tabulate the labels, the worst first.

@@ -96,6 +96,14 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
         stratify: a filter predicts nothing and is no classifier. Pass
         ``StratifiedKFold`` there.)
 
+    duplicates : float or None, default=0.0
+        Copies leave together: a row is judged by models that saw no row of equal X,
+        whatever its label, neither in leave-one-out nor in the folds of ``cv``. Above
+        0, rows whose every column differs by no more than this are copies too, columns
+        in units of their standard deviation; copies of copies are copies. A warning
+        says how many rows have some. None: every row leaves alone. See
+        :ref:`copies_of_rows`.
+
     min_per_class : int, default=1
         Rows of every class that are kept whatever their scores (real targets: of all
         rows), so that no class is ever emptied.
@@ -183,6 +191,7 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
         fdr: float = 0.05,
         contamination: float | None = None,
         cv: Any = None,
+        duplicates: float | None = 0.0,
         min_per_class: int = 1,
         max_share: float = 0.5,
         random_state: RandomState = None,
@@ -196,6 +205,7 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
             fdr=fdr,
             contamination=contamination,
             cv=cv,
+            duplicates=duplicates,
             min_per_class=min_per_class,
             max_share=max_share,
             random_state=random_state,

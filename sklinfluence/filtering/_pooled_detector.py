@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from sklinfluence._progress import FitTracker
+from sklinfluence.filtering._copies import SharedSurrogate
 from sklinfluence.filtering._em import fit_em, suggest_codes
 from sklinfluence.filtering._linear_search import tune_linear_surrogate
 from sklinfluence.filtering._noise_model import LOG_TINY
@@ -46,7 +47,7 @@ class PooledDetector:
         self.n_rounds = n_rounds
         self.random_state = random_state
 
-    def fit(self, X, codes, n_classes, sample_weight=None, tracker=None):
+    def fit(self, X, codes, n_classes, sample_weight=None, tracker=None, copies=None):
         """Fit the surrogates and the noise model, and score the rows.
 
         Parameters
@@ -60,6 +61,8 @@ class PooledDetector:
             ten times, only their ratios count.
         tracker : FitTracker, default=None
             Reports progress.
+        copies : Copies, default=None
+            Rows that are fitted as one of their weight, and leave together.
 
         Returns
         -------
@@ -67,7 +70,7 @@ class PooledDetector:
         """
         tracker = FitTracker(self) if tracker is None else tracker
         rng = check_random_state(self.random_state)
-        weight = _relative_weights(sample_weight, len(codes))
+        weight = _relative_weights(sample_weight, len(codes), copies)
         self.n_classes_ = n_classes
         self.present_ = np.unique(codes[weight > 0])
         if len(self.present_) < 2:
@@ -75,23 +78,16 @@ class PooledDetector:
                 "Wrong labels can only be told from right ones among at least two "
                 f"classes; {_whose_classes(sample_weight)} {len(self.present_)} class."
             )
-        self.representation_ = Representation(rng)
-        with tracker.task("scale the columns"):
-            Z = self.representation_.fit_transform(X, weight)
         inner = self._inner_codes(codes)
         known = inner >= 0
         # A row of weight zero may have a label that no row in use has.
         inner = np.where(known, inner, 0)
         weight = np.where(known, weight, 0.0)
-        targets = np.eye(len(self.present_))[inner]
-        with tracker.task("tune the linear head"):
-            linear, self.C_ = tune_linear_surrogate(Z, targets, weight)
-        with tracker.task("tune the RBF ridge"):
-            rbf = RBFRidge(random_state=rng).fit(Z, targets, weight)
+        surrogates = self._tune(X, inner, weight, copies, rng, tracker)
         self.result_ = fit_em(
-            [linear, rbf],
+            surrogates,
             inner,
-            targets.shape[1],
+            len(self.present_),
             weight,
             self.noise,
             self.n_rounds,
@@ -101,6 +97,23 @@ class PooledDetector:
         self.scores_ = np.where(known, self.result_.scores, -LOG_TINY)
         self.loo_proba_ = self._outer_proba(self.result_.loo_log_proba)
         return self
+
+    def _tune(self, X, inner, weight, copies, rng, tracker):
+        """The surrogates, on one row for each distinct row."""
+        targets, given_weight, groups = np.eye(len(self.present_))[inner], weight, ()
+        if copies is not None:
+            X, groups = X[copies.first], copies.near()
+            targets, weight = copies.mean(targets, weight), copies.total(weight)
+        self.representation_ = Representation(rng)
+        with tracker.task("scale the columns"):
+            Z = self.representation_.fit_transform(X, weight)
+        with tracker.task("tune the linear head"):
+            linear, self.C_ = tune_linear_surrogate(Z, targets, weight, groups)
+        with tracker.task("tune the RBF ridge"):
+            rbf = RBFRidge(random_state=rng).fit(Z, targets, weight, groups)
+        if copies is None:
+            return [linear, rbf]
+        return [SharedSurrogate(fit, copies, given_weight) for fit in (linear, rbf)]
 
     def score_samples(self, X, codes):
         """Scores of labelled rows that were not fitted.
@@ -145,19 +158,23 @@ class PooledDetector:
         )
 
 
-def _relative_weights(sample_weight, n_rows):
+def _relative_weights(sample_weight, n_rows, copies=None):
     """Weights as they are where rows of weight one would have such; else of mean one.
+
+    The mean is over distinct rows: four copies are a row of weight four.
 
     The penalties that the surrogates try are those that suit a row of weight one;
     weights that sum to one, or to 1e90, would leave the best of them out of reach.
     """
-    if sample_weight is None:
+    if sample_weight is None and copies is None:
         return np.ones(n_rows)
+    sample_weight = np.ones(n_rows) if sample_weight is None else sample_weight
     sample_weight = np.asarray(sample_weight, dtype=np.float64)
-    used = sample_weight > 0
+    distinct = sample_weight if copies is None else copies.total(sample_weight)
+    used = distinct > 0
     if not used.any():
         return sample_weight
-    mean = sample_weight.mean(where=used)
+    mean = distinct.mean(where=used)
     is_near = 1.0 / _NEAR_ONE <= mean <= _NEAR_ONE
     return sample_weight if is_near else sample_weight / mean
 

@@ -65,6 +65,9 @@ class MislabelSampler(_LabelNoiseDetector):
         sampler, GridSearchCV and cross_validate need ``StratifiedKFold``: it is no
         classifier, and an integer there does not stratify.)
 
+    duplicates : float or None, default=0.0
+        As in :class:`MislabelFilter`.
+
     min_per_class : int, default=1
         Rows of every class that are kept whatever their scores (real targets: of all
         rows), so that no class is ever emptied.
@@ -147,6 +150,7 @@ class MislabelSampler(_LabelNoiseDetector):
         fdr: float = 0.05,
         contamination: float | None = None,
         cv: Any = None,
+        duplicates: float | None = 0.0,
         min_per_class: int = 1,
         max_share: float = 0.5,
         random_state: RandomState = None,
@@ -160,6 +164,7 @@ class MislabelSampler(_LabelNoiseDetector):
             fdr=fdr,
             contamination=contamination,
             cv=cv,
+            duplicates=duplicates,
             min_per_class=min_per_class,
             max_share=max_share,
             random_state=random_state,
