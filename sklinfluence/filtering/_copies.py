@@ -7,6 +7,8 @@ leave all copies out, exactly; and four copies come out as a weight of 4 does.
 
 from dataclasses import replace
 
+import numpy as np
+
 from sklinfluence.filtering._warn import warn_user
 
 # Fewer distinct rows than this share: copies are the table's nature, no accident.
@@ -28,12 +30,17 @@ class SharedSurrogate:
         self.surrogate = surrogate
         self.copies = copies
         self.sample_weight = sample_weight
+        of_group = np.bincount(copies.of_rows, weights=sample_weight)
+        # All that is in use leaves with these rows.
+        self.unheard = (of_group == of_group.sum())[copies.of_rows]
 
     def refit(self, targets):
         """Fit to the copies' mean memberships; every copy is told the same."""
         shared = self.copies.mean(targets, self.sample_weight)
         loo_log_proba, model = self.surrogate.refit(shared)
-        return loo_log_proba[self.copies.row], model
+        loo_log_proba = loo_log_proba[self.copies.row]
+        loo_log_proba[self.unheard] = -np.log(targets.shape[1])
+        return loo_log_proba, model
 
 
 def distinct_objective(objective, copies):

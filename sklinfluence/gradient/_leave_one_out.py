@@ -47,7 +47,8 @@ def observations(ranker):
     """
     removal = ranker.reading_.removal
     if isinstance(removal, JointRemoval):
-        return removal.n_all, removal.n_own
+        # A row of weight 0 still leaves itself.
+        return removal.n_all, np.maximum(removal.n_own, 1)
     return np.count_nonzero(ranker.head_.weights), 1
 
 
