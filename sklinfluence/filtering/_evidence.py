@@ -138,6 +138,8 @@ def training_evidence(ranker, score, X):
         One that its ``label_scores`` gives.
     X : array-like of shape (n_samples, n_features)
     """
+    if hasattr(ranker, "target_evidence_"):
+        return ranker.target_evidence_
     scores = ranker.label_scores(score)
     if hasattr(ranker, "classes_"):
         probabilities = _training_probabilities(ranker)
@@ -156,6 +158,12 @@ def new_evidence(ranker, score, X, y):
     if hasattr(ranker, "classes_"):
         return _of_classes(ranker, score, scores, _new_probabilities(ranker, X))
     return _of_targets(ranker, scores, ranker.predict(X), True, X, y)
+
+
+def kind_of(model, evidence):
+    """What rows were held out by; None where the model saw the rows that it judges."""
+    own = getattr(model, "evidence_", "leave-one-out")
+    return own if evidence.held_out else None
 
 
 def known_scores(ranker):

@@ -183,8 +183,10 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
         fdr: float = 0.05,
         contamination: float | None = None,
         cv: Any = None,
+        classes: ArrayLike | None = None,
         min_per_class: int = 1,
         max_share: float = 0.5,
+        n_jobs: int | None = None,
         random_state: RandomState = None,
     ) -> None:
         super().__init__(
@@ -196,8 +198,10 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
             fdr=fdr,
             contamination=contamination,
             cv=cv,
+            classes=classes,
             min_per_class=min_per_class,
             max_share=max_share,
+            n_jobs=n_jobs,
             random_state=random_state,
         )
 
