@@ -75,6 +75,7 @@ __all__ = [
     "_validate_style_kwargs",
     "check_matplotlib_support",
     "check_pandas_support",
+    "draws_by_weight",
     "is_scalar_nan",
     "n_rows_of_ensemble",
     "validate_params",
@@ -85,3 +86,11 @@ __all__ = [
 def n_rows_of_ensemble(ensemble):
     """How many rows a fitted bagging ensemble or forest was trained on."""
     return ensemble._n_samples
+
+
+def draws_by_weight(ensemble):
+    """Whether a fitted bagging ensemble or forest draws rows by their weights.
+
+    Those of scikit-learn before 1.9 draw them alike and weigh what they drew.
+    """
+    return hasattr(ensemble, "_sample_weight")

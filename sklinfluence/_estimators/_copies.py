@@ -68,6 +68,10 @@ class Copies:
         n_members = np.bincount(self.of_rows)
         return int(n_members[n_members > 1].sum())
 
+    def largest(self):
+        """How many rows the largest group has."""
+        return int(np.bincount(self.of_rows).max())
+
     @property
     def n_groups(self):
         return len(np.unique(self.group))
@@ -85,6 +89,12 @@ class Copies:
         weight = np.where(self.total(weight)[self.row] > 0, weight, 1.0)
         weight = weight / self.total(weight)[self.row]
         return self.total(weight.reshape(-1, *[1] * (np.ndim(values) - 1)) * values)
+
+    def all_of(self, flags):
+        """Whether a flag is set for a row and all of its copies, (n_rows, ...)."""
+        missing = np.zeros((self.group.max() + 1, *flags.shape[1:]), dtype=bool)
+        np.logical_or.at(missing, self.of_rows, ~flags)
+        return ~missing[self.of_rows]
 
     def take(self, index):
         """The copies among some of the rows; None where there is none."""

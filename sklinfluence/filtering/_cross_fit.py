@@ -1,13 +1,12 @@
 """Evidence on every row from rankers fitted without the row's fold."""
 
 from dataclasses import replace
-from numbers import Integral
 
 import numpy as np
-from sklearn.model_selection import check_cv
 
 from sklinfluence._messages import shown
 from sklinfluence.filtering._evidence import new_evidence
+from sklinfluence.filtering._folds import splits
 
 
 def cross_fit(fit, score, rows, cv, fallback, each_fit):
@@ -42,7 +41,9 @@ def cross_fit(fit, score, rows, cv, fallback, each_fit):
     evidence : LabelEvidence
     """
     mean = _RunningMean(fallback)
-    numbered = list(enumerate(_splits(rows, cv, fallback.classes)))
+    is_classification = fallback.classes is not None
+    pairs = splits(cv, rows.X, rows.y, rows.groups, is_classification, rows.copies)
+    numbered = list(enumerate(pairs))
     for (number, (train, test)), fitting in each_fit("fit without a fold", numbered):
         if fallback.classes is not None:
             test = test[np.isin(rows.y[test], rows.y[train])]
@@ -59,53 +60,6 @@ def cross_fit(fit, score, rows, cv, fallback, each_fit):
         found = new_evidence(model, score, held_out.X, held_out.y, rest.copies)
         mean.add(test, found)
     return mean.evidence()
-
-
-def _splits(rows, cv, classes):
-    if hasattr(cv, "__iter__") and not hasattr(cv, "split"):
-        folds = list(cv)
-        if not all(hasattr(fold, "__len__") and len(fold) == 2 for fold in folds):
-            raise ValueError(
-                f"cv={cv!r} must be an int, a splitter or an iterable of pairs of "
-                "index arrays, (train, test)."
-            )
-        cv = folds
-    copies, is_classification = rows.copies, classes is not None
-    if copies is not None and isinstance(cv, Integral):
-        return _splits_of_groups(rows, cv, is_classification)
-    splitter = check_cv(cv, rows.y, classifier=is_classification)
-    splits = splitter.split(rows.X, rows.y, rows.groups)
-    if copies is None:
-        return splits
-    # Folds of the user's own stay as they are; what is trained on loses the copies.
-    return ((copies.apart(train, test), test) for train, test in splits)
-
-
-def _splits_of_groups(rows, n_folds, is_classification):
-    """Folds of the distinct rows, each with all of its copies."""
-    group = rows.copies.of_rows
-    _, first = np.unique(group, return_index=True)
-    if len(first) < n_folds:
-        raise ValueError(
-            f"cv={n_folds} needs as many rows that are no copies of one another, and "
-            f"there are {len(first)}. Use fewer folds, or duplicates=None if equal "
-            "rows are cases of their own."
-        )
-    y = rows.y[first]
-    if is_classification:
-        y = _commonest(rows, group)
-    splitter = check_cv(n_folds, y, classifier=is_classification)
-    for train, test in splitter.split(first, y):
-        yield tuple(np.flatnonzero(np.isin(group, part)) for part in (train, test))
-
-
-def _commonest(rows, group):
-    """The label of most weight in each group."""
-    labels, codes = np.unique(rows.y, return_inverse=True)
-    weight = np.ones(len(rows)) if rows.sample_weight is None else rows.sample_weight
-    total = np.zeros((group.max() + 1, len(labels)))
-    np.add.at(total, (group, codes), weight)
-    return labels[total.argmax(axis=1)]
 
 
 def _of_classes(y, classes):

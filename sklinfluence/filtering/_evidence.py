@@ -158,6 +158,8 @@ def training_evidence(ranker, score, X, copies=None):
     copies : Copies, default=None
         Rows that leave together. A label model has heard of them in its fit.
     """
+    if hasattr(ranker, "target_evidence_"):
+        return ranker.target_evidence_
     scores = scorer(ranker, score, copies).label_scores(score)
     ranker = _without_copies(ranker, copies)
     if hasattr(ranker, "classes_"):
@@ -178,6 +180,12 @@ def new_evidence(ranker, score, X, y, copies=None):
     if hasattr(ranker, "classes_"):
         return _of_classes(ranker, score, scores, _new_probabilities(ranker, X))
     return _of_targets(ranker, scores, ranker.predict(X), True, X, y)
+
+
+def kind_of(model, evidence):
+    """What rows were held out by; None where the model saw the rows that it judges."""
+    own = getattr(model, "evidence_", "leave-one-out")
+    return own if evidence.held_out else None
 
 
 def known_scores(ranker):

@@ -42,6 +42,7 @@ class PooledLabelModel(CallbackSupportMixin, BaseEstimator):
     """
 
     label_score_names_ = (NOISE_ODDS,)
+    evidence_ = "pooled"
 
     def __init__(self, *, noise="class", n_rounds=3, random_state=None):
         self.noise = noise

@@ -151,8 +151,10 @@ class MislabelSampler(_LabelNoiseDetector):
         contamination: float | None = None,
         cv: Any = None,
         duplicates: float | None = 0.0,
+        classes: ArrayLike | None = None,
         min_per_class: int = 1,
         max_share: float = 0.5,
+        n_jobs: int | None = None,
         random_state: RandomState = None,
     ) -> None:
         super().__init__(
@@ -165,8 +167,10 @@ class MislabelSampler(_LabelNoiseDetector):
             contamination=contamination,
             cv=cv,
             duplicates=duplicates,
+            classes=classes,
             min_per_class=min_per_class,
             max_share=max_share,
+            n_jobs=n_jobs,
             random_state=random_state,
         )
         self.action = action

@@ -15,6 +15,7 @@ from sklinfluence._estimators import (
 )
 from sklinfluence._sklearn_compat import _check_sample_weight, _safe_indexing
 from sklinfluence.filtering._copies import warn_about_copies
+from sklinfluence.filtering._given_ranker import is_precomputed
 from sklinfluence.filtering._inputs import as_rows, check_columns
 from sklinfluence.filtering._net_targets import keeps_column
 
@@ -101,6 +102,8 @@ def check_training_rows(detector, X, y, sample_weight, groups):
         )
         check_weight_range(sample_weight)
     rows = TrainingRows(as_rows(detector, X), y, sample_weight, groups, in_column)
+    if is_precomputed(detector.ranker):
+        return rows  # what is said of two rows may be the same
     copies = find_copies(rows.X, detector.duplicates, rows.in_use)
     warn_about_copies(copies, len(rows))
     return replace(rows, copies=copies)
