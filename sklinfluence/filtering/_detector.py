@@ -1,5 +1,6 @@
 """What MislabelFilter and MislabelSampler share: finding the mislabelled rows."""
 
+from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
 from typing import Any
@@ -29,6 +30,7 @@ from sklinfluence.filtering._any_estimator import (
     EstimatorTargetModel,
     seeded,
 )
+from sklinfluence.filtering._calibration import probability_right
 from sklinfluence.filtering._cross_fit import cross_fit
 from sklinfluence.filtering._evidence import kind_of, scorer, training_evidence
 from sklinfluence.filtering._flagging import FlagRule
@@ -54,6 +56,7 @@ from sklinfluence.filtering._task import (
     score_to_ask,
     takes_classes,
 )
+from sklinfluence.filtering._thresholds import expected_wrong_share
 from sklinfluence.filtering._training_rows import check_training_rows
 from sklinfluence.filtering._trimming import fit_trimmed
 from sklinfluence.gradient import InfluenceRanker
@@ -69,7 +72,10 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         "label_score": [str],
         "noise": [StrOptions({"class", "uniform"}), None],
         "n_rounds": [Interval(Integral, 1, None, closed="left")],
-        "threshold": [StrOptions({"auto"}), Interval(Real, None, None, closed="both")],
+        "threshold": [
+            StrOptions({"auto", "fdr"}),
+            Interval(Real, None, None, closed="both"),
+        ],
         "fdr": [Interval(Real, 0, 1, closed="neither")],
         "contamination": [Interval(Real, 0, 1, closed="neither"), None],
         "cv": ["cv_object"],
@@ -236,7 +242,7 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         """Set every fitted attribute that follows from the evidence on the labels."""
         if rule.is_automatic:
             self._check_held_out(evidence)
-        verdict, self._in_use = evidence.on(rows.y), rows.in_use
+        verdict, self._in_use = self._verdict(evidence, rows), rows.in_use
         self._classes, self._given_labels = evidence.classes, rows.y
         self._predicted_labels = verdict.predicted_labels
         self.scores_ = _without_nan(evidence.scores)
@@ -249,6 +255,19 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
             self.suggested_labels_ = self._model.suggest_labels(verdict.contradicted)
         self._support = ~flags
         self.threshold_ = rule.threshold_in_force(self.scores_, flags)
+        used = verdict.take(self._in_use)
+        self._expected_wrong = expected_wrong_share(used, flags[self._in_use])
+
+    def _verdict(self, evidence, rows):
+        """What held-out evidence says of the given labels, and how sure it is."""
+        verdict = evidence.on(rows.y)
+        if evidence.classes is None or not evidence.held_out:
+            return verdict
+        weight = rows.sample_weight
+        weight = np.ones(len(rows)) if weight is None else weight
+        proba, given = evidence.prediction, verdict.given
+        right = probability_right(proba, given, weight, self.noise)
+        return replace(verdict, right=right)
 
     def get_support(self, indices: bool = False) -> NDArray:
         """Tell which training rows are kept.
@@ -331,7 +350,9 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         Returns
         -------
         summary : str
-            One line for all rows, and for classes one a given class: its rows, and
+            One line for all rows: how many are flagged, and what share of these is
+            expected to be wrong, where the evidence tells; see :ref:`how_sure` on when
+            to believe it. For classes one line a given class follows: its rows, and
             how many of them are flagged. Of more than 20 classes those that lose most
             rows are listed.
         """
@@ -342,6 +363,7 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
             self._given_labels,
             self._in_use,
             self._classes is not None,
+            self._expected_wrong,
         )
 
     def _check_scored_rows(self, evidence, n_rows):
@@ -425,15 +447,15 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         name, ways = type(self.ranker_).__name__, "contamination, or threshold to a"
         if evidence.classes is None:
             raise ValueError(
-                "threshold='auto' flags real targets by their deleted studentised "
-                f"residuals, and {name} gives no 'studentized' of rows it has not "
-                f"seen. Set {ways} number."
+                f"threshold={self.threshold!r} flags real targets by their deleted "
+                f"studentised residuals, and {name} gives no 'studentized' of rows it "
+                f"has not seen. Set {ways} number."
             )
         raise ValueError(
-            "threshold='auto' flags rows whose leave-one-out prediction contradicts "
-            f"their label, and {name} has no leave-one-out predictions. Set cv (every "
-            f"row is then predicted by a ranker fitted without its fold), {ways} "
-            "number."
+            f"threshold={self.threshold!r} flags rows whose leave-one-out prediction "
+            f"contradicts their label, and {name} has no leave-one-out predictions. "
+            "Set cv (every row is then predicted by a ranker fitted without its fold), "
+            f"{ways} number."
         )
 
     def __sklearn_tags__(self):

@@ -101,6 +101,10 @@ class Verdict:
 
     contradicted : ndarray of shape (n_samples,), dtype=bool, or None
         Rows whose given class the evidence speaks against, by the flag rule.
+
+    right : ndarray of shape (n_samples,) or None
+        Posterior probability that the given class is the true one; None where nobody
+        can say.
     """
 
     classes: np.ndarray | None
@@ -108,6 +112,7 @@ class Verdict:
     predicted: np.ndarray
     quality: np.ndarray
     contradicted: np.ndarray | None = None
+    right: np.ndarray | None = None
 
     def take(self, rows):
         """The verdict on some of the rows."""
@@ -117,6 +122,7 @@ class Verdict:
             predicted=self.predicted[rows],
             quality=self.quality[rows],
             contradicted=None if self.classes is None else self.contradicted[rows],
+            right=None if self.right is None else self.right[rows],
         )
 
     @property

@@ -50,11 +50,11 @@ class MislabelSampler(_LabelNoiseDetector):
     n_rounds : int, default=3
         Rounds of expectation-maximisation, as for :class:`MislabelFilter`.
 
-    threshold : float or "auto", default="auto"
+    threshold : float, "auto" or "fdr", default="auto"
         Which rows are flagged, as for :class:`MislabelFilter`.
 
     fdr : float, default=0.05
-        Real targets: the false-discovery rate, as for :class:`MislabelFilter`.
+        The false-discovery rate, as for :class:`MislabelFilter`.
 
     contamination : float, default=None
         Flag this share of the rows instead, the worst first.
@@ -146,7 +146,7 @@ class MislabelSampler(_LabelNoiseDetector):
         label_score: str = "auto",
         noise: Literal["class", "uniform"] | None = "class",
         n_rounds: int = 3,
-        threshold: Literal["auto"] | float = "auto",
+        threshold: Literal["auto", "fdr"] | float = "auto",
         fdr: float = 0.05,
         contamination: float | None = None,
         cv: Any = None,
