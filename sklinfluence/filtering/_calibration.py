@@ -27,6 +27,9 @@ from sklinfluence.filtering._noise_model import (
 SHARPNESS = np.geomspace(0.5, 16.0, 11)
 # Expectation-maximisation of the noise model at fixed predictions settles long before.
 _N_STEPS = 20
+# No more than keeps a rate from being zero: too many of them are seen to by their
+# price.
+_SHRINK = 1e-3
 
 
 def probability_right(proba, codes, sample_weight, noise="class"):
@@ -41,7 +44,7 @@ def probability_right(proba, codes, sample_weight, noise="class"):
     sample_weight : ndarray of shape (n,)
     noise : {"class", "uniform"} or None, default="class"
         "class": a rate for each pair of classes where the labels speak for as many
-        parameters (Schwarz's criterion [1]_), else one rate, as for the others.
+        parameters (Akaike's criterion [1]_), else one rate, as for the others.
 
     Returns
     -------
@@ -50,8 +53,8 @@ def probability_right(proba, codes, sample_weight, noise="class"):
 
     References
     ----------
-    .. [1] Schwarz, G. (1978). Estimating the dimension of a model. The Annals of
-       Statistics 6, 461-464.
+    .. [1] Akaike, H. (1974). A new look at the statistical model identification. IEEE
+       Transactions on Automatic Control 19, 716-723.
     """
     right = np.ones(len(codes))
     known = ~np.isnan(proba).any(axis=1) & (sample_weight > 0)
@@ -62,8 +65,8 @@ def probability_right(proba, codes, sample_weight, noise="class"):
     risk, found = _best(log_proba, *rows, "uniform")
     if noise == "class":
         risk_by_class, by_class = _best(log_proba, *rows, "class")
-        n_rows, n_classes = rows[1].sum(), proba.shape[1]
-        price = (n_classes * (n_classes - 1) - 1) * np.log(n_rows) / (2 * n_rows)
+        n_classes = proba.shape[1]
+        price = (n_classes * (n_classes - 1) - 1) / rows[1].sum()
         found = by_class if risk_by_class + price < risk else found
     right[known] = found[np.arange(len(rows[0])), rows[0]]
     return right
@@ -81,6 +84,6 @@ def _fitted(log_proba, codes, weight, noise):
     transition = uniform_transition(INITIAL_RATE, log_proba.shape[1])
     for _ in range(_N_STEPS):
         found = posterior(log_proba, codes, transition)
-        transition = update_transition(found, codes, weight, noise)
+        transition = update_transition(found, codes, weight, noise, _SHRINK)
     risk = forward_risk(log_proba, codes, transition, weight)
     return risk, posterior(log_proba, codes, transition)
