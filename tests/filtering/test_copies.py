@@ -7,12 +7,20 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import sparse
 from sklearn.datasets import load_diabetes, load_digits, load_iris, load_wine
+from sklearn.ensemble import (
+    BaggingClassifier,
+    ExtraTreesClassifier,
+    RandomForestClassifier,
+)
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import scale
+from sklearn.tree import DecisionTreeClassifier
 
+from sklinfluence._estimators import find_copies
 from sklinfluence.datasets import flip_labels
 from sklinfluence.filtering import (
     FilteredClassifier,
@@ -20,6 +28,9 @@ from sklinfluence.filtering import (
     MislabelFilter,
     MislabelSampler,
 )
+from sklinfluence.filtering._neighbor_votes import neighbor_votes
+from sklinfluence.filtering._out_of_bag import out_of_bag
+from sklinfluence.filtering._sample import Sample
 from sklinfluence.gradient import InfluenceRanker
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*rows have copies")
@@ -350,3 +361,100 @@ def test_tolerances_that_are_none_are_refused(value):
     X, y, _ = noisy_iris()
     with pytest.raises(ValueError, match="'duplicates' parameter of MislabelFilter"):
         MislabelFilter(duplicates=value).fit(X, y)
+
+
+def part_copied(seed=0):
+    """Iris, a third of its rows once more, shuffled; numbers of the distinct rows."""
+    X, y, _ = noisy_iris()
+    rng = np.random.default_rng(seed)
+    rows = np.append(np.arange(len(y)), rng.choice(len(y), 50, replace=False))
+    rng.shuffle(rows)
+    return X[rows], y[rows], rows
+
+
+def sample_of(X, y):
+    return Sample(X, y, None, make_folds=None, copies=find_copies(X))
+
+
+@pytest.mark.parametrize("weights", ["uniform", "distance"])
+def test_neighbours_are_none_of_the_copies(weights):
+    X, y, rows = part_copied()
+    # No two neighbours as far away, of which either might be the fourth.
+    X = X + 1e-2 * np.random.default_rng(1).standard_normal((200, 4))[rows]
+    model = KNeighborsClassifier(4, weights=weights)
+    targets = np.eye(3)[y]
+    said, _ = neighbor_votes(model, sample_of(X, y)).refit(targets)
+    for row in range(len(y)):
+        rest = rows != rows[row]
+        votes = model.fit(X[rest], y[rest]).predict_proba(X[[row]])[0]
+        # One neighbour more stands for all rows.
+        expected = (4 * votes + targets.mean(axis=0)) / 5
+        np.testing.assert_allclose(np.exp(said[row]), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "forest", [RandomForestClassifier, ExtraTreesClassifier, BaggingClassifier]
+)
+def test_trees_that_drew_a_copy_do_not_speak(forest):
+    X, y, rows = part_copied()
+    model = forest(n_estimators=300, bootstrap=True, random_state=0)
+    votes = out_of_bag(model, sample_of(X, y), np.arange(3))
+    drawn = votes.model.estimators_samples_
+    has_seen = np.column_stack([np.isin(rows, rows[np.unique(at)]) for at in drawn])
+    assert np.array_equal(votes.leaf_means.is_out, ~has_seen)
+    # So it does not matter what its copy is called.
+    first, again = np.flatnonzero(rows == rows[np.bincount(rows)[rows].argmax()])
+    other = np.eye(3)[y]
+    other[again] = np.roll(other[again], 1)
+    told, _ = votes.refit(np.eye(3)[y])
+    told_otherwise, _ = votes.refit(other)
+    np.testing.assert_array_equal(told[first], told_otherwise[first])
+
+
+def test_a_forest_too_small_for_its_copies_is_cross_fitted_by_group():
+    X, y, wrong = noisy_iris()
+    forest = RandomForestClassifier(60, random_state=0)
+    assert MislabelFilter(forest).fit(X, y).evidence_ == "out-of-bag"
+    at = np.tile(np.arange(len(y)), 2)
+    twice = MislabelFilter(forest, random_state=0).fit(X[at], y[at])
+    assert twice.evidence_ == "cross-fitted"
+    assert np.mean(~twice.get_support()[wrong[at]]) > 0.5
+
+
+@pytest.mark.parametrize("cv", [None, 3, KFold(3)])
+def test_estimators_are_cross_fitted_by_group(cv):
+    X, y, rows = part_copied()
+    seen = []
+
+    class Tree(DecisionTreeClassifier):
+        def fit(self, X, y, sample_weight=None):
+            self.rows_ = {tuple(row) for row in X}
+            return super().fit(X, y, sample_weight)
+
+        def predict_proba(self, X):
+            if len(X) > 1:  # not one row alone, to see how it answers
+                seen.append(self.rows_ & {tuple(row) for row in X})
+            return super().predict_proba(X)
+
+    found = MislabelFilter(Tree(max_depth=3), cv=cv, noise=None).fit(X, y)
+    assert found.evidence_ == "cross-fitted"
+    assert len(seen) >= 3 and not any(seen)
+    quality = found.label_quality_
+    if cv is None or cv == 3:
+        # In one fold, all copies of a row are told the same.
+        first = np.unique(rows, return_index=True)[1]
+        same = np.argmax(rows[:, None] == rows[first][None], axis=1)
+        np.testing.assert_array_equal(quality, quality[first][same])
+
+
+def test_probabilities_that_came_have_no_copies():
+    rng = np.random.default_rng(0)
+    P = rng.dirichlet(np.ones(3), 40)
+    y = np.append(rng.integers(0, 3, 37), [0, 1, 2])
+    count = rng.integers(1, 4, 40)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*have copies")
+        weighted = MislabelFilter("precomputed").fit(P, y, count.astype(float))
+        at = np.repeat(np.arange(40), count)
+        copied = MislabelFilter("precomputed").fit(P[at], y[at])
+    assert_allclose(copied.scores_, weighted.scores_[at], atol=1e-9)
