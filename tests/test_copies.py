@@ -44,6 +44,7 @@ CONTAINERS = {
         n=lambda frame: frame["n"].astype("Float64"), word=FRAME["word"]
     ),
     "polars": pl.DataFrame(FRAME),
+    "list of dicts": [{"word": text, "tags": ["a", "b"]} for text in TEXTS],
     "dict of columns": {"numbers": NUMBERS, "texts": np.array(TEXTS)},
 }
 

@@ -6,6 +6,7 @@ no part in who is whose copy: two equal rows of different labels are the cleares
 there is of a wrong one, and must not vouch for themselves either.
 """
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -205,11 +206,16 @@ def _key(value):
         return np.asarray(value).tobytes()
     if isinstance(value, list | tuple):
         return tuple(map(_key, value))
+    if isinstance(value, dict):
+        return frozenset((name, _key(part)) for name, part in value.items())
     try:
         is_hole = value is None or bool(value != value)
     except TypeError:  # pandas' NA is neither equal nor unequal to itself
         is_hole = True
-    return _HOLE if is_hole else value
+    if is_hole:
+        return _HOLE
+    # What cannot be looked up is a row of its own.
+    return value if isinstance(value, Hashable) else id(value)
 
 
 def _keys_of_dense(parts):
