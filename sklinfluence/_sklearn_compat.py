@@ -78,7 +78,7 @@ __all__ = [
     "_validate_style_kwargs",
     "check_matplotlib_support",
     "check_pandas_support",
-    "drawn_by_weight",
+    "draws_by_weight",
     "first_raw_prediction",
     "forest_input",
     "hist_leaf_finder",
@@ -164,10 +164,9 @@ def forest_input(forest, X):
     return forest._validate_X_predict(X)
 
 
-def drawn_by_weight(forest):
-    """Whether a forest draws its bootstrap samples by sample weight.
+def draws_by_weight(ensemble):
+    """Whether a fitted bagging ensemble or forest draws rows by their weights.
 
-    It does from scikit-learn 1.9 on, and each tree then weighs what was drawn alike;
-    before, rows were drawn alike and weighed in each tree.
+    Those of scikit-learn before 1.9 draw them alike and weigh what they drew.
     """
-    return hasattr(forest, "_sample_weight")
+    return hasattr(ensemble, "_sample_weight")

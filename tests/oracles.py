@@ -663,6 +663,25 @@ ORACLES = [
     ),
     Oracle(
         "MislabelFilter",
+        "scores_ label_quality_ score_samples",
+        "of copies: refits without all of them; identity: rows of their weight",
+        "gradient/test_leaving_together.py"
+        "::test_least_squares_is_the_refit_without_them "
+        "filtering/test_ridge_smoother.py"
+        "::test_groups_leave_as_in_refits_without_them "
+        "filtering/test_copies.py::test_a_weight_of_four_is_four_copies",
+    ),
+    Oracle(
+        "MislabelFilter",
+        "threshold_ get_support",
+        'threshold="fdr": Bayes\' rule under the truth; all lists of flags tried',
+        "filtering/test_calibration.py"
+        "::test_posteriors_are_those_of_bayes_rule_under_the_truth "
+        "filtering/test_calibration.py"
+        "::test_flags_are_the_longest_list_of_so_low_a_mean_by_trying_all",
+    ),
+    Oracle(
+        "MislabelFilter",
         "label_quality_ suggested_labels_",
         "refits without each row",
         "filtering/test_evidence.py"
@@ -731,6 +750,8 @@ ORACLES = [
         "cv_results_ best_score_ best_params_ best_index_",
         "RidgeCV; refits without each row",
         "model_selection/test_search.py::test_ridge_scores_are_those_of_ridge_cv "
+        "model_selection/test_copies.py"
+        "::test_ridge_scores_are_those_of_leaving_each_group_out "
         "model_selection/test_search.py::test_logistic_scores_by_brute_force "
         "model_selection/test_search.py"
         "::test_results_have_the_keys_of_grid_search_with_one_split",

@@ -73,16 +73,20 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
     n_rounds : int, default=3
         Rounds of expectation-maximisation whose log odds are averaged.
 
-    threshold : float or "auto", default="auto"
+    threshold : float, "auto" or "fdr", default="auto"
         Which rows are flagged. "auto", classes: those predicted as another class by
         the model that never saw them, with log odds above log 0.1 that their label is
         wrong. "auto", real targets: those whose deleted studentised residual survives
         the procedure of Benjamini and Hochberg [1]_, gross errors being taken out of
-        the fit first. A number flags the scores at or above it.
+        the fit first. "fdr", classes: the likeliest wrong ones, as many as keep the
+        mean posterior probability that a flagged label is right below `fdr`; real
+        targets: as "auto". A number flags the scores at or above it.
 
     fdr : float, default=0.05
-        Real targets: the false-discovery rate of ``threshold="auto"``. It holds for
-        normal errors; heavier tails raise it.
+        The share of right labels among the flagged ones that is allowed. Classes: by
+        ``threshold="fdr"`` alone, as far as the evidence is calibrated (see
+        :ref:`how_sure`). Real targets: by "auto" too; it holds for normal errors, and
+        heavier tails raise it.
 
     contamination : float, default=None
         Flag this share of the rows instead, the worst first.
@@ -95,6 +99,14 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
         (An integer ``cv`` of *GridSearchCV or cross_validate around* a filter does not
         stratify: a filter predicts nothing and is no classifier. Pass
         ``StratifiedKFold`` there.)
+
+    duplicates : float or None, default=0.0
+        Copies leave together: a row is judged by models that saw no row of equal X,
+        whatever its label, neither in leave-one-out nor in the folds of ``cv``. Above
+        0, rows whose every column differs by no more than this are copies too, columns
+        in units of their standard deviation; copies of copies are copies. A warning
+        says how many rows have some. None: every row leaves alone. See
+        :ref:`copies_of_rows`.
 
     min_per_class : int, default=1
         Rows of every class that are kept whatever their scores (real targets: of all
@@ -179,12 +191,15 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
         label_score: str = "auto",
         noise: Literal["class", "uniform"] | None = "class",
         n_rounds: int = 3,
-        threshold: Literal["auto"] | float = "auto",
+        threshold: Literal["auto", "fdr"] | float = "auto",
         fdr: float = 0.05,
         contamination: float | None = None,
         cv: Any = None,
+        duplicates: float | None = 0.0,
+        classes: ArrayLike | None = None,
         min_per_class: int = 1,
         max_share: float = 0.5,
+        n_jobs: int | None = None,
         random_state: RandomState = None,
     ) -> None:
         super().__init__(
@@ -196,8 +211,11 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
             fdr=fdr,
             contamination=contamination,
             cv=cv,
+            duplicates=duplicates,
+            classes=classes,
             min_per_class=min_per_class,
             max_share=max_share,
+            n_jobs=n_jobs,
             random_state=random_state,
         )
 

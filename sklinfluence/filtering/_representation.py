@@ -15,6 +15,7 @@ from scipy import sparse
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.extmath import randomized_svd
 
+from sklinfluence.filtering._holes import HoleFiller
 from sklinfluence.filtering._winsorize import value_range
 
 # Past this many columns the head's Cholesky factors would rule the time.
@@ -35,12 +36,18 @@ class Representation:
     Columns are standardised, unless they are many and nearly all zeros: the weight of
     a term is its scale, and to standardise would make the rarest terms the heaviest.
     Those are divided by one common number, and become dense after the rotation, never
-    before. Outliers are held at the nearest value that is none.
+    before. Outliers are held at the nearest value that is none. Holes are filled with
+    medians, and columns that tell them are added.
 
     Parameters
     ----------
     random_state : RandomState
         Of the randomised decomposition of wide data.
+
+    Attributes
+    ----------
+    holds_terms_ : bool
+        Whether the columns are many and nearly all zeros.
     """
 
     def __init__(self, random_state):
@@ -50,9 +57,11 @@ class Representation:
         """Dense float64 array of shape (n, n_axes)."""
         used = sample_weight > 0
         weight = sample_weight[used]
+        self.filler_ = HoleFiller().fit(X[used], weight)
+        X = self.filler_.transform(X)
         is_wide = X.shape[1] > min(MAX_COLUMNS, len(weight))
-        holds_terms = is_wide and _density(X[used], weight) < MAX_TERM_DENSITY
-        scaling = _Terms() if holds_terms else _Columns()
+        self.holds_terms_ = is_wide and _density(X[used], weight) < MAX_TERM_DENSITY
+        scaling = _Terms() if self.holds_terms_ else _Columns()
         self.scaling_ = scaling.fit(scaling.prepare(X)[used], weight)
         scaled = scaling.transform(X)
         self.axes_ = None
@@ -62,7 +71,7 @@ class Representation:
 
     def transform(self, X):
         """The same columns for other rows."""
-        return self._rotate(self.scaling_.transform(X))
+        return self._rotate(self.scaling_.transform(self.filler_.transform(X)))
 
     def _rotate(self, scaled):
         if self.axes_ is None:

@@ -50,11 +50,11 @@ class MislabelSampler(_LabelNoiseDetector):
     n_rounds : int, default=3
         Rounds of expectation-maximisation, as for :class:`MislabelFilter`.
 
-    threshold : float or "auto", default="auto"
+    threshold : float, "auto" or "fdr", default="auto"
         Which rows are flagged, as for :class:`MislabelFilter`.
 
     fdr : float, default=0.05
-        Real targets: the false-discovery rate, as for :class:`MislabelFilter`.
+        The false-discovery rate, as for :class:`MislabelFilter`.
 
     contamination : float, default=None
         Flag this share of the rows instead, the worst first.
@@ -64,6 +64,9 @@ class MislabelSampler(_LabelNoiseDetector):
         fitted without the row's fold, as for :class:`MislabelFilter`. (Around a
         sampler, GridSearchCV and cross_validate need ``StratifiedKFold``: it is no
         classifier, and an integer there does not stratify.)
+
+    duplicates : float or None, default=0.0
+        As in :class:`MislabelFilter`.
 
     min_per_class : int, default=1
         Rows of every class that are kept whatever their scores (real targets: of all
@@ -143,12 +146,15 @@ class MislabelSampler(_LabelNoiseDetector):
         label_score: str = "auto",
         noise: Literal["class", "uniform"] | None = "class",
         n_rounds: int = 3,
-        threshold: Literal["auto"] | float = "auto",
+        threshold: Literal["auto", "fdr"] | float = "auto",
         fdr: float = 0.05,
         contamination: float | None = None,
         cv: Any = None,
+        duplicates: float | None = 0.0,
+        classes: ArrayLike | None = None,
         min_per_class: int = 1,
         max_share: float = 0.5,
+        n_jobs: int | None = None,
         random_state: RandomState = None,
     ) -> None:
         super().__init__(
@@ -160,8 +166,11 @@ class MislabelSampler(_LabelNoiseDetector):
             fdr=fdr,
             contamination=contamination,
             cv=cv,
+            duplicates=duplicates,
+            classes=classes,
             min_per_class=min_per_class,
             max_share=max_share,
+            n_jobs=n_jobs,
             random_state=random_state,
         )
         self.action = action

@@ -26,7 +26,7 @@ _MAX_TRIMMED = 0.5
 _DROWNING = 1e3
 
 
-def fit_trimmed(ranker, X, y, sample_weight, fdr):
+def fit_trimmed(ranker, X, y, sample_weight, fdr, copies=None):
     """Fit a ranker of real targets on the rows that are no gross errors.
 
     Parameters
@@ -38,6 +38,8 @@ def fit_trimmed(ranker, X, y, sample_weight, fdr):
     fdr : float or None
         False-discovery rate at which a row is trimmed. None: those rows only whose
         targets would drown the noise estimate, and with it all scores.
+    copies : Copies, default=None
+        Rows that leave together.
 
     Returns
     -------
@@ -55,7 +57,7 @@ def fit_trimmed(ranker, X, y, sample_weight, fdr):
         kept = np.where(trimmed, 0.0, weight)
         ranker = clone(ranker).fit(X, y, sample_weight=kept)
     for _ in range(0 if fdr is None else _MAX_ROUNDS):
-        evidence = training_evidence(ranker, "studentized", X)
+        evidence = training_evidence(ranker, "studentized", X, copies)
         found = flag_discoveries(evidence.p_values, fdr)
         if np.array_equal(found, trimmed) or np.mean(found) > _MAX_TRIMMED:
             break

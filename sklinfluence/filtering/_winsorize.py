@@ -75,6 +75,25 @@ def _outliers(columns, share):
     return mask
 
 
+def weighted_median(columns, share):
+    """Median of every column, holes left out; 0 for a column of nothing else.
+
+    Parameters
+    ----------
+    columns : ndarray of shape (n, d)
+    share : ndarray of shape (n,)
+        Positive weights.
+
+    Returns
+    -------
+    medians : ndarray of shape (d,)
+        The lower of two that would do.
+    """
+    order, mass = _sorted_with_mass(columns, share)
+    mass = np.where(np.isnan(_sorted(columns, order)), 0.0, mass)
+    return np.nan_to_num(_first_reaching_half(columns, order, mass), nan=0.0)
+
+
 def _sorted(values, order):
     return np.take_along_axis(values, order, axis=0)
 

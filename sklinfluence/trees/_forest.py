@@ -26,7 +26,7 @@ from sklearn.utils.class_weight import compute_class_weight, compute_sample_weig
 
 from sklinfluence._estimators import encode_values, label_index, row_weights
 from sklinfluence._sklearn_compat import (
-    drawn_by_weight,
+    draws_by_weight,
     forest_input,
     n_rows_of_ensemble,
 )
@@ -267,7 +267,7 @@ def _weights(model, y, sample_weight):
         counts[:, tree] = np.bincount(drawn, minlength=len(y))
         if getattr(model, "class_weight", None) == "balanced_subsample":
             counts[:, tree] *= compute_sample_weight("balanced", y, indices=drawn)
-    return counts if drawn_by_weight(model) else counts * own[:, None]
+    return counts if draws_by_weight(model) else counts * own[:, None]
 
 
 def _class_weights(model, y, sample_weight):
@@ -275,7 +275,7 @@ def _class_weights(model, y, sample_weight):
     if weight is None or (weight == "balanced_subsample" and model.bootstrap):
         return np.ones(len(y))
     if isinstance(weight, str):
-        if not drawn_by_weight(model):
+        if not draws_by_weight(model):
             sample_weight = None
         made = compute_class_weight(
             "balanced", classes=model.classes_, y=y, sample_weight=sample_weight

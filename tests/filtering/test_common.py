@@ -74,9 +74,9 @@ FOR_TRANSFORMERS = [
 def expected_failures(estimator):
     failures = {}
     if isinstance(estimator, FilteredClassifier):
-        copies = "a row left out is met again in its copy, a row of weight 2 is not"
+        bounds = "scores are the same, but max_share is one of rows, not of weights"
         for form in ("dense", "sparse"):
-            failures[f"check_sample_weight_equivalence_on_{form}_data"] = copies
+            failures[f"check_sample_weight_equivalence_on_{form}_data"] = bounds
     if isinstance(getattr(estimator, "estimator", None), BaseDecisionTree):
         failures["check_estimators_nan_inf"] = "the tree predicts rows with holes"
     return failures
