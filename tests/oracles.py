@@ -532,6 +532,21 @@ ORACLES = [
     ),
     Oracle(
         "MislabelFilter",
+        "evidence_",
+        "what a fit without the row, its bag or its fold predicts; coins on pure noise",
+        "filtering/test_any_estimator.py"
+        "::test_nearest_neighbours_are_left_out_exactly "
+        "filtering/test_any_estimator.py"
+        "::test_out_of_bag_probabilities_are_those_of_members_without_the_row "
+        "filtering/test_any_estimator.py"
+        "::test_cross_fitted_probabilities_are_those_of_models_without_the_fold "
+        "filtering/test_any_estimator.py"
+        "::test_on_pure_noise_no_evidence_is_right_more_often_than_chance "
+        "filtering/test_precomputed.py"
+        "::test_without_a_noise_model_the_order_is_that_of_self_confidence",
+    ),
+    Oracle(
+        "MislabelFilter",
         "threshold_ get_support",
         "rows that are known to be wrong; shares, counted",
         "filtering/test_filter.py"
@@ -563,7 +578,7 @@ ORACLES = [
     Oracle(
         "MislabelSampler",
         "scores_ threshold_ label_quality_ suggested_labels_ get_support report "
-        "score_samples",
+        "score_samples evidence_",
         "identity: MislabelFilter's",
         "filtering/test_sampler.py::test_numbers_are_those_of_the_filter",
     ),
