@@ -526,14 +526,9 @@ ORACLES = [
     Oracle(
         "MislabelFilter",
         "label_quality_ suggested_labels_",
-        "refits without each row",
+        "refits without each row; members, folds without it; coins on pure noise",
         "filtering/test_evidence.py"
-        "::test_label_quality_and_suggestions_are_those_of_refits",
-    ),
-    Oracle(
-        "MislabelFilter",
-        "evidence_",
-        "what a fit without the row, its bag or its fold predicts; coins on pure noise",
+        "::test_label_quality_and_suggestions_are_those_of_refits "
         "filtering/test_any_estimator.py"
         "::test_nearest_neighbours_are_left_out_exactly "
         "filtering/test_any_estimator.py"
@@ -578,7 +573,7 @@ ORACLES = [
     Oracle(
         "MislabelSampler",
         "scores_ threshold_ label_quality_ suggested_labels_ get_support report "
-        "score_samples evidence_",
+        "score_samples",
         "identity: MislabelFilter's",
         "filtering/test_sampler.py::test_numbers_are_those_of_the_filter",
     ),

@@ -105,8 +105,9 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
         None scores rows by the leave-one-out answers of one fit; an estimator that has
         none by five shuffled folds (stratified for classes), or five of whole groups
         where groups are given. Otherwise every row is scored by a clone of the ranker
-        fitted without the row's fold (an int means stratified folds for classes). A row whose class the rest of the data lacks,
-        or that no fold holds out, takes its leave-one-out score.
+        fitted without the row's fold (an int means stratified folds for classes). A
+        row whose class the rest of the data lacks, or that no fold holds out, takes
+        its leave-one-out score; of an estimator, the lowest score.
         (An integer ``cv`` of *GridSearchCV or cross_validate around* a filter does not
         stratify: a filter predicts nothing and is no classifier. Pass
         ``StratifiedKFold`` there.)

@@ -38,7 +38,13 @@ def training_folds(cv, X, y, groups, in_use, random_state, *, is_classification)
         cv = GroupKFold(min(N_FOLDS, _n_groups(groups)))
     pairs = splits(cv, X, y, groups, is_classification)
     folds = [tuple(_placed(place, part) for part in pair) for pair in pairs]
-    return [(train, test) for train, test in folds if len(train) and len(test)]
+    folds = [(train, test) for train, test in folds if len(train) and len(test)]
+    if not folds:
+        raise ValueError(
+            f"No fold of cv={cv!r} leaves rows of positive weight on both of its sides, "
+            f"of {len(used)} there are. Use folds of other rows, or more rows."
+        )
+    return folds
 
 
 def splits(cv, X, y, groups, is_classification):

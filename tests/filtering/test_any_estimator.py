@@ -573,6 +573,16 @@ class OnlyLabels(GaussianNB):
             {},
             "No row is held out by a fold whose other rows have its class",
         ),
+        (
+            {"ranker": RandomForestRegressor(60), "cv": 3},
+            {"sample_weight": np.eye(60)[0], "y": target},
+            "No fold of cv=3 leaves rows of positive weight on both of its sides",
+        ),
+        (
+            {"ranker": RandomForestRegressor(5)},
+            {"sample_weight": np.eye(60)[0], "y": target},
+            "there is 1 row of positive weight",
+        ),
         ({"ranker": "probabilities"}, {}, "'ranker' parameter of Mislabel"),
         ({"n_jobs": 1.5}, {}, "'n_jobs' parameter of Mislabel"),
     ],
