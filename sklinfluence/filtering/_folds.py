@@ -41,8 +41,8 @@ def training_folds(cv, X, y, groups, in_use, random_state, *, is_classification)
     folds = [(train, test) for train, test in folds if len(train) and len(test)]
     if not folds:
         raise ValueError(
-            f"No fold of cv={cv!r} leaves rows of positive weight on both of its sides, "
-            f"of {len(used)} there are. Use folds of other rows, or more rows."
+            f"No fold of cv={cv!r} leaves rows of positive weight on both of its sides "
+            f"(there are {len(used)}). Use folds of other rows, or more rows."
         )
     return folds
 

@@ -1,8 +1,13 @@
 """Any estimator in the ranker's place: which evidence, what it says, how honest."""
 
+import pickle
+
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.cluster import KMeans
 from sklearn.cross_decomposition import PLSRegression
@@ -590,3 +595,57 @@ class OnlyLabels(GaussianNB):
 def test_errors(door, parameters, data, message):
     with pytest.raises((ValueError, TypeError), match=message):
         door(**parameters).fit(**{"X": X, "y": y, **data})
+
+
+# --- containers, routing, saving ------------------------------------------------------
+
+
+def test_frames_with_categories_and_holes():
+    frame = pd.DataFrame(X, columns=list("abcd"), index=[f"row {i}" for i in range(60)])
+    frame.loc[frame["c"] > 1, "c"] = np.nan
+    frame["kind"] = pd.Categorical(np.where(X[:, 3] > 0, "low", "high"))
+    boosting = HistGradientBoostingClassifier(max_iter=10, min_samples_leaf=5)
+    detector = MislabelFilter(boosting, random_state=0)
+    assert detector.fit_transform(frame, y).index.equals(frame.index)
+    assert detector.report().index.isin(frame.index).all()
+    assert detector.score_samples(frame.head(3), y[:3]).shape == (3,)
+    assert_allclose(
+        pickle.loads(pickle.dumps(detector)).score_samples(frame, y),
+        detector.score_samples(frame, y),
+    )
+
+
+def test_sparse_rows():
+    rows = sparse.csr_matrix(np.maximum(X, 0))
+    for estimator in [
+        KNeighborsClassifier(),
+        RandomForestClassifier(60, random_state=0),
+        BaggingClassifier(LogisticRegression(), 60, random_state=0),
+        LinearSVC(random_state=0),
+        LogisticRegression(),
+    ]:
+        thin = MislabelFilter(estimator, random_state=0).fit(rows, y)
+        full = MislabelFilter(estimator, random_state=0).fit(rows.toarray(), y)
+        # liblinear goes over sparse columns in another order.
+        rtol = 1e-2 if isinstance(estimator, LinearSVC) else 1e-5
+        assert_allclose(thin.scores_, full.scores_, rtol=rtol, atol=rtol)
+
+
+@config_context(enable_metadata_routing=True)
+def test_weights_are_routed_and_the_noise_models_own_need_no_request():
+    weight = np.where(np.arange(60) % 2 == 0, 2.0, 1.0)
+    asks = make_pipeline(StandardScaler(), GaussianNB().set_fit_request(
+        sample_weight=True))  # fmt: skip
+    silent = make_pipeline(StandardScaler(), GaussianNB())
+    plain = MislabelFilter(silent, random_state=0).fit(X, y)
+    with config_context(enable_metadata_routing=False):
+        expected = MislabelFilter(silent, random_state=0).fit(X, y)
+        weighted = MislabelFilter(silent, random_state=0).fit(X, y, weight)
+    assert_allclose(plain.scores_, expected.scores_)
+    with pytest.raises(ValueError, match="not explicitly set as requested"):
+        MislabelFilter(silent, random_state=0).fit(X, y, sample_weight=weight)
+    asked = make_pipeline(
+        StandardScaler().set_fit_request(sample_weight=False), asks[-1]
+    )
+    routed = MislabelFilter(asked, random_state=0).fit(X, y, sample_weight=weight)
+    assert_allclose(routed.scores_, weighted.scores_)
