@@ -10,9 +10,9 @@ ranked worse by .06 to .33 of average precision on two sets of 1000 rows.)
 """
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import log_softmax, logsumexp
+from scipy.special import logsumexp
 
+from sklinfluence.filtering._calibration import calibrated, calibration
 from sklinfluence.filtering._em import EMResult, Round, fit_em
 from sklinfluence.filtering._noise_model import LOG_TINY, log_odds_wrong
 
@@ -103,29 +103,10 @@ def held_out_gain(log_proba, codes, sample_weight, noise, n_rounds):
         last = result.rounds[-1]
         true = last.predict_log_proba(held)
         with_noise = logsumexp(true + np.log(last.transition).T[codes[out]], axis=1)
-        plain = calibrated(held, calibration(known, codes[rest], weight))
+        one_hot = np.eye(n_classes)[codes[rest]]
+        plain = calibrated(held, calibration(known, one_hot, weight))
         gain[out] = with_noise - plain[np.arange(len(held)), codes[out]]
     return gain
-
-
-def calibration(log_proba, codes, sample_weight):
-    """Temperature and biases of greatest likelihood, (1 + K,)."""
-    share = sample_weight / sample_weight.sum()
-    targets = np.eye(log_proba.shape[1])[codes]
-
-    def loss_and_gradient(parameters):
-        log_p = calibrated(log_proba, parameters)
-        residual = share[:, np.newaxis] * (np.exp(log_p) - targets)
-        loss = -share @ log_p[np.arange(len(codes)), codes]
-        return loss, np.append(np.sum(residual * log_proba), residual.sum(axis=0))
-
-    start = np.append(1.0, np.zeros(log_proba.shape[1]))
-    return minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B").x
-
-
-def calibrated(log_proba, parameters):
-    """Log-probabilities under a temperature and a bias for each class."""
-    return log_softmax(parameters[0] * log_proba + parameters[1:], axis=1)
 
 
 def as_spoken(log_proba, codes):

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
+from scipy.special import log_softmax, softmax
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.cluster import KMeans
@@ -43,6 +44,7 @@ from sklinfluence.filtering import (
     MislabelFilter,
     MislabelSampler,
 )
+from sklinfluence.filtering._calibration import calibration
 from sklinfluence.filtering._steps import see_targets
 from sklinfluence.gradient import InfluenceRanker
 
@@ -177,6 +179,31 @@ def test_steps_on_text_and_steps_of_real_targets():
 # --- what the evidence says, against refits without the row ---------------------------
 
 
+def calibrated(detector, proba, fitted=None):
+    """Probabilities under the temperatures and biases that a round has found."""
+    fitted = detector._model._result.rounds[0] if fitted is None else fitted
+    a, *bias = fitted.models[0].parameters
+    log_proba = fitted.pool_weights[0] * log_softmax(
+        a * np.log(np.maximum(proba, 1e-12)) + bias, axis=1
+    )
+    return softmax(log_proba, axis=1)
+
+
+def test_calibration_is_that_of_least_cross_entropy():
+    """scikit-learn's logistic regression on log-odds: one slope, one intercept."""
+    draw = np.random.default_rng(0)
+    log_odds = draw.normal(size=300)
+    labels = (draw.random(300) < 1 / (1 + np.exp(0.5 - 2 * log_odds))).astype(int)
+    log_proba = np.log(np.c_[1 / (1 + np.exp(log_odds)), 1 / (1 + np.exp(-log_odds))])
+    found = calibration(log_proba, np.eye(2)[labels], np.ones(300))
+    model = LogisticRegression(C=np.inf, tol=1e-10).fit(log_odds[:, None], labels)
+    # L-BFGS stops at relative changes of the loss of 2e-9.
+    assert_allclose(found[0], model.coef_[0, 0], rtol=1e-3)
+    assert_allclose(found[2] - found[1], model.intercept_[0], rtol=1e-3)
+    wrong_way = calibration(log_proba, np.eye(2)[1 - labels], np.ones(300))
+    assert wrong_way[0] == 0
+
+
 def without(row):
     return np.arange(len(X)) != row
 
@@ -193,10 +220,7 @@ def test_nearest_neighbours_are_left_out_exactly(weights):
     ])  # fmt: skip
     expected = (4 * refits + shares) / 5
     detector = MislabelFilter(estimator, noise=None).fit(X, y)
-    temperature = detector._model._result.rounds[0].pool_weights[0]
-    expected = expected**temperature
-    expected /= expected.sum(axis=1, keepdims=True)
-    assert_allclose(detector._model.loo_proba_, expected, rtol=1e-10)
+    assert_allclose(detector._model.loo_proba_, calibrated(detector, expected))
     assert_array_equal(classes, detector._classes)
 
 
@@ -218,9 +242,8 @@ def test_copies_of_points_share_the_vote_by_distance():
     refit = clone(estimator).fit(np.delete(twice, 0, axis=0), np.delete(labels, 0))
     votes = refit.predict_proba(twice[:1])[0]
     shares = np.unique(labels, return_counts=True)[1] / len(labels)
-    a = detector._model._result.rounds[0].pool_weights[0]
-    expected = ((3 * votes + shares) / 4) ** a
-    assert_allclose(detector._model.loo_proba_[0], expected / expected.sum())
+    expected = calibrated(detector, [(3 * votes + shares) / 4])
+    assert_allclose(detector._model.loo_proba_[:1], expected)
 
 
 def test_out_of_bag_predictions_are_those_of_members_without_the_row():
@@ -264,9 +287,7 @@ def test_out_of_bag_probabilities_are_those_of_members_without_the_row(member):
         expected[out] += model.predict_proba(X[out][:, columns])
         n_out[out] += 1
     expected /= n_out[:, np.newaxis]
-    temperature = detector._model._result.rounds[0].pool_weights[0]
-    expected = np.maximum(expected, 1e-12) ** temperature
-    expected /= expected.sum(axis=1, keepdims=True)
+    expected = calibrated(detector, expected)
     # Members are fitted again to counts in place of repeated rows.
     assert_allclose(detector._model.loo_proba_, expected, rtol=1e-6, atol=1e-9)
 
@@ -277,9 +298,7 @@ def test_cross_fitted_probabilities_are_those_of_models_without_the_fold():
     expected = np.zeros((60, 3))
     for train, test in folds:
         expected[test] = GaussianNB().fit(X[train], y[train]).predict_proba(X[test])
-    temperature = detector._model._result.rounds[0].pool_weights[0]
-    expected = np.maximum(expected, 1e-12) ** temperature
-    expected /= expected.sum(axis=1, keepdims=True)
+    expected = calibrated(detector, expected)
     assert_allclose(detector._model.loo_proba_, expected, rtol=1e-6, atol=1e-11)
 
 
@@ -305,13 +324,13 @@ def test_soft_labels_are_rows_repeated_once_a_class():
     for train, test in folds:
         proba[test] = GaussianNB().fit(X[train], y[train]).predict_proba(X[test])
     start = np.full((3, 3), 0.05) + 0.85 * np.eye(3)
-    joint = np.maximum(proba, 1e-12) ** first.pool_weights[0]
-    joint /= joint.sum(axis=1, keepdims=True)
+    joint = calibrated(detector, proba, first)
     soft = joint * start[:, codes].T
     soft /= soft.sum(axis=1, keepdims=True)
     soft[soft <= 0.01] = 0
     soft /= soft.sum(axis=1, keepdims=True)
-    for (train, test), model in zip(folds, second.models[0].models, strict=True):
+    models = second.models[0].model.models
+    for (train, test), model in zip(folds, models, strict=True):
         rows, labels = np.nonzero(soft[train])
         by_hand = GaussianNB().fit(
             X[train][rows], labels, sample_weight=soft[train][rows, labels]
