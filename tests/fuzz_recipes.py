@@ -137,6 +137,18 @@ TRAINED = {
         "boosting": lambda: GradientBoostingRegressor(n_estimators=3, random_state=0),
     },
 }
+# What may stand in a ranker's place of a filter: each kind of evidence.
+JUDGES = {
+    True: {
+        **TRAINED[True],
+        "forest": lambda: RandomForestClassifier(30, random_state=0),
+        "margins": lambda: SVC(),
+    },
+    False: {
+        **TRAINED[False],
+        "forest": lambda: RandomForestRegressor(30, random_state=0),
+    },
+}
 
 
 # Small ones: what is refused of larger ones is refused of them.
@@ -202,6 +214,18 @@ def ranker(case, is_class, small=False):
     return kind(made, **options(case, kind, skip=("estimator",)))
 
 
+def in_the_rankers_place(case, is_class):
+    """A ranker, any estimator, or none; now and then what is no such thing."""
+    draw = case.draw
+    if draw.chance(0.4):
+        return None
+    if draw.odd("parameters") and draw.chance(0.3):
+        return draw.one([Constant(), "precomputed", 3, object()])
+    if draw.chance(0.5):
+        return ranker(case, is_class)
+    return estimator(case, is_class, JUDGES[is_class])
+
+
 def detector(case, is_class):
     """What a door filters with."""
     draw = case.draw
@@ -209,7 +233,7 @@ def detector(case, is_class):
         return None
     kind = draw.one([filtering.MislabelFilter, filtering.MislabelSampler])
     draw.note(kind.__name__)
-    inner = ranker(case, is_class) if draw.chance(0.4) else None
+    inner = in_the_rankers_place(case, is_class) if draw.chance(0.6) else None
     return kind(inner, **options(case, kind, skip=("ranker",)))
 
 
@@ -287,6 +311,7 @@ PARAMETERS = {
     "shares": [(0.5,), (0.3, 0.7), (0.0,), ("half",)],
     "threshold": [-2.0, 0.0, 3.0],
     "n_jobs": [None, 1],
+    "classes": [None, None, None, ["a", "b"], [0, 1, 2], "all", 3],
 }
 
 
@@ -499,11 +524,7 @@ def expected(case, public):
 
 def a_filter(case, public):
     rows = Rows(case.draw)
-    inner = None
-    if case.draw.chance(0.5):
-        inner = ranker(case, rows.is_class)
-        if case.draw.odd("parameters") and case.draw.chance(0.3):
-            inner = case.draw.one([inner.estimator, Constant(), "precomputed", 3])
+    inner = in_the_rankers_place(case, rows.is_class)
     unfitted = public(inner, **options(case, public, skip=("ranker",)))
     ways = ["fit", "fit"]
     ways += [way for way in ("fit_transform", "fit_resample") if hasattr(public, way)]

@@ -683,9 +683,19 @@ ORACLES = [
     Oracle(
         "MislabelFilter",
         "label_quality_ suggested_labels_",
-        "refits without each row",
+        "refits without each row; members, folds without it; coins on pure noise",
         "filtering/test_evidence.py"
-        "::test_label_quality_and_suggestions_are_those_of_refits",
+        "::test_label_quality_and_suggestions_are_those_of_refits "
+        "filtering/test_any_estimator.py"
+        "::test_nearest_neighbours_are_left_out_exactly "
+        "filtering/test_any_estimator.py"
+        "::test_out_of_bag_probabilities_are_those_of_members_without_the_row "
+        "filtering/test_any_estimator.py"
+        "::test_cross_fitted_probabilities_are_those_of_models_without_the_fold "
+        "filtering/test_any_estimator.py"
+        "::test_on_pure_noise_no_evidence_is_right_more_often_than_chance "
+        "filtering/test_precomputed.py"
+        "::test_without_a_noise_model_the_order_is_that_of_self_confidence",
     ),
     Oracle(
         "MislabelFilter",

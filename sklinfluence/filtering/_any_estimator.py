@@ -26,6 +26,7 @@ from sklinfluence._sklearn_compat import (
     _safe_indexing,
     with_callbacks,
 )
+from sklinfluence.filtering._calibrated_evidence import CalibratedEvidence
 from sklinfluence.filtering._class_columns import fit_classes
 from sklinfluence.filtering._em import fit_em
 from sklinfluence.filtering._folds import training_folds
@@ -154,8 +155,9 @@ class EstimatorLabelModel(NoisyLabelsMixin, EstimatorModel):
         if not evidence.takes_soft:
             said, _ = evidence.refit(np.eye(n_classes)[codes])
             noise = noise_in_force(said, codes, weight, noise, self.n_rounds)
+        surrogates = [CalibratedEvidence(evidence, weight)]
         self._result = fit_em(
-            [evidence], codes, n_classes, weight, noise, self.n_rounds, each
+            surrogates, codes, n_classes, weight, noise, self.n_rounds, each
         )
 
 

@@ -47,15 +47,29 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
 
     Parameters
     ----------
-    ranker : ranker, default=None
-        Scores the labels: an :class:`~sklinfluence.gradient.InfluenceRanker` or any
-        estimator with `fit` and `label_scores`, used alone. Integer targets are
-        classes unless it wraps a regressor. None: for ``label_score="auto"`` and
-        classes, two surrogates of its own, a linear head and an RBF ridge on scaled
-        columns, pooled by leave-one-out likelihood; else ``InfluenceRanker()``. The
-        surrogates standardise columns; many columns that are nearly all zeros (terms
-        of texts) keep their own scales; a weight of 2 is a row twice. Surrogates and
-        the ranker of real targets hold outliers at the nearest value that is none.
+    ranker : ranker, estimator or "precomputed", default=None
+        What judges the labels; integer targets are classes unless it is a regressor
+        or wraps one.
+
+        - a ranker, an :class:`~sklinfluence.gradient.InfluenceRanker` or any other
+          estimator with `label_scores`, is used as it is;
+        - any classifier or regressor is asked by the cheapest evidence that is honest
+          (`evidence_` says which): leave-one-out for linear heads after steps that
+          were made without y and for nearest neighbours; out-of-bag where at least ten
+          members of a bagging ensemble or forest drew no row; else, and where `cv` or
+          groups are given, clones fitted without the row's fold. Under a noise model
+          it is fitted again to soft labels, rows repeated once a class, if it takes
+          weights. Real targets are judged by the residuals that it leaves;
+        - "precomputed": X holds out-of-sample probabilities, a column for each class,
+          or (one-dimensional, or one column) out-of-sample predictions of real
+          targets. A noise model is used only where it makes the given labels likelier
+          on rows that it was not fitted on;
+        - None: for ``label_score="auto"`` and classes, two surrogates of its own, a
+          linear head and an RBF ridge on scaled columns, pooled by leave-one-out
+          likelihood; else ``InfluenceRanker()``. The surrogates standardise columns;
+          many columns that are nearly all zeros (terms of texts) keep their own
+          scales; a weight of 2 is a row twice. Surrogates and the ranker of real
+          targets hold outliers at the nearest value that is none.
 
     label_score : str, default="auto"
         "auto", classes: the log odds that the given label is wrong, under a
@@ -92,10 +106,12 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
         Flag this share of the rows instead, the worst first.
 
     cv : int, splitter, iterable or None, default=None
-        None scores rows by the leave-one-out answers of one fit. Otherwise every row
-        is scored by a clone of the ranker fitted without the row's fold (an int means
-        stratified folds for classes). A row whose class the rest of the data lacks,
-        or that no fold holds out, takes its leave-one-out score.
+        None scores rows by the leave-one-out answers of one fit; an estimator that has
+        none by five shuffled folds (stratified for classes), or five of whole groups
+        where groups are given. Otherwise every row is scored by a clone of the ranker
+        fitted without the row's fold (an int means stratified folds for classes). A
+        row whose class the rest of the data lacks, or that no fold holds out, takes
+        its leave-one-out score; of an estimator, the lowest score.
         (An integer ``cv`` of *GridSearchCV or cross_validate around* a filter does not
         stratify: a filter predicts nothing and is no classifier. Pass
         ``StratifiedKFold`` there.)
@@ -108,6 +124,11 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
         says how many rows have some. None: every row leaves alone. See
         :ref:`copies_of_rows`.
 
+    classes : array-like of shape (n_classes,), default=None
+        For ``ranker="precomputed"``: the label that each column of X is about. None:
+        the names of a frame's columns, where these are the labels; else the sorted
+        labels of y.
+
     min_per_class : int, default=1
         Rows of every class that are kept whatever their scores (real targets: of all
         rows), so that no class is ever emptied.
@@ -116,14 +137,26 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
         Largest share of the rows of one given class (real targets: of all rows) that
         may be flagged, the worst first.
 
+    n_jobs : int, default=None
+        Folds of an estimator that are fitted at a time; None is one.
+
     random_state : int, RandomState instance or None, default=None
-        Draws the landmarks of the RBF ridge, and shuffles the kept rows that take the
-        place of flagged ones in `fit_transform`.
+        Draws the landmarks of the RBF ridge, shuffles the folds of an estimator and
+        seeds what it leaves open, and shuffles the kept rows that take the place of
+        flagged ones in `fit_transform`.
 
     Attributes
     ----------
-    ranker_ : ranker
-        Fitted on all rows: the given one, or the pooled surrogates.
+    ranker_ : ranker or estimator
+        Fitted on all rows: the given one, or the pooled surrogates. A classifier with
+        a linear head is in an InfluenceRanker; one that refuses labels for not being
+        0 to K - 1 is fitted to their numbers in sorted order.
+
+    evidence_ : {"leave-one-out", "out-of-bag", "cross-fitted", "pooled", \
+            "precomputed"} or None
+        How rows were held out of the models that judge them; "pooled" is the
+        leave-one-out likelihood's mixture of the filter's own models. None: a ranker
+        has no answer but of models that saw the row.
 
     scores_ : ndarray of shape (n_samples,)
         Higher is likelier mislabelled. A row that cannot be left out (leverage 1) gets
@@ -135,8 +168,8 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
         the rule looks at its predicted class too.
 
     label_quality_ : ndarray of shape (n_samples,)
-        Leave-one-out probability of the given label; for real targets the two-sided
-        p-value of the deleted studentised residual, NaN where the ranker has no
+        Out-of-sample probability of the given label; for real targets the two-sided
+        p-value of the (deleted studentised) residual, NaN where the ranker has no
         leave-one-out predictions of them. A ranker of least squares on
         classes has no probabilities; the posterior under unit normal errors around its
         -1/+1 codes stands in.
@@ -241,7 +274,8 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
             Weights of the rows in the ranker's fit.
 
         groups : array-like of shape (n_samples,), default=None
-            Groups of rows that `cv` keeps together.
+            Groups of rows that folds keep together: those of `cv`, or the five that
+            an estimator in the ranker's place is fitted without.
 
         Returns
         -------
@@ -279,7 +313,8 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
             Weights of the rows in the ranker's fit.
 
         groups : array-like of shape (n_samples,), default=None
-            Groups of rows that `cv` keeps together.
+            Groups of rows that folds keep together: those of `cv`, or the five that
+            an estimator in the ranker's place is fitted without.
 
         Returns
         -------

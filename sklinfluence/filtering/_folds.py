@@ -46,7 +46,13 @@ def training_folds(
         cv = GroupKFold(min(N_FOLDS, _n_groups(groups)))
     pairs = splits(cv, X, y, groups, is_classification, copies)
     folds = [tuple(_placed(place, part) for part in pair) for pair in pairs]
-    return [(train, test) for train, test in folds if len(train) and len(test)]
+    folds = [(train, test) for train, test in folds if len(train) and len(test)]
+    if not folds:
+        raise ValueError(
+            f"No fold of cv={cv!r} leaves rows of positive weight on both of its sides "
+            f"(there are {len(used)}). Use folds of other rows, or more rows."
+        )
+    return folds
 
 
 def splits(cv, X, y, groups, is_classification, copies=None):

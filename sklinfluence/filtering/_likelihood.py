@@ -3,14 +3,18 @@
 Probabilities that cannot be refitted to soft labels come from a model that has learnt
 from the noisy ones: they hold much of the noise already, and a noise model on top
 counts it twice. What decides is the likelihood of the *given* labels on rows that
-neither the noise model nor the temperature was fitted on.
+nothing was fitted on: under the noise model, and under the probabilities calibrated by
+a temperature and a bias for each class. (Without the biases a noise model wins wherever
+probabilities are miscalibrated between classes of unequal size, noise or not: it then
+ranked worse by .06 to .33 of average precision on two sets of 1000 rows.)
 """
 
 import numpy as np
 from scipy.special import logsumexp
 
-from sklinfluence.filtering._em import fit_em
-from sklinfluence.filtering._pool import fit_pool, pool_log_proba
+from sklinfluence.filtering._calibrated_evidence import calibrated, calibration
+from sklinfluence.filtering._em import EMResult, Round, fit_em
+from sklinfluence.filtering._noise_model import LOG_TINY, log_odds_wrong
 
 _N_FOLDS = 5
 # Standard errors by which labels must be likelier under the noise model.
@@ -86,7 +90,6 @@ def held_out_gain(log_proba, codes, sample_weight, noise, n_rounds):
     n_rows, n_classes = log_proba.shape
     gain = np.zeros(n_rows)
     fold_of = _folds(log_proba, codes)
-    one_hot = np.eye(n_classes)[codes]
     for fold in range(_N_FOLDS):
         out = fold_of == fold
         rest = ~out
@@ -100,9 +103,22 @@ def held_out_gain(log_proba, codes, sample_weight, noise, n_rounds):
         last = result.rounds[-1]
         true = last.predict_log_proba(held)
         with_noise = logsumexp(true + np.log(last.transition).T[codes[out]], axis=1)
-        plain = pool_log_proba([held], fit_pool([known], one_hot[rest], weight))
+        one_hot = np.eye(n_classes)[codes[rest]]
+        plain = calibrated(held, calibration(known, one_hot, weight))
         gain[out] = with_noise - plain[np.arange(len(held)), codes[out]]
     return gain
+
+
+def as_spoken(log_proba, codes):
+    """The probabilities as they are, in the form that rounds of `fit_em` have.
+
+    Returns
+    -------
+    result : EMResult
+    """
+    log_proba = np.maximum(log_proba, LOG_TINY)
+    only = Round([Spoken()], np.ones(1), None)
+    return EMResult(log_odds_wrong(log_proba, codes)[np.newaxis], log_proba, [only])
 
 
 def _folds(log_proba, codes):

@@ -9,7 +9,11 @@ from sklinfluence._messages import shown
 from sklinfluence._progress import FitTracker
 from sklinfluence._sklearn_compat import CallbackSupportMixin, with_callbacks
 from sklinfluence.filtering._em import fit_em
-from sklinfluence.filtering._likelihood import FixedProbabilities, noise_in_force
+from sklinfluence.filtering._likelihood import (
+    FixedProbabilities,
+    as_spoken,
+    noise_in_force,
+)
 from sklinfluence.filtering._noise_model import LOG_TINY
 from sklinfluence.filtering._noisy_labels import NoisyLabelsMixin
 from sklinfluence.filtering._residuals import (
@@ -155,10 +159,13 @@ class PrecomputedLabelModel(NoisyLabelsMixin, CallbackSupportMixin, BaseEstimato
         self.classes_ = self.present_ = labels[self._order]
         rows, codes = self._rows(X), label_index(y, self.classes_)
         noise = noise_in_force(rows, codes, weight, self.noise, self.n_rounds)
-        self._result = fit_em(
-            [FixedProbabilities(rows)], codes, len(labels), weight, noise,
-            self.n_rounds, tracker.each,
-        )  # fmt: skip
+        if noise is None:
+            self._result = as_spoken(rows, codes)
+        else:
+            surrogates, size = [FixedProbabilities(rows)], len(labels)
+            self._result = fit_em(
+                surrogates, codes, size, weight, noise, self.n_rounds, tracker.each
+            )
         self._speak(rows, y, in_use, ~in_use)
         tracker.done()
         return self

@@ -34,8 +34,8 @@ class MislabelSampler(_LabelNoiseDetector):
 
     Parameters
     ----------
-    ranker : ranker, default=None
-        Scores the labels, as for :class:`MislabelFilter`.
+    ranker : ranker, estimator or "precomputed", default=None
+        Judges the labels, as for :class:`MislabelFilter`.
 
     action : {"drop", "relabel"}, default="drop"
         What happens to flagged rows. "relabel" keeps them with their suggested label
@@ -68,6 +68,10 @@ class MislabelSampler(_LabelNoiseDetector):
     duplicates : float or None, default=0.0
         As in :class:`MislabelFilter`.
 
+    classes : array-like of shape (n_classes,), default=None
+        For ``ranker="precomputed"``: the label that each column of X is about, as for
+        :class:`MislabelFilter`.
+
     min_per_class : int, default=1
         Rows of every class that are kept whatever their scores (real targets: of all
         rows), so that no class is ever emptied.
@@ -76,13 +80,21 @@ class MislabelSampler(_LabelNoiseDetector):
         Largest share of the rows of one given class (real targets: of all rows) that
         may be flagged, the worst first.
 
+    n_jobs : int, default=None
+        Folds of an estimator that are fitted at a time; None is one.
+
     random_state : int, RandomState instance or None, default=None
-        Draws the landmarks of the RBF ridge.
+        Draws the landmarks of the RBF ridge, shuffles the folds of an estimator and
+        seeds what it leaves open.
 
     Attributes
     ----------
-    ranker_ : ranker
-        Fitted on all rows: the given one, or the pooled surrogates.
+    ranker_ : ranker or estimator
+        Fitted on all rows, as for :class:`MislabelFilter`.
+
+    evidence_ : {"leave-one-out", "out-of-bag", "cross-fitted", "pooled", \
+            "precomputed"} or None
+        How rows were held out of the models that judge them.
 
     scores_ : ndarray of shape (n_samples,)
         Higher is likelier mislabelled.
@@ -92,7 +104,7 @@ class MislabelSampler(_LabelNoiseDetector):
         there is none).
 
     label_quality_ : ndarray of shape (n_samples,)
-        Leave-one-out probability of the given label; for real targets the two-sided
+        Out-of-sample probability of the given label; for real targets the two-sided
         p-value of the deleted studentised residual, NaN where the ranker has no
         leave-one-out predictions of them.
 
@@ -197,7 +209,7 @@ class MislabelSampler(_LabelNoiseDetector):
             Weights of the rows in the ranker's fit.
 
         groups : array-like of shape (n_samples,), default=None
-            Groups of rows that `cv` keeps together.
+            Groups of rows that folds keep together, as for :class:`MislabelFilter`.
 
         Returns
         -------
@@ -268,7 +280,7 @@ class MislabelSampler(_LabelNoiseDetector):
             Weights of the rows in the ranker's fit.
 
         groups : array-like of shape (n_samples,), default=None
-            Groups of rows that `cv` keeps together.
+            Groups of rows that folds keep together, as for :class:`MislabelFilter`.
 
         Returns
         -------

@@ -1,7 +1,9 @@
 """scikit-learn's own checks, on every estimator and setting."""
 
 import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import (
@@ -42,6 +44,11 @@ DETECTORS = [
     MislabelSampler(),
     MislabelSampler(contamination=0.1, action="relabel"),
     MislabelSampler(InfluenceRanker(Ridge()), threshold=3.0),
+    MislabelFilter(HistGradientBoostingClassifier(max_iter=3), random_state=0),
+    MislabelFilter(RandomForestClassifier(30), random_state=0),
+    MislabelFilter(LogisticRegression()),
+    MislabelSampler(KNeighborsClassifier(2)),
+    MislabelSampler(DecisionTreeRegressor(max_depth=2), threshold=3.0, random_state=0),
 ]
 META_ESTIMATORS = [
     FilteredClassifier(LogisticRegression()),
