@@ -185,6 +185,7 @@ ORACLES = [
         "trees/test_boosting_rankers.py::"
         "test_derivative_is_the_central_difference_of_weights "
         "trees/test_boosting_rankers.py::test_backwards_is_forwards "
+        "trees/test_boosting_rankers.py::test_removal_backwards_is_forwards "
         "trees/test_boosting_rankers.py::test_removal_is_near_the_refit",
     ),
     Oracle(
