@@ -2,6 +2,7 @@
 
     python benchmarks/detection.py --quick
     python benchmarks/detection.py --sets digits letter music_genre --seeds 0 1 2
+    python benchmarks/detection.py --calibration
 
 Labels of sets taken to be clean are flipped (uniformly, by class, by ambiguity), and
 every method ranks all rows; sets with errors that people verified are ranked as they
@@ -12,6 +13,10 @@ among the top k (k = their number), the F1 of the rows flagged, and time as a ra
 cleanlab's scores are its own functions on out-of-fold probabilities of logistic
 regression at C=1, at the C that LogisticRegressionCV finds, and of the pool that this
 package uses (that logistic regression and the RBF vote), fitted fold by fold.
+
+--calibration prints instead what the filter expects of its flags, the share of right
+labels among them, beside what it is (FDP), and the share of wrong labels that it finds
+(power): by threshold="auto" and by threshold="fdr" at several levels.
 """
 
 import argparse
@@ -33,8 +38,10 @@ from sklearn.preprocessing import StandardScaler
 
 from sklinfluence.datasets import flip_labels
 from sklinfluence.filtering import MislabelFilter
+from sklinfluence.filtering._calibration import probability_right
 from sklinfluence.filtering._pool import fit_pool, pool_log_proba
 from sklinfluence.filtering._rbf_ridge import RBFRidge
+from sklinfluence.filtering._thresholds import flag_expected
 
 FILES = [
     "adult",
@@ -75,11 +82,15 @@ QUICK = [
     if name not in ("mnist_train5k", "comnist_ab", "banking77_minilm", "mnist_test")
 ]
 C_GRID = np.logspace(-4, 2, 7)
+LEVELS = (0.05, 0.1, 0.2)
 
 
 def main():
     args = parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
+    if args.calibration:
+        print_calibration(args)
+        return
     results = []
     for name in args.sets:
         for seed in args.seeds:
@@ -101,6 +112,7 @@ def parse_args():
     parser.add_argument("--kinds", nargs="+", default=["uniform", "class", "instance"])
     parser.add_argument("--rates", nargs="+", type=float, default=None)
     parser.add_argument("--ablate", action="store_true", help="noise=uniform, None too")
+    parser.add_argument("--calibration", action="store_true", help="of the flags")
     args = parser.parse_args()
     wanted = QUICK if args.quick else BUNDLED + SYNTHETIC + FILES + REAL_ERRORS
     args.sets = _data.present(args.sets or wanted, BUNDLED + SYNTHETIC)
@@ -278,6 +290,50 @@ def measure(scores, flagged, is_wrong):
         "recall@k": is_wrong[top].mean(),
         "F1": f1_score(is_wrong, flagged),
     }
+
+
+# --- calibration ----------------------------------------------------------------------
+
+
+def print_calibration(args):
+    """Expected and true share of right labels among the flagged, and power, by set."""
+    warnings.simplefilter("ignore")
+    heads = ["auto: said", "FDP", "power"]
+    heads += [f"{level}: {what}" for level in LEVELS for what in ("FDP", "power")]
+    print(f"{'':32s}" + "".join(f"{head:>12s}" for head in heads))
+    by_noise = {}
+    for name in args.sets:
+        of_set = {}
+        for seed in args.seeds:
+            for noise, X, given, is_wrong in cases(name, seed, args):
+                row = calibration(X, given, is_wrong, seed)
+                of_set.setdefault(noise, []).append(row)
+                by_noise.setdefault(noise, []).append(row)
+        for noise, rows in of_set.items():
+            print_row(f"{name}, {noise}", rows)
+    for noise, rows in by_noise.items():
+        print_row(f"all, {noise}", rows)
+
+
+def calibration(X, given, is_wrong, seed):
+    """One case: what is said of the flags of "auto", and what all flags are."""
+    detector = MislabelFilter(random_state=seed).fit(X, given)
+    weight, flags = np.ones(len(given)), ~detector.get_support()
+    right = probability_right(detector.ranker_.loo_proba_, given, weight)
+    row = [right[flags].mean() if flags.any() else np.nan, *shares(flags, is_wrong)]
+    for level in LEVELS:
+        row += shares(flag_expected(right, level), is_wrong)
+    return row
+
+
+def shares(flags, is_wrong):
+    false = np.mean(~is_wrong[flags]) if flags.any() else 0.0
+    return [false, np.mean(flags[is_wrong])]
+
+
+def print_row(name, rows):
+    cells = np.nanmean(rows, axis=0)
+    print(f"{name:32s}" + "".join(f"{cell:12.3f}" for cell in cells), flush=True)
 
 
 # --- tables ---------------------------------------------------------------------------

@@ -1,7 +1,9 @@
 """Every private import from scikit-learn, in one place, so a rename breaks one file."""
 
+import numpy as np
 from sklearn.base import _fit_context as _validated
 from sklearn.ensemble._base import _set_random_states
+from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 from sklearn.metrics._scorer import _BaseScorer, _PassthroughScorer
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import _safe_indexing
@@ -12,6 +14,7 @@ from sklearn.utils._metadata_requests import (
     _routing_enabled,
 )
 from sklearn.utils._missing import is_scalar_nan
+from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from sklearn.utils._optional_dependencies import (
     check_matplotlib_support,
     check_pandas_support,
@@ -75,9 +78,16 @@ __all__ = [
     "_validate_style_kwargs",
     "check_matplotlib_support",
     "check_pandas_support",
+    "draws_by_weight",
+    "first_raw_prediction",
+    "forest_input",
+    "hist_leaf_finder",
+    "hist_trees",
     "is_scalar_nan",
     "n_rows_of_ensemble",
+    "split_seed",
     "validate_params",
+    "weights_in_fit",
     "with_callbacks",
 ]
 
@@ -85,3 +95,78 @@ __all__ = [
 def n_rows_of_ensemble(ensemble):
     """How many rows a fitted bagging ensemble or forest was trained on."""
     return ensemble._n_samples
+
+
+def hist_trees(model):
+    """Nodes of a HistGradientBoosting*'s trees: stages of outputs of structured arrays.
+
+    ``is_leaf`` and ``value``, by which the tree adds to the raw prediction, are fields.
+    """
+    return [[tree.nodes for tree in stage] for stage in model._predictors]
+
+
+def hist_leaf_finder(model):
+    """The function that says which leaf of a HistGradientBoosting*'s trees rows are in.
+
+    Returns
+    -------
+    find : callable
+        ``find(X)`` yields, a stage at a time, the place of each row's leaf among the
+        leaves of each tree, int32 of shape (n_rows, n_outputs).
+    """
+    return _HistLeafFinder(model)
+
+
+class _HistLeafFinder:
+    # The model's own predictor, of trees whose leaves hold their number as value: it
+    # knows of missing values and categories.
+    def __init__(self, model):
+        self.model = model
+        self.stages = [
+            [_numbered(tree) for tree in stage] for stage in model._predictors
+        ]
+
+    def __call__(self, X):
+        X = self.model._preprocess_X(X, reset=False)
+        known = self.model._bin_mapper.make_known_categories_bitsets()
+        n_threads = _openmp_effective_n_threads()
+        for stage in self.stages:
+            found = [tree.predict(X, *known, n_threads) for tree in stage]
+            yield np.stack(found, axis=1).astype(np.int32)
+
+
+def _numbered(tree):
+    nodes = tree.nodes.copy()
+    is_leaf = nodes["is_leaf"].astype(bool)
+    nodes["value"][is_leaf] = np.arange(is_leaf.sum())
+    return TreePredictor(nodes, tree.binned_left_cat_bitsets, tree.raw_left_cat_bitsets)
+
+
+def first_raw_prediction(model, X):
+    """What a gradient boosting model starts from, (n_rows or 1, n_outputs)."""
+    if hasattr(model, "_baseline_prediction"):
+        return model._baseline_prediction
+    return model._raw_predict_init(X)
+
+
+def split_seed(model):
+    """The seed of the split that early stopping of a HistGradientBoosting* made."""
+    return model._random_seed
+
+
+def weights_in_fit(model, sample_weight, codes):
+    """Sample weights times class weights, as a HistGradientBoosting* makes them."""
+    return model._finalize_sample_weight(sample_weight, codes)
+
+
+def forest_input(forest, X):
+    """X as the trees of a forest read it."""
+    return forest._validate_X_predict(X)
+
+
+def draws_by_weight(ensemble):
+    """Whether a fitted bagging ensemble or forest draws rows by their weights.
+
+    Those of scikit-learn before 1.9 draw them alike and weigh what they drew.
+    """
+    return hasattr(ensemble, "_sample_weight")

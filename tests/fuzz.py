@@ -63,7 +63,9 @@ DOCUMENTED = {
     "loo_correlation": "NaN where one side is constant",
     "lds": "NaN where one side is constant",
     "values_stderr_": "NaN where a row was measured once",
+    "spread": "the same",
     "consistency_score": "NaN where a row was in every subset",
+    "shapley_interaction": "NaN where a pair never trained together",
     "poisoning_ratio": "inf where no clean row has influence",
 }
 # The user's own model answers these.

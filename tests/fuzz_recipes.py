@@ -12,7 +12,12 @@ import numpy as np
 from fuzz_inputs import NONSENSE, Rows, is_covered, parameters
 from sklearn.base import clone, is_outlier_detector
 from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    GradientBoostingClassifier,
     GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
     RandomForestClassifier,
     RandomForestRegressor,
 )
@@ -99,6 +104,24 @@ ODD_ESTIMATORS = {
     "max_iter=1": lambda: LogisticRegression(max_iter=1),
     "a ranker": lambda: gradient.InfluenceRanker(),
 }
+FORESTS = {
+    True: {
+        "forest": lambda: RandomForestClassifier(5, random_state=0),
+        "small bags": lambda: RandomForestClassifier(
+            5, max_samples=0.4, class_weight="balanced_subsample", random_state=0
+        ),
+        "extra trees": lambda: ExtraTreesClassifier(3, max_depth=2, random_state=0),
+        "piped": lambda: make_pipeline(
+            StandardScaler(), RandomForestClassifier(3, random_state=0)
+        ),
+        "a tree": lambda: DecisionTreeClassifier(),
+    },
+    False: {
+        "forest": lambda: RandomForestRegressor(5, random_state=0),
+        "extra trees": lambda: ExtraTreesRegressor(3, max_depth=2, random_state=0),
+        "medians": lambda: RandomForestRegressor(2, criterion="absolute_error"),
+    },
+}
 # What FilteredClassifier and FilteredRegressor may train.
 TRAINED = {
     True: {
@@ -114,6 +137,59 @@ TRAINED = {
         "boosting": lambda: GradientBoostingRegressor(n_estimators=3, random_state=0),
     },
 }
+# What may stand in a ranker's place of a filter: each kind of evidence.
+JUDGES = {
+    True: {
+        **TRAINED[True],
+        "forest": lambda: RandomForestClassifier(30, random_state=0),
+        "margins": lambda: SVC(),
+    },
+    False: {
+        **TRAINED[False],
+        "forest": lambda: RandomForestRegressor(30, random_state=0),
+    },
+}
+
+
+# Small ones: what is refused of larger ones is refused of them.
+BOOSTED = {
+    True: {
+        "hist": lambda: HistGradientBoostingClassifier(max_iter=4, min_samples_leaf=3),
+        "hist, l2": lambda: HistGradientBoostingClassifier(
+            max_iter=3, min_samples_leaf=1, l2_regularization=1.0, learning_rate=1.0
+        ),
+        "hist, balanced": lambda: HistGradientBoostingClassifier(
+            max_iter=3, class_weight="balanced"
+        ),
+        "hist, stopped": lambda: HistGradientBoostingClassifier(
+            max_iter=3, early_stopping=True, random_state=0
+        ),
+        "gradient": lambda: GradientBoostingClassifier(n_estimators=3, random_state=0),
+        "gradient, zero": lambda: GradientBoostingClassifier(
+            n_estimators=3, init="zero", random_state=0
+        ),
+        "scaled": lambda: make_pipeline(
+            StandardScaler(), GradientBoostingClassifier(n_estimators=3, random_state=0)
+        ),
+    },
+    False: {
+        "hist": lambda: HistGradientBoostingRegressor(max_iter=4, min_samples_leaf=3),
+        "hist, poisson": lambda: HistGradientBoostingRegressor(
+            loss="poisson", max_iter=3, min_samples_leaf=3
+        ),
+        "hist, gamma": lambda: HistGradientBoostingRegressor(
+            loss="gamma", max_iter=3, min_samples_leaf=3
+        ),
+        "gradient": lambda: GradientBoostingRegressor(n_estimators=3, random_state=0),
+        "gradient, huber": lambda: GradientBoostingRegressor(
+            n_estimators=3, loss="huber", random_state=0
+        ),
+        "gradient, subsample": lambda: GradientBoostingRegressor(
+            n_estimators=3, subsample=0.5, random_state=0
+        ),
+    },
+}
+TREES = {is_class: FORESTS[is_class] | BOOSTED[is_class] for is_class in (True, False)}
 
 
 def estimator(case, is_class, pool=None):
@@ -138,6 +214,18 @@ def ranker(case, is_class, small=False):
     return kind(made, **options(case, kind, skip=("estimator",)))
 
 
+def in_the_rankers_place(case, is_class):
+    """A ranker, any estimator, or none; now and then what is no such thing."""
+    draw = case.draw
+    if draw.chance(0.4):
+        return None
+    if draw.odd("parameters") and draw.chance(0.3):
+        return draw.one([Constant(), "precomputed", 3, object()])
+    if draw.chance(0.5):
+        return ranker(case, is_class)
+    return estimator(case, is_class, JUDGES[is_class])
+
+
 def detector(case, is_class):
     """What a door filters with."""
     draw = case.draw
@@ -145,7 +233,7 @@ def detector(case, is_class):
         return None
     kind = draw.one([filtering.MislabelFilter, filtering.MislabelSampler])
     draw.note(kind.__name__)
-    inner = ranker(case, is_class) if draw.chance(0.4) else None
+    inner = in_the_rankers_place(case, is_class) if draw.chance(0.6) else None
     return kind(inner, **options(case, kind, skip=("ranker",)))
 
 
@@ -207,6 +295,7 @@ PARAMETERS = {
     ],
     "layers": ["all", "last", ["0"], [], "none such", ("2",)],
     "layer": [None, "0", "2", "none such"],
+    "surrogate": [None, LogisticRegression(C=0.1), Ridge(2.0), LinearRegression()],
     "checkpoints": [None, "no/such/folder", 3],
     "preconditioner": [None, "auto"],
     "scoring": [
@@ -230,6 +319,7 @@ PARAMETERS = {
     "shares": [(0.5,), (0.3, 0.7), (0.0,), ("half",)],
     "threshold": [-2.0, 0.0, 3.0],
     "n_jobs": [None, 1],
+    "classes": [None, None, None, ["a", "b"], [0, 1, 2], "all", 3],
 }
 
 
@@ -400,6 +490,20 @@ def head_ranker(case, public):
     )
 
 
+def of_trees(pools):
+    """A ranker, or transformer, of the ensembles in a pool."""
+
+    def recipe(case, public):
+        rows = Rows(case.draw)
+        made = estimator(case, rows.is_class, pools[rows.is_class])
+        chosen = options(case, public, skip=("estimator",))
+        fit_and_ask(
+            case, public(made, **chosen), rows, ways=("fit", "fit", "fit_transform")
+        )
+
+    return recipe
+
+
 def solver(case, public):
     """A solver within the ranker that it is made for."""
     rows = Rows(case.draw)
@@ -428,11 +532,7 @@ def expected(case, public):
 
 def a_filter(case, public):
     rows = Rows(case.draw)
-    inner = None
-    if case.draw.chance(0.5):
-        inner = ranker(case, rows.is_class)
-        if case.draw.odd("parameters") and case.draw.chance(0.3):
-            inner = case.draw.one([inner.estimator, Constant(), "precomputed", 3])
+    inner = in_the_rankers_place(case, rows.is_class)
     unfitted = public(inner, **options(case, public, skip=("ranker",)))
     ways = ["fit", "fit"]
     ways += [way for way in ("fit_transform", "fit_resample") if hasattr(public, way)]
@@ -871,6 +971,18 @@ def consistency(case, public):
     case.call("consistency_score", public, made, rows.X, rows.y, **chosen)
 
 
+def interaction(case, public):
+    rows = Rows(case.draw)
+    made = GaussianNB() if rows.is_class else Ridge()
+    case.models.append(made)
+    of_rows = ("sample_weight", "groups", "X_val", "y_val", "sample_weight_val")
+    chosen = options(case, public, skip=("estimator", "X", "y", *of_rows))
+    chosen.setdefault("max_evaluations", 12)
+    groups = np.arange(len(rows.y)) % 4
+    args = made, rows.X, rows.y
+    case.call("shapley_interaction", public, *args, groups=groups, **chosen)
+
+
 def recorder(case, public):
     """A net that keeps its run, and the ranker that reads it."""
     from sklinfluence.deep import TracInRanker
@@ -925,10 +1037,17 @@ RECIPES = {
     "DownsamplingRanker": valuer,
     "LeaveOneOutRanker": valuer,
     "DataOOBRanker": out_of_bag,
+    "ForestRanker": of_trees(FORESTS),
+    "LeafEmbedding": of_trees(TREES),
+    "TrexRanker": of_trees(TREES),
     "consistency_score": consistency,
+    "shapley_interaction": interaction,
     "InfluenceRanker": head_ranker,
     "RepresenterRanker": head_ranker,
     "ExpectedRanker": expected,
+    "LeafInfluenceRanker": of_trees(BOOSTED),
+    "LeafRefitRanker": of_trees(BOOSTED),
+    "BoostInRanker": of_trees(BOOSTED),
     "select_diverse": diverse,
     "MislabelFilter": a_filter,
     "MislabelSampler": a_filter,

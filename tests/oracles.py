@@ -52,7 +52,9 @@ class Oracle(NamedTuple):
 
 HEADS = "InfluenceRanker RepresenterRanker ExpectedRanker"
 NETS = "DeepInfluenceRanker TracInRanker HydraRanker SGDInfluenceRanker"
-RANKERS = f"{HEADS} {NETS}"
+BOOSTED = "LeafInfluenceRanker LeafRefitRanker BoostInRanker"
+TREES = f"{BOOSTED} ForestRanker TrexRanker"
+RANKERS = f"{HEADS} {TREES} {NETS}"
 SOLVERS = "Cholesky ConjugateGradient LiSSA Arnoldi Nystrom"
 EVERY = "test_every_ranker.py::"
 
@@ -164,6 +166,63 @@ ORACLES = [
         "neighbors/test_rankers.py::test_weight_zero_is_absence "
         "test_base.py::test_wrapped_predictions",
     ),
+    # trees
+    Oracle(
+        "LeafRefitRanker",
+        "influence self_influence_ score_samples",
+        "boosting by hand with the row deleted, or joined",
+        "trees/test_boosting_rankers.py::test_leaf_refit_is_boosting_without_the_row "
+        "trees/test_boosting_rankers.py::test_own_rise_in_the_refit "
+        "trees/test_boosting_rankers.py::test_new_rows_in_the_refit "
+        "trees/test_boosting_rankers.py::"
+        "test_one_tree_of_squares_gives_leave_one_out_means_of_leaves",
+    ),
+    Oracle(
+        "LeafInfluenceRanker",
+        "influence",
+        "central differences of weights of boosting by hand; its derivative forwards; "
+        "exact refits",
+        "trees/test_boosting_rankers.py::"
+        "test_derivative_is_the_central_difference_of_weights "
+        "trees/test_boosting_rankers.py::test_backwards_is_forwards "
+        "trees/test_boosting_rankers.py::test_removal_backwards_is_forwards "
+        "trees/test_boosting_rankers.py::test_removal_is_near_the_refit",
+    ),
+    Oracle(
+        "LeafInfluenceRanker BoostInRanker",
+        "self_influence_ score_samples",
+        "identity: the diagonal, a training row as a new one; one tree by hand",
+        f"{EVERY}test_self_influence_is_the_diagonal "
+        f"{EVERY}test_a_training_row_asked_about_as_a_new_one "
+        "trees/test_boosting_rankers.py::test_a_row_that_joins_one_tree",
+    ),
+    Oracle(
+        "BoostInRanker",
+        "influence",
+        "a loop over stages, queries and rows",
+        "trees/test_boosting_rankers.py::test_boostin_is_the_sum_over_stages",
+    ),
+    Oracle(
+        BOOSTED,
+        "mean_influence",
+        "identity: the weighted mean of the matrix",
+        "trees/test_boosting_rankers.py::test_weighted_means_over_queries",
+    ),
+    Oracle(
+        BOOSTED,
+        "label_scores loo_decision_function_ loo_proba_ loo_prediction_",
+        "each row's own leaves recomputed by hand without it",
+        "trees/test_boosting_rankers.py::test_label_scores "
+        "trees/test_boosting_rankers.py::test_leave_one_out_predictions "
+        "trees/test_boosting_rankers.py::test_own_leaves_of_one_tree_are_the_refit",
+    ),
+    Oracle(
+        BOOSTED,
+        "in_fit_",
+        "rows without influence",
+        "trees/test_boosting_rankers.py"
+        "::test_rows_that_early_stopping_held_out_have_no_influence",
+    ),
     # retraining
     Oracle(
         "ShapleyRanker BanzhafRanker AMERanker DownsamplingRanker LeaveOneOutRanker",
@@ -211,11 +270,91 @@ ORACLES = [
         "retraining/test_consistency.py::test_loop_over_subsets",
     ),
     Oracle(
+        "shapley_interaction",
+        "",
+        "sums over all subsets by refits, and the mean over all permutations",
+        "retraining/test_interaction.py::test_enumeration "
+        "retraining/test_interaction.py::test_the_mean_over_all_permutations_is_the_index",
+    ),
+    Oracle(
         "ShapleyRanker BanzhafRanker AMERanker DownsamplingRanker LeaveOneOutRanker "
         "DataOOBRanker",
         "ranking_ label_scores predict predict_proba decision_function score",
         "the values sorted by hand; the model of all rows, identity",
         "retraining/test_players.py::test_values_are_ranked_and_the_model_predicts",
+    ),
+    # trees
+    Oracle(
+        "ForestRanker",
+        "influence self_influence_ label_scores",
+        "a row deleted from the statistics of its leaves, in loops over trees",
+        "trees/test_forest.py::test_influence_is_the_rise_when_a_row_leaves_its_leaves "
+        "trees/test_forest.py"
+        "::test_self_influence_is_a_row_deleted_from_its_own_leaves "
+        "trees/test_forest.py::test_label_scores_are_losses",
+    ),
+    Oracle(
+        "ForestRanker",
+        "representer_weights",
+        "scikit-learn's predictions, to which weights times targets sum",
+        "trees/test_forest.py::test_predictions_are_sums_over_training_rows",
+    ),
+    Oracle(
+        "ForestRanker",
+        "score_samples",
+        "rows put into the leaves' statistics, in loops over trees",
+        "trees/test_forest.py::test_new_rows_are_put_into_leaves_and_taken_out",
+    ),
+    Oracle(
+        "ForestRanker",
+        "loo_proba_ loo_prediction_",
+        "scikit-learn's oob_decision_function_ and oob_prediction_",
+        "trees/test_forest.py::test_out_of_bag_is_scikit_learns",
+    ),
+    Oracle(
+        "ForestRanker",
+        "most_damaging",
+        "leaves recomputed without the rows; each single row tried",
+        "trees/test_forest.py"
+        "::test_rows_found_flip_the_prediction_and_none_is_idle "
+        "trees/test_forest.py::test_one_row_that_is_enough_is_found",
+    ),
+    Oracle(
+        "LeafEmbedding",
+        "transform n_leaves_",
+        "scikit-learn's one-hot encoder and decision paths; kernels in loops",
+        "trees/test_embedding.py"
+        "::test_leaf_path_is_scikit_learns_encoding_of_leaves "
+        "trees/test_embedding.py::test_kernels_of_leaves_are_sums_over_trees "
+        "trees/test_embedding.py::test_feature_path_is_scikit_learns_decision_path "
+        "trees/test_embedding.py::test_tree_output_is_what_each_tree_says",
+    ),
+    Oracle(
+        "TrexRanker",
+        "influence",
+        "the loss without a row's term, in a loop over rows",
+        "trees/test_trex.py::test_influence_is_the_loss_without_a_rows_term",
+    ),
+    Oracle(
+        "TrexRanker",
+        "contributions decomposition_gap_",
+        "the surrogate's decision, to which the terms sum; kernels by hand",
+        "trees/test_trex.py::test_terms_sum_to_the_surrogates_decision "
+        "trees/test_trex.py::test_terms_are_representer_values_times_the_kernel",
+    ),
+    Oracle(
+        "TrexRanker",
+        "alpha_",
+        "residual over the penalty",
+        "trees/test_trex.py::test_representer_values_are_residuals_over_the_penalty",
+    ),
+    Oracle(
+        "TrexRanker",
+        "self_influence_ score_samples label_scores",
+        "identity: diagonal of influence",
+        f"{EVERY}test_self_influence_is_the_diagonal "
+        f"{EVERY}test_a_training_row_asked_about_as_a_new_one "
+        f"{EVERY}test_label_scores_by_self_influence",
     ),
     # every ranker
     Oracle(
@@ -525,10 +664,39 @@ ORACLES = [
     ),
     Oracle(
         "MislabelFilter",
+        "scores_ label_quality_ score_samples",
+        "of copies: refits without all of them; identity: rows of their weight",
+        "gradient/test_leaving_together.py"
+        "::test_least_squares_is_the_refit_without_them "
+        "filtering/test_ridge_smoother.py"
+        "::test_groups_leave_as_in_refits_without_them "
+        "filtering/test_copies.py::test_a_weight_of_four_is_four_copies",
+    ),
+    Oracle(
+        "MislabelFilter",
+        "threshold_ get_support",
+        'threshold="fdr": Bayes\' rule under the truth; all lists of flags tried',
+        "filtering/test_calibration.py"
+        "::test_posteriors_are_those_of_bayes_rule_under_the_truth "
+        "filtering/test_calibration.py"
+        "::test_flags_are_the_longest_list_of_so_low_a_mean_by_trying_all",
+    ),
+    Oracle(
+        "MislabelFilter",
         "label_quality_ suggested_labels_",
-        "refits without each row",
+        "refits without each row; members, folds without it; coins on pure noise",
         "filtering/test_evidence.py"
-        "::test_label_quality_and_suggestions_are_those_of_refits",
+        "::test_label_quality_and_suggestions_are_those_of_refits "
+        "filtering/test_any_estimator.py"
+        "::test_nearest_neighbours_are_left_out_exactly "
+        "filtering/test_any_estimator.py"
+        "::test_out_of_bag_probabilities_are_those_of_members_without_the_row "
+        "filtering/test_any_estimator.py"
+        "::test_cross_fitted_probabilities_are_those_of_models_without_the_fold "
+        "filtering/test_any_estimator.py"
+        "::test_on_pure_noise_no_evidence_is_right_more_often_than_chance "
+        "filtering/test_precomputed.py"
+        "::test_without_a_noise_model_the_order_is_that_of_self_confidence",
     ),
     Oracle(
         "MislabelFilter",
@@ -602,6 +770,8 @@ ORACLES = [
         "cv_results_ best_score_ best_params_ best_index_",
         "RidgeCV; refits without each row",
         "model_selection/test_search.py::test_ridge_scores_are_those_of_ridge_cv "
+        "model_selection/test_copies.py"
+        "::test_ridge_scores_are_those_of_leaving_each_group_out "
         "model_selection/test_search.py::test_logistic_scores_by_brute_force "
         "model_selection/test_search.py"
         "::test_results_have_the_keys_of_grid_search_with_one_split",
@@ -698,6 +868,7 @@ SCIKIT_LEARNS = {"classes_", "n_features_in_", "feature_names_in_"}
 NAMES_AND_COUNTS = {"label_score_names_", "n_train_", "groups_", "n_evaluations_"}
 NUMERIC = re.compile(
     r"ndarray|float|int\b|dict|list of ndarray|(pandas\.)?DataFrame|array-like|\{array"
+    r"|CSR matrix"
 )
 # Methods whose arrays or dicts are no results.
 NO_RESULT = re.compile(r"set_\w+_request|get_params|get_metadata_routing|get_feature.*")

@@ -24,6 +24,7 @@ LEAST = {
     "solvers.py": "ekfac --sets iris letter --C 1",
     "stability.py": "--quick --skip-loo --data mnist",
     "streaming.py": "--rows 2000 --columns 8 --classes 2",
+    "trees.py": "--quick",
 }
 SKIPPED = {
     "deep.py": "mnist_train5k",

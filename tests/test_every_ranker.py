@@ -13,6 +13,12 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn import clone, config_context
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neural_network import MLPClassifier
 
@@ -20,6 +26,13 @@ import sklinfluence
 from sklinfluence.base import BaseRanker
 from sklinfluence.gradient import InfluenceRanker, RepresenterRanker
 from sklinfluence.retraining import ExpectedRanker
+from sklinfluence.trees import (
+    BoostInRanker,
+    ForestRanker,
+    LeafInfluenceRanker,
+    LeafRefitRanker,
+    TrexRanker,
+)
 
 N_TRAIN, N_QUERIES = 22, 9
 
@@ -73,6 +86,21 @@ def head(ranker, **options):
     )
 
 
+def forest(ranker, **options):
+    kinds = RandomForestClassifier, RandomForestRegressor
+    return lambda is_class: ranker(
+        kinds[not is_class](30, min_samples_leaf=2, random_state=0), **options
+    )
+
+
+def boosted(ranker, **options):
+    kinds = GradientBoostingClassifier, GradientBoostingRegressor
+    return lambda is_class: ranker(
+        kinds[not is_class](n_estimators=8, min_samples_leaf=3, random_state=0),
+        **options,
+    )
+
+
 def several(is_class):
     model = MLPClassifier((3,), max_iter=30, random_state=0) if is_class else Ridge()
     single = InfluenceRanker(model, refit_head=False, damping=0.1)
@@ -89,6 +117,16 @@ RANKERS = {
     "RepresenterRanker": head(RepresenterRanker),
     "RepresenterRanker, lje": head(RepresenterRanker, method="lje"),
     "ExpectedRanker": several,
+    "ForestRanker": forest(ForestRanker),
+    "TrexRanker": forest(TrexRanker),
+    "TrexRanker, tree_output": forest(TrexRanker, kernel="tree_output"),
+    "LeafInfluenceRanker": boosted(LeafInfluenceRanker, refit_baseline=True),
+    "LeafInfluenceRanker, removal": boosted(LeafInfluenceRanker, method="removal"),
+    "LeafInfluenceRanker, single_point": boosted(
+        LeafInfluenceRanker, method="single_point"
+    ),
+    "LeafRefitRanker": boosted(LeafRefitRanker),
+    "BoostInRanker": boosted(BoostInRanker, power=1),
     "DeepInfluenceRanker": deep("DeepInfluenceRanker", damping=0.1),
     "TracInRanker": deep("TracInRanker", random_state=0),
     "HydraRanker": deep("HydraRanker", random_state=0),
@@ -98,7 +136,12 @@ RANKERS = {
 # Conjugate gradients solve to 1e-8, all else to rounding.
 CLOSE = {name: 1e-6 if name.endswith("cg") else 1e-9 for name in RANKERS}
 # Rows taken out, and what is added: not the same number, whatever the row.
-NOT_AS_NEW = {"InfluenceRanker, newton"}
+NOT_AS_NEW = {
+    "InfluenceRanker, newton",
+    "ForestRanker",
+    "LeafInfluenceRanker, removal",
+    "LeafRefitRanker",
+}
 
 
 def rows(is_class, name):
@@ -240,7 +283,7 @@ def test_proponents_and_opponents_are_entries_of_the_matrix(fitted, side):
 def test_a_training_row_asked_about_as_a_new_one(fitted, request):
     ranker, X, y, _, _, rtol = fitted
     if request.node.callspec.params["fitted"] in NOT_AS_NEW:
-        pytest.skip("against refits in tests/gradient/test_leave_one_out.py")
+        pytest.skip("held against refits, and leaves, in tests of its own")
     assert_close(ranker.score_samples(X, y), ranker.self_influence_, rtol)
 
 

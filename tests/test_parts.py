@@ -65,6 +65,7 @@ HELD = [
 ]
 WRONG = {
     "estimator": LogisticRegression(C=-1.0),
+    "surrogate": LogisticRegression(C=-1.0),
     "ranker": InfluenceRanker(method="newtn"),
     "filter": MislabelFilter(n_rounds=0),
     "solver": Nystrom(rank=-1),

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
+from sklearn.ensemble import RandomForestRegressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.model_selection import (
@@ -11,9 +12,12 @@ from sklearn.model_selection import (
     check_cv,
     cross_val_predict,
 )
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import get_tags
 
+from sklinfluence import gradient, neighbors, retraining
 from sklinfluence.filtering import (
     FilteredClassifier,
     FilteredRegressor,
@@ -21,7 +25,16 @@ from sklinfluence.filtering import (
     MislabelSampler,
 )
 from sklinfluence.gradient import InfluenceRanker, RepresenterRanker
-from sklinfluence.retraining import ExpectedRanker
+from sklinfluence.neighbors import KNNLeaveOneOutRanker, KNNShapleyRanker
+from sklinfluence.retraining import (
+    AMERanker,
+    BanzhafRanker,
+    DataOOBRanker,
+    DownsamplingRanker,
+    ExpectedRanker,
+    LeaveOneOutRanker,
+    ShapleyRanker,
+)
 
 CLASSIFIERS = [
     InfluenceRanker(),
@@ -53,6 +66,53 @@ def test_a_default_that_takes_both_is_stratified_for_classes_alone():
     real = np.linspace(0.0, 1.0, 30)
     cv = check_cv(3, real, classifier=is_classifier(InfluenceRanker()))
     assert isinstance(cv, KFold)
+
+
+@pytest.mark.parametrize(
+    "ranker", [InfluenceRanker, RepresenterRanker, ShapleyRanker, LeaveOneOutRanker]
+)
+def test_rankers_take_one_label_a_row_of_models_that_take_many(ranker):
+    model = KNeighborsClassifier()
+    assert get_tags(model).classifier_tags.multi_label
+    tags = get_tags(ranker(model))
+    assert not tags.classifier_tags.multi_label
+    assert not tags.target_tags.multi_output
+
+
+OF_REAL_TARGETS = [
+    InfluenceRanker(Ridge()),
+    RepresenterRanker(Ridge()),
+    ExpectedRanker(InfluenceRanker(Ridge()), n_estimators=2),
+    KNNShapleyRanker(),
+    KNNLeaveOneOutRanker(),
+    LeaveOneOutRanker(Ridge()),
+    DataOOBRanker(RandomForestRegressor(3)),
+    *(
+        sampled(Ridge(), max_evaluations=10)
+        for sampled in (ShapleyRanker, BanzhafRanker, AMERanker, DownsamplingRanker)
+    ),
+]
+
+
+def test_every_public_ranker_is_in_the_list():
+    public = {
+        kind
+        for package in (gradient, neighbors, retraining)
+        for kind in map(vars(package).get, package.__all__)
+        if isinstance(kind, type) and issubclass(kind, BaseEstimator)
+    }
+    assert public == {type(ranker) for ranker in OF_REAL_TARGETS}
+
+
+@pytest.mark.parametrize("ranker", OF_REAL_TARGETS, ids=lambda r: type(r).__name__)
+def test_rankers_take_as_many_targets_as_they_say(ranker):
+    X = np.random.default_rng(0).standard_normal((20, 3))
+    Y = X[:, :2]
+    if get_tags(ranker).target_tags.multi_output:
+        ranker.fit(X, Y)
+        return
+    with pytest.raises(ValueError, match=r"should be a 1d array.*\(20, 2\)"):
+        ranker.fit(X, Y)
 
 
 @pytest.mark.parametrize("model", REGRESSORS)

@@ -11,6 +11,7 @@ from sklinfluence._estimators._ask import (
     sliceable,
     takeable,
 )
+from sklinfluence._estimators._copies import Copies, find_copies
 from sklinfluence._estimators._counts import check_count, check_rows
 from sklinfluence._estimators._fit import (
     _last_step,
@@ -29,6 +30,11 @@ from sklinfluence._estimators._ranges import (
     in_type,
 )
 from sklinfluence._estimators._refit import _refit_losses, query_losses
+from sklinfluence._estimators._steps import (
+    does_nothing,
+    steps_before_last,
+    transformed,
+)
 from sklinfluence._estimators._targets import (
     class_coder,
     encode_labels,

@@ -1,12 +1,14 @@
 """Refits on some of the training rows, and the losses of queries under them."""
 
+from functools import partial
+
 import numpy as np
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.utils import check_array, column_or_1d
-from sklearn.utils.parallel import Parallel, delayed
 
 from sklinfluence._estimators._ask import interruptible
 from sklinfluence._messages import shown
+from sklinfluence._scheduling import map_fits
 from sklinfluence._sklearn_compat import (
     _safe_indexing,
 )
@@ -14,14 +16,11 @@ from sklinfluence._sklearn_compat import (
 
 def _refit_losses(ranker, X, y, kept, X_test, y_test, n_jobs):
     """Query losses of the estimator refitted on each set of rows."""
-    losses = Parallel(n_jobs=n_jobs)(
-        delayed(_loss_after)(ranker.estimator_, X, y, rows, X_test, y_test)
-        for rows in kept
-    )
-    return np.array(losses)
+    loss = partial(_loss_after, ranker.estimator_, X, y, X_test, y_test)
+    return np.array(map_fits(loss, kept, n_jobs=n_jobs))
 
 
-def _loss_after(estimator, X, y, rows, X_test, y_test):
+def _loss_after(estimator, X, y, X_test, y_test, rows):
     model = clone(estimator)
     with interruptible(model):
         model = model.fit(_safe_indexing(X, rows), _safe_indexing(y, rows))

@@ -15,6 +15,7 @@ from sklinfluence._removal._groups import (
     group_changes,
     group_indices,
     linear_rise,
+    move_of_group,
     refuse_emptied,
     shifts_of,
 )
@@ -54,6 +55,21 @@ from sklinfluence._removal._queries import (
     parameter_change,
     query_curvature,
 )
-from sklinfluence._removal._reading import HeadReading, leave_each_out, refined_from
+from sklinfluence._removal._reading import (
+    HeadReading,
+    leave_each_out,
+    leave_together,
+    refined_from,
+)
+from sklinfluence._removal._representers import (
+    REPRESENTERS,
+    check_penalty,
+    take_apart,
+)
 from sklinfluence._removal._scales import check_scales
 from sklinfluence._removal._solver_report import describe_solver
+from sklinfluence._removal._together import (
+    JointRemoval,
+    move_without,
+    remove_together,
+)

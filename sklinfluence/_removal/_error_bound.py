@@ -11,12 +11,14 @@ of a training row's logit differences. lambda is taken in H_-i^-1 by the Woodbur
 identity; R in H^-1, and H_-i >= (1 - h_i) H by the row's leverage.
 """
 
+from functools import partial
+
 import numpy as np
-from sklearn.utils.parallel import Parallel, delayed
 
 from sklinfluence._blocks import block_slices
 from sklinfluence._removal._fitted_head import gradient_rows
 from sklinfluence._removal._one_row import apply_block, residual_without
+from sklinfluence._scheduling import map_blocks
 from sklinfluence.curvature import RowCurvature, row_curvature
 
 
@@ -42,10 +44,8 @@ def newton_error_bound(fitted, removal, n_jobs=None):
         bound = 0.0 if stationary else np.inf
         return np.where(removal.is_defined, bound, np.nan)
     values = 6 * n_rows * K + 3 * fitted.theta.size
-    parts = Parallel(n_jobs=n_jobs, prefer="threads")(
-        delayed(_bound_block)(fitted, removal, block)
-        for block in block_slices(n_rows, values)
-    )
+    of_block = partial(_bound_block, fitted, removal)
+    parts = map_blocks(of_block, block_slices(n_rows, values), n_jobs=n_jobs)
     bound = np.concatenate(parts)
     if stationary:  # what has no weight takes nothing with it
         bound[fitted.objective.weights == 0] = 0.0

@@ -12,10 +12,10 @@ from functools import partial
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.parallel import Parallel, delayed
 
 from sklinfluence._estimators import check_rows
 from sklinfluence._removal._fitted_head import gradient_rows, outer_rows
+from sklinfluence._scheduling import map_blocks
 from sklinfluence.curvature import SingularHessianError, minimize
 
 ORDERS = ("first", "second", "newton", "exact")
@@ -124,9 +124,7 @@ def group_changes(fitted, indices, order="newton", n_jobs=None):
         # out of it: leverages above 1, steps many times too long.
         fitted = fitted.exactly()
         one = _newton_change if order == "newton" else _exact_change
-        changes = Parallel(n_jobs=n_jobs, prefer="threads")(
-            delayed(one)(fitted, group) for group in indices
-        )
+        changes = map_blocks(partial(one, fitted), indices, n_jobs=n_jobs)
         changes = np.array(changes).reshape(len(indices), *fitted.theta.shape)
     _warn_about_undefined(changes)
     return changes
@@ -238,7 +236,42 @@ def _removed(B, c, apply_root):
     if values[0] < _SINGULAR:
         return np.full_like(c, np.nan)
     along = vectors.T @ apply_root(B @ c)
-    return c + apply_root(vectors @ (along / values))
+    return c + apply_root(vectors @ (along.T / values).T)
+
+
+def move_of_group(rows, curvature, pull, hessian, solve):
+    """How predictions at rows move when the rows leave, for outputs of one Hessian.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (m, q)
+    curvature : ndarray of shape (m,)
+        Weighted.
+    pull : ndarray of shape (m, n_outputs)
+        Weighted residuals.
+    hessian : callable
+        Gives H of all rows, (q, q).
+    solve : callable
+        H^-1 times a matrix.
+
+    Returns
+    -------
+    move : ndarray of shape (m, n_outputs)
+        rows (H - rows^T C rows)^-1 rows^T pull; NaN where that is not defined.
+    """
+    root = np.sqrt(curvature)
+    if len(rows) < rows.shape[1]:
+        B = rows @ solve(rows.T)
+        return B @ _removed(B, pull, partial(_scaled, root))
+    whole = hessian()
+    unit = np.sqrt(np.diag(whole))
+    rows, whole = rows / unit, whole / unit / unit[:, None]
+    weighted = root[:, None] * rows
+    values, vectors = np.linalg.eigh(whole - weighted.T @ weighted)
+    if values[0] < _SINGULAR:
+        return np.full_like(pull, np.nan)
+    along = vectors.T @ (rows.T @ pull)
+    return rows @ (vectors @ (along.T / values).T)
 
 
 def _exact_change(fitted, group):

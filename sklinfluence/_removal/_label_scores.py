@@ -10,6 +10,7 @@ import warnings
 import numpy as np
 
 from sklinfluence._removal._queries import gradient_lengths, inverse_ratio
+from sklinfluence._removal._together import JointRemoval
 
 # Of the rows: degrees of freedom below this share are the leverages' rounding.
 _NONE_LEFT = 1e-9
@@ -57,9 +58,12 @@ def opposition(design, residual, mean_gradient):
 def degrees_of_freedom_left(objective, removal):
     """Rows with a weight less the trace of the smoother, of each output: (n_outputs,).
 
-    NaN where it is nothing but rounding.
+    NaN where it is nothing but rounding. Rows that leave together and are the same,
+    target and all, are one row of their weight.
     """
     n_rows = np.count_nonzero(objective.weights)
+    if isinstance(removal, JointRemoval):
+        n_rows = removal.n_all
     left = n_rows - removal.output_leverage.sum(axis=0)
     return np.where(left > _NONE_LEFT * n_rows, left, np.nan)
 
@@ -95,15 +99,24 @@ def deleted_variance(fitted, removal, variance):
     if not objective.loss.is_quadratic:
         return np.ones_like(fitted.raw)
     left = degrees_of_freedom_left(objective, removal)
-    # r~ = r / (1 - h): what is taken from the sum of squares is s r r~.
-    own = objective.weights[:, None] * fitted.residual * removal.residual
+    n_own, own = 1.0, _taken_off(fitted, removal)
+    if isinstance(removal, JointRemoval):
+        n_own, own = removal.n_own[:, None], removal.own
     # No degrees of freedom, no noise estimate: nothing can be said of any row.
-    if np.any(left <= 1.0):
+    if np.any(left <= n_own):
         _warn_about_freedom("Without a row the model leaves no degrees of freedom")
-    fewer = np.where(left > 1.0, left - 1.0, np.nan)
+    fewer = np.where(left > n_own, left - n_own, np.nan)
     deleted = np.maximum(variance * left - own, 0.0) / fewer
     outside = objective.weights == 0
+    if isinstance(removal, JointRemoval):
+        # Copies of a row of weight 0 leave with it.
+        outside &= removal.n_own == 0
     return np.where(outside[:, None], variance, deleted)
+
+
+def _taken_off(fitted, removal):
+    """s r r~, by which a row's leaving lowers the sum of squares: r~ = r / (1 - h)."""
+    return fitted.objective.weights[:, None] * fitted.residual * removal.residual
 
 
 def prediction_error(fitted, rows, variance):
@@ -121,11 +134,14 @@ def studentized(fitted, removal):
     sqrt(s_i) r_i / (sigma_-i sqrt(1 - h_i)), sigma_-i being the noise estimated
     without the row. Exact at no penalty; a ridge's degrees of freedom are the trace
     of its smoother. A row of weight 0 was left out already: its residual is over the
-    standard error of a prediction, sigma sqrt(1 + x^T H^-1 x).
+    standard error of a prediction, sigma sqrt(1 + x^T H^-1 x). With its copies, a row
+    is left out as one observation of their weight where targets are the same too.
     """
     weights, variance = fitted.objective.weights, noise_variance(fitted, removal)
-    own = weights[:, None] * fitted.residual * removal.residual
     deleted = deleted_variance(fitted, removal, variance)
+    if isinstance(removal, JointRemoval):
+        return inverse_ratio(removal.residual, np.sqrt(deleted * removal.spread_left))
+    own = _taken_off(fitted, removal)
     squares = inverse_ratio(np.maximum(own, 0.0), deleted)
     outside = np.flatnonzero(weights == 0)
     error = prediction_error(fitted, outside, variance)

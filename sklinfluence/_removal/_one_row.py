@@ -9,12 +9,13 @@ least squares (Pregibon 1981; Rad and Maleki 2020).
 
 import warnings
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from sklearn.utils.parallel import Parallel, delayed
 
 from sklinfluence._blocks import block_slices
 from sklinfluence._progress import untracked
+from sklinfluence._scheduling import map_blocks
 from sklinfluence.curvature import KroneckerBlocks, row_curvature, solve_added
 
 # Below this, what is left of a row's curvature once it is taken out of H is rounding.
@@ -126,10 +127,8 @@ def _remove_from(heads, row_blocks, n_jobs, each):
     if values_per_row is None:
         values_per_row = len(heads) * (2 * heads[0].theta.size + 4 * K * K)
     blocks = block_slices(n_rows, values_per_row)
-    parts = Parallel(n_jobs=n_jobs, prefer="threads")(
-        delayed(_remove_block)(heads, row_blocks, block)
-        for block in each("leave each row out", blocks)
-    )
+    remove = partial(_remove_block, heads, row_blocks)
+    parts = map_blocks(remove, each("leave each row out", blocks), n_jobs=n_jobs)
     return [
         Removal(*map(np.concatenate, zip(*of_head, strict=True)))
         for of_head in zip(*parts, strict=True)

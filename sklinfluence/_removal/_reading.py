@@ -1,6 +1,6 @@
 """A fitted head as influence is read off it: a frozen value with lazy parts."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import update_wrapper
 from threading import RLock
 from typing import NamedTuple
@@ -16,6 +16,7 @@ from sklinfluence._removal._normalize import train_scale
 from sklinfluence._removal._one_row import Removal, remove_each
 from sklinfluence._removal._queries import Queries
 from sklinfluence._removal._refine import Refined, refine
+from sklinfluence._removal._together import remove_together
 
 
 class computed_once:
@@ -74,6 +75,23 @@ def refined_from(fitted, removal, tol=None, n_jobs=None, each=untracked):
     if tol is None:
         return LeftOut(removal, Refined())
     return LeftOut(removal, refine(fitted, removal, tol, n_jobs, each))
+
+
+def leave_together(reading, copies):
+    """The reading in which training rows leave with their copies, in one step each.
+
+    Parameters
+    ----------
+    reading : HeadReading
+    copies : Copies
+
+    Returns
+    -------
+    reading : HeadReading
+    """
+    removal = remove_together(reading.fitted, reading.removal, copies)
+    given = LeftOut(removal, Refined())
+    return replace(reading, given=given, method="influence", normalize=None)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,16 +2,17 @@
 
 import warnings
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.parallel import Parallel, delayed
 
 from sklinfluence._progress import untracked
 from sklinfluence._removal._active_set import changes_of_active_set
 from sklinfluence._removal._error_bound import newton_error_bound
 from sklinfluence._removal._one_row import named_rows
 from sklinfluence._removal._queries import parameter_change
+from sklinfluence._scheduling import map_blocks
 from sklinfluence.curvature import ActiveSetObjective, SingularHessianError, minimize
 
 
@@ -60,10 +61,8 @@ def refine(fitted, removal, tol, n_jobs=None, each=untracked):
         return Refined(index, np.zeros((0, *fitted.theta.shape)))
     weights = fitted.objective.weights
     start = parameter_change(fitted, weights[:, None] * removal.residual, index)
-    changes = Parallel(n_jobs=n_jobs, prefer="threads")(
-        delayed(_settle_without)(fitted, i, change, tol)
-        for i, change in each("refine", list(zip(index, start, strict=True)))
-    )
+    settle = partial(_settle_without, fitted, tol)
+    changes = map_blocks(settle, each("refine", index), start, n_jobs=n_jobs)
     settled = np.array([change is not None for change in changes])
     _warn_about_unsettled(index[~settled])
     index = index[settled]
@@ -77,7 +76,7 @@ def refine(fitted, removal, tol, n_jobs=None, each=untracked):
     return Refined(index, change)
 
 
-def _settle_without(fitted, i, change, tol):
+def _settle_without(fitted, tol, i, change):
     """The optimum without row i, less theta; None where Newton's method finds none.
 
     From the Newton point, the Hessian formed anew there.

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import numpy as np
-from sklearn.model_selection import check_cv
 
 from sklinfluence._messages import shown
 from sklinfluence.filtering._evidence import new_evidence
+from sklinfluence.filtering._folds import splits
 
 
 def cross_fit(fit, score, rows, cv, fallback, each_fit):
@@ -41,7 +41,9 @@ def cross_fit(fit, score, rows, cv, fallback, each_fit):
     evidence : LabelEvidence
     """
     mean = _RunningMean(fallback)
-    numbered = list(enumerate(_splits(rows, cv, fallback.classes)))
+    is_classification = fallback.classes is not None
+    pairs = splits(cv, rows.X, rows.y, rows.groups, is_classification, rows.copies)
+    numbered = list(enumerate(pairs))
     for (number, (train, test)), fitting in each_fit("fit without a fold", numbered):
         if fallback.classes is not None:
             test = test[np.isin(rows.y[test], rows.y[train])]
@@ -55,21 +57,9 @@ def cross_fit(fit, score, rows, cv, fallback, each_fit):
                 f"The ranker could not be fitted without fold {number} of cv, on "
                 f"{len(rest)} rows{_of_classes(rest.y, fallback.classes)}: {error}"
             ) from error
-        mean.add(test, new_evidence(model, score, held_out.X, held_out.y))
+        found = new_evidence(model, score, held_out.X, held_out.y, rest.copies)
+        mean.add(test, found)
     return mean.evidence()
-
-
-def _splits(rows, cv, classes):
-    if hasattr(cv, "__iter__") and not hasattr(cv, "split"):
-        folds = list(cv)
-        if not all(hasattr(fold, "__len__") and len(fold) == 2 for fold in folds):
-            raise ValueError(
-                f"cv={cv!r} must be an int, a splitter or an iterable of pairs of "
-                "index arrays, (train, test)."
-            )
-        cv = folds
-    splitter = check_cv(cv, rows.y, classifier=classes is not None)
-    return splitter.split(rows.X, rows.y, rows.groups)
 
 
 def _of_classes(y, classes):

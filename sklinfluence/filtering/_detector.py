@@ -1,12 +1,13 @@
 """What MislabelFilter and MislabelSampler share: finding the mislabelled rows."""
 
+from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator, clone, is_regressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_consistent_length, get_tags
 from sklearn.utils.validation import check_is_fitted, column_or_1d
@@ -23,12 +24,33 @@ from sklinfluence._sklearn_compat import (
     _safe_indexing,
 )
 from sklinfluence._typing import Rows
+from sklinfluence.filtering._any_estimator import (
+    EstimatorLabelModel,
+    EstimatorModel,
+    EstimatorTargetModel,
+    seeded,
+)
+from sklinfluence.filtering._calibration import probability_right
 from sklinfluence.filtering._cross_fit import cross_fit
-from sklinfluence.filtering._evidence import training_evidence
+from sklinfluence.filtering._evidence import kind_of, scorer, training_evidence
 from sklinfluence.filtering._flagging import FlagRule
+from sklinfluence.filtering._given_ranker import (
+    is_estimator,
+    is_precomputed,
+    refuse_no_ranker,
+    refuse_score,
+)
 from sklinfluence.filtering._inputs import as_rows, check_new_rows
 from sklinfluence.filtering._label_models import NoiseAwareRanker, PooledLabelModel
+from sklinfluence.filtering._linear_evidence import leave_one_out_ranker
 from sklinfluence.filtering._pooled_detector import VOTES, check_pool
+from sklinfluence.filtering._precomputed import (
+    PRECOMPUTED,
+    PrecomputedLabelModel,
+    PrecomputedTargetModel,
+    is_one_column,
+    refuse_one_column,
+)
 from sklinfluence.filtering._report import report_table, summary_text
 from sklinfluence.filtering._target_model import PooledTargetModel
 from sklinfluence.filtering._task import (
@@ -36,6 +58,7 @@ from sklinfluence.filtering._task import (
     score_to_ask,
     takes_classes,
 )
+from sklinfluence.filtering._thresholds import expected_wrong_share
 from sklinfluence.filtering._training_rows import check_training_rows
 from sklinfluence.filtering._trimming import fit_trimmed
 from sklinfluence.gradient import InfluenceRanker
@@ -45,16 +68,21 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
     """Score every row's label by a ranker and decide which rows to flag."""
 
     _parameter_constraints: dict = {
-        # That it has label_scores is checked in fit, with advice for bare models.
-        "ranker": [HasMethods("fit"), None],
+        # What it must be besides is checked in fit, with advice.
+        "ranker": [HasMethods("fit"), StrOptions({PRECOMPUTED}), None],
         # Which names there are depends on the ranker, which lists them in its error.
         "label_score": [str],
         "noise": [StrOptions({"class", "uniform"}), None],
         "n_rounds": [Interval(Integral, 1, None, closed="left")],
-        "threshold": [StrOptions({"auto"}), Interval(Real, None, None, closed="both")],
+        "threshold": [
+            StrOptions({"auto", "fdr"}),
+            Interval(Real, None, None, closed="both"),
+        ],
         "fdr": [Interval(Real, 0, 1, closed="neither")],
         "contamination": [Interval(Real, 0, 1, closed="neither"), None],
         "cv": ["cv_object"],
+        "duplicates": [Interval(Real, 0, None, closed="left"), None],
+        "classes": ["array-like", None],
         # Which names there are is said by its own error.
         "pool": [tuple, list],
         "min_per_class": [Interval(Integral, 1, None, closed="left")],
@@ -76,6 +104,8 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         fdr=0.05,
         contamination=None,
         cv=None,
+        duplicates=0.0,
+        classes=None,
         pool=VOTES,
         min_per_class=1,
         max_share=0.5,
@@ -90,6 +120,8 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         self.fdr = fdr
         self.contamination = contamination
         self.cv = cv
+        self.duplicates = duplicates
+        self.classes = classes
         self.pool = pool
         self.min_per_class = min_per_class
         self.max_share = max_share
@@ -123,17 +155,20 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         self._check_parameters(groups)
         rows = check_training_rows(self, X, y, sample_weight, groups)
         rule = FlagRule.of(self)
-        unfitted = self._model_for(rows.y, rule)
+        unfitted = self._model_for(rows, rule)
         tracker = FitTracker(self, rows.X, rows.y)
         fit = partial(self._fit_model, unfitted, rule)
         model = fit(rows, partial(tracker.fitting, "fit the ranker"))
         score = score_to_ask(model, self.label_score)
-        evidence = training_evidence(model, score, rows.X)
+        evidence = training_evidence(model, score, rows.X, rows.copies)
         self._check_scored_rows(evidence, len(rows))
-        if self.cv is not None:
+        self.evidence_ = kind_of(model, evidence)
+        if self.cv is not None and not isinstance(model, EstimatorModel):
             each_fit = tracker.each_fit
             evidence = cross_fit(fit, score, rows, self.cv, evidence, each_fit)
+            self.evidence_ = "cross-fitted"
         self._model, self._score_name = model, score
+        self._scorer = scorer(model, score, rows.copies)
         self.ranker_ = getattr(model, "ranker_", model)
         self._index = rows.X.index if hasattr(rows.X, "iloc") else None
         self._seen_table = hasattr(rows.X, "columns")
@@ -141,9 +176,13 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         tracker.done()
         return self
 
-    def _model_for(self, y, rule):
+    def _model_for(self, rows, rule):
         """What is fitted: a ranker, or a label model for ``label_score="auto"``."""
-        ranker = self._get_ranker()
+        ranker, y = self._get_ranker(), rows.y
+        if is_precomputed(ranker):
+            return self._precomputed_model(rows)
+        if is_estimator(ranker):
+            return self._estimator_model(rows)
         if not takes_classes(ranker, y):
             return ranker if self.ranker is not None else self._target_model(rule)
         if self.label_score != "auto":
@@ -157,8 +196,39 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
                 random_state=self.random_state,
             )
         if isinstance(ranker, InfluenceRanker):
-            return NoiseAwareRanker(ranker, noise=self.noise, n_rounds=self.n_rounds)
+            return self._noise_aware(ranker)
         return ranker
+
+    def _noise_aware(self, ranker):
+        return NoiseAwareRanker(ranker, noise=self.noise, n_rounds=self.n_rounds)
+
+    def _estimator_model(self, rows):
+        """The cheapest honest evidence of a classifier or regressor."""
+        is_real = is_regressor(self.ranker)
+        refuse_score(self.ranker, self.label_score, is_real)
+        if self.cv is None and rows.groups is None:
+            estimator = seeded(self.ranker, self.random_state)
+            ranker = leave_one_out_ranker(estimator, rows)
+            if ranker is not None:
+                return ranker if is_real else self._noise_aware(ranker)
+        held_out = {name: getattr(self, name) for name in ("cv", "n_jobs")}
+        held_out["random_state"] = self.random_state
+        if is_real:
+            fdr = self.fdr if FlagRule.of(self).is_automatic else None
+            return EstimatorTargetModel(self.ranker, fdr=fdr, **held_out)
+        em = {"noise": self.noise, "n_rounds": self.n_rounds}
+        return EstimatorLabelModel(self.ranker, **em, **held_out)
+
+    def _precomputed_model(self, rows):
+        """What judges by probabilities, or predictions, that came as X."""
+        is_real = is_one_column(rows.X)
+        refuse_score(self.ranker, self.label_score, is_real)
+        if is_real:
+            refuse_one_column(rows.y)
+            return PrecomputedTargetModel()
+        return PrecomputedLabelModel(
+            self.classes, noise=self.noise, n_rounds=self.n_rounds
+        )
 
     def _target_model(self, rule):
         """What judges real targets where no ranker is given."""
@@ -175,19 +245,24 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         """A clone fitted to rows; of real targets, without the gross errors."""
         X, y, weight = rows.X, rows.targets, rows.sample_weight
         model = clone(unfitted)
+        keywords = weight_keywords(model, weight)
+        if isinstance(model, PooledLabelModel | NoiseAwareRanker | PooledTargetModel):
+            keywords["copies"] = rows.copies
+        if isinstance(model, EstimatorModel):
+            keywords.update(groups=rows.groups, copies=rows.copies)
         with fitting(model):
-            model.fit(X, y, **weight_keywords(model, weight))
+            model.fit(X, y, **keywords)
         asked = score_to_ask(model, self.label_score)
-        if asked == "studentized" and hasattr(model, "loo_prediction_"):
+        if isinstance(model, InfluenceRanker) and asked == "studentized":
             fdr = self.fdr if rule.is_automatic else None
-            return fit_trimmed(model, X, y, weight, fdr)
+            return fit_trimmed(model, X, y, weight, fdr, rows.copies)
         return model
 
     def _judge(self, evidence, rows, rule):
         """Set every fitted attribute that follows from the evidence on the labels."""
         if rule.is_automatic:
             self._check_held_out(evidence)
-        verdict, self._in_use = evidence.on(rows.y, rows.sample_weight), rows.in_use
+        verdict, self._in_use = self._verdict(evidence, rows), rows.in_use
         self._classes, self._given_labels = evidence.classes, rows.y
         self._predicted_labels = verdict.predicted_labels
         self.scores_ = _without_nan(evidence.scores)
@@ -200,6 +275,19 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
             self.suggested_labels_ = self._model.suggest_labels(verdict.contradicted)
         self._support = ~flags
         self.threshold_ = rule.threshold_in_force(self.scores_, flags)
+        used = verdict.take(self._in_use)
+        self._expected_wrong = expected_wrong_share(used, flags[self._in_use])
+
+    def _verdict(self, evidence, rows):
+        """What held-out evidence says of the given labels, and how sure it is."""
+        verdict = evidence.on(rows.y, rows.sample_weight)
+        if evidence.classes is None or not evidence.held_out:
+            return verdict
+        weight = rows.sample_weight
+        weight = np.ones(len(rows)) if weight is None else weight
+        proba, given = evidence.prediction, verdict.given
+        right = probability_right(proba, given, weight, self.noise)
+        return replace(verdict, right=right)
 
     def get_support(self, indices: bool = False) -> NDArray:
         """Tell which training rows are kept.
@@ -237,7 +325,7 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         X = check_new_rows(self, X, self._model)
         y = self._model.predict(X) if y is None else column_or_1d(y, warn=True)
         check_consistent_length(X, y)
-        return self._model.label_scores(self._score_name, X, y)
+        return self._scorer.label_scores(self._score_name, X, y)
 
     def report(self) -> Any:
         """Tabulate the labels, the worst first.
@@ -282,7 +370,9 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         Returns
         -------
         summary : str
-            One line for all rows, and for classes one a given class: its rows, and
+            One line for all rows: how many are flagged, and what share of these is
+            expected to be wrong, where the evidence tells; see :ref:`how_sure` on when
+            to believe it. For classes one line a given class follows: its rows, and
             how many of them are flagged. Of more than 20 classes those that lose most
             rows are listed.
         """
@@ -293,6 +383,7 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
             self._given_labels,
             self._in_use,
             self._classes is not None,
+            self._expected_wrong,
         )
 
     def _check_scored_rows(self, evidence, n_rows):
@@ -322,12 +413,8 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         return InfluenceRanker() if self.ranker is None else self.ranker
 
     def _check_parameters(self, groups):
-        if self.ranker is not None and not hasattr(self.ranker, "label_scores"):
-            name = type(self.ranker).__name__
-            raise TypeError(
-                f"ranker={name}(...) is no ranker: it has no label_scores. A model is "
-                f"wrapped in one, ranker=InfluenceRanker({name}(...))."
-            )
+        refuse_no_ranker(self.ranker)
+        self._check_precomputed(groups)
         check_pool(self.pool)
         if self.cv is not None and isinstance(self.ranker, FrozenEstimator):
             raise ValueError(
@@ -335,7 +422,8 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
                 "and a FrozenEstimator is never fitted. Pass the ranker itself, or "
                 "leave cv=None."
             )
-        if groups is not None and self.cv is None:
+        is_ours_to_split = is_estimator(self.ranker)
+        if groups is not None and self.cv is None and not is_ours_to_split:
             raise ValueError(
                 "groups were given, but cv=None scores every row by leave-one-out and "
                 "uses no folds. Set cv to a splitter that takes groups, such as "
@@ -356,25 +444,46 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
                 "or raise the latter."
             )
 
+    def _check_precomputed(self, groups):
+        """Parameters that are for probabilities alone, or are not for them."""
+        if not is_precomputed(self.ranker):
+            if self.classes is not None:
+                raise ValueError(
+                    f"classes={self.classes!r} says which class each column of "
+                    "probabilities is about, and is for ranker='precomputed'. Leave "
+                    "classes=None: the classes are those of y."
+                )
+            return
+        for name, given in (("cv", self.cv), ("groups", groups)):
+            if given is not None:
+                raise ValueError(
+                    f"{name} says how rows are held out, and with ranker='precomputed' "
+                    "nothing is fitted: X must hold what models say of rows that they "
+                    f"have not seen. Leave {name}=None."
+                )
+
     def _check_held_out(self, evidence):
         if evidence.held_out:
             return
         name, ways = type(self.ranker_).__name__, "contamination, or threshold to a"
         if evidence.classes is None:
             raise ValueError(
-                "threshold='auto' flags real targets by their deleted studentised "
-                f"residuals, and {name} gives no 'studentized' of rows it has not "
-                f"seen. Set {ways} number."
+                f"threshold={self.threshold!r} flags real targets by their deleted "
+                f"studentised residuals, and {name} gives no 'studentized' of rows it "
+                f"has not seen. Set {ways} number."
             )
         raise ValueError(
-            "threshold='auto' flags rows whose leave-one-out prediction contradicts "
-            f"their label, and {name} has no leave-one-out predictions. Set cv (every "
-            f"row is then predicted by a ranker fitted without its fold), {ways} "
-            "number."
+            f"threshold={self.threshold!r} flags rows whose leave-one-out prediction "
+            f"contradicts their label, and {name} has no leave-one-out predictions. "
+            "Set cv (every row is then predicted by a ranker fitted without its fold), "
+            f"{ways} number."
         )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
+        if is_precomputed(self.ranker):
+            tags.target_tags.required = True
+            return tags
         ranker_tags = get_tags(self._get_ranker())
         tags.input_tags.sparse = ranker_tags.input_tags.sparse
         # Its own models take holes: a forest as they are, the others filled.

@@ -147,7 +147,8 @@ def suggest_codes(result, codes, is_flagged):
     """The given label where it is not doubted, else the likeliest other class.
 
     "Likeliest" knows which wrong label was given: under class-dependent noise that
-    restores 98 % of flipped labels where the features alone restore 90 %.
+    restores 98 % of flipped labels where the features alone restore 90 %. A class that
+    no row is given is suggested to none.
 
     Returns
     -------
@@ -158,4 +159,5 @@ def suggest_codes(result, codes, is_flagged):
     if transition is not None:
         joint += np.log(transition).T[codes]
     joint[np.arange(len(codes)), codes] = -np.inf
+    joint[:, np.bincount(codes, minlength=joint.shape[1]) == 0] = -np.inf
     return np.where(is_flagged, joint.argmax(axis=1), codes)

@@ -7,8 +7,10 @@ from scipy.special import softmax
 from scipy.stats import t as student_t
 
 from sklinfluence.filtering._error_law import fit_error_law
+from sklinfluence.filtering._inputs import unfrozen
 from sklinfluence.filtering._thresholds import flag_disagreement, log_odds_against
 from sklinfluence.filtering._warn import warn_user
+from sklinfluence.gradient import InfluenceRanker, leaving_together, observations
 
 # What label models call their one score.
 NOISE_ODDS = "auto"
@@ -113,6 +115,9 @@ class Verdict:
     contradicted : ndarray of shape (n_samples,), dtype=bool, or None
         Rows whose given class the evidence speaks against, by the flag rule.
 
+    right : ndarray of shape (n_samples,) or None
+        Posterior probability that the given class is the true one; None where nobody
+        can say.
     honesty : ndarray of shape (n_samples,), or None
         Regression: probability that the given target is no gross error.
     """
@@ -122,6 +127,7 @@ class Verdict:
     predicted: np.ndarray
     quality: np.ndarray
     contradicted: np.ndarray | None = None
+    right: np.ndarray | None = None
     honesty: np.ndarray | None = None
 
     def take(self, rows):
@@ -132,6 +138,7 @@ class Verdict:
             predicted=self.predicted[rows],
             quality=self.quality[rows],
             contradicted=None if self.classes is None else self.contradicted[rows],
+            right=None if self.right is None else self.right[rows],
             honesty=None if self.honesty is None else self.honesty[rows],
         )
 
@@ -143,7 +150,23 @@ class Verdict:
         return self.classes[self.predicted]
 
 
-def training_evidence(ranker, score, X):
+def scorer(ranker, score, copies):
+    """The ranker that is asked for a label score: what it says without a row's copies.
+
+    Of scores by models that never saw the row; the others are of the row itself.
+    """
+    is_out = score == "studentized" or score.startswith("loo_")
+    return _without_copies(ranker, copies) if is_out else ranker
+
+
+def _without_copies(ranker, copies):
+    ranker = ranker if copies is None else unfrozen(ranker)
+    if copies is None or not isinstance(ranker, InfluenceRanker):
+        return ranker
+    return leaving_together(ranker, copies)
+
+
+def training_evidence(ranker, score, X, copies=None):
     """Evidence on the rows the ranker was fitted on, from its leave-one-out answers.
 
     Parameters
@@ -155,8 +178,13 @@ def training_evidence(ranker, score, X):
     score : str
         One that its ``label_scores`` gives.
     X : array-like of shape (n_samples, n_features)
+    copies : Copies, default=None
+        Rows that leave together. A label model has heard of them in its fit.
     """
-    scores = ranker.label_scores(score)
+    if hasattr(ranker, "target_evidence_"):
+        return ranker.target_evidence_
+    scores = scorer(ranker, score, copies).label_scores(score)
+    ranker = _without_copies(ranker, copies)
     if hasattr(ranker, "classes_"):
         probabilities = _training_probabilities(ranker)
         held_out = probabilities is not None
@@ -168,12 +196,19 @@ def training_evidence(ranker, score, X):
     return _of_targets(ranker, scores, prediction, held_out)
 
 
-def new_evidence(ranker, score, X, y):
-    """Evidence on labelled rows that the ranker never saw."""
-    scores = ranker.label_scores(score, X, y)
+def new_evidence(ranker, score, X, y, copies=None):
+    """Evidence on labelled rows that the ranker never saw; the copies are its own."""
+    scores = scorer(ranker, score, copies).label_scores(score, X, y)
+    ranker = _without_copies(ranker, copies)
     if hasattr(ranker, "classes_"):
         return _of_classes(ranker, score, scores, _new_probabilities(ranker, X))
     return _of_targets(ranker, scores, ranker.predict(X), True, X, y)
+
+
+def kind_of(model, evidence):
+    """What rows were held out by; None where the model saw the rows that it judges."""
+    own = getattr(model, "evidence_", "leave-one-out")
+    return own if evidence.held_out else None
 
 
 def known_scores(ranker):
@@ -199,7 +234,7 @@ def _of_targets(ranker, scores, prediction, held_out, *rows):
     residuals = p_values = np.full(len(scores), np.nan)
     if held_out:
         residuals = ranker.label_scores("studentized", *rows)
-        p_values = _p_values(residuals, residual_dof(ranker))
+        p_values = _p_values(residuals, residual_dof(ranker, is_new=bool(rows)))
         # Without degrees of freedom none can look wrong.
         residuals = np.where(np.isnan(p_values), np.nan, residuals)
     return LabelEvidence(
@@ -212,20 +247,22 @@ def _one_a_row(prediction):
     return np.asarray(prediction, dtype=np.float64).reshape(len(prediction))
 
 
-def residual_dof(ranker):
+def residual_dof(ranker, is_new=False):
     """Degrees of freedom of the deleted studentised residuals of a least-squares fit.
 
     Rows of positive weight, less the effective number of parameters (the sum of the
-    leverages), less the deleted row itself.
+    leverages), less the deleted row itself, or all that leave with it: then one number
+    for each row of the fit.
     """
-    n_rows = np.count_nonzero(ranker.head_.weights)
-    left = n_rows - np.nansum(ranker.leverage_) - 1
-    if left <= 0:
+    n_rows, n_left_out = observations(ranker)
+    n_left_out = 1 if is_new else n_left_out
+    left = n_rows - np.nansum(ranker.leverage_) - n_left_out
+    if np.min(left) <= 0:
         warn_user(
             "The regression leaves no degrees of freedom: it fits every row, and none "
             "can look wrong. Penalise it more (a larger alpha) or drop columns.",
         )
-    return max(left, 0.0)
+    return np.maximum(left, 0.0)
 
 
 def _training_probabilities(ranker):

@@ -49,18 +49,32 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
 
     Parameters
     ----------
-    ranker : ranker, default=None
-        Scores the labels: an :class:`~sklinfluence.gradient.InfluenceRanker` or any
-        estimator with `fit` and `label_scores`, used alone. Integer targets are
-        classes unless it wraps a regressor. None: for ``label_score="auto"`` and
-        classes, models of its own (`pool`), pooled by their likelihood out of sample;
-        for real targets the like, pooled by least squares; else ``InfluenceRanker()``.
-        X may then be any data frame of pandas or polars (categories, strings, dates and
-        free text by the extra ``table``), and have holes. The linear head and the RBF
-        ridge see standardised columns, holes filled with medians and told by columns of
-        their own, outliers held at the nearest value that is none; many columns that
-        are nearly all zeros (terms of texts) keep their own scales. The forest sees
-        columns as they are. A weight of 2 is a row twice.
+    ranker : ranker, estimator or "precomputed", default=None
+        What judges the labels; integer targets are classes unless it is a regressor
+        or wraps one.
+
+        - a ranker, an :class:`~sklinfluence.gradient.InfluenceRanker` or any other
+          estimator with `label_scores`, is used as it is;
+        - any classifier or regressor is asked by the cheapest evidence that is honest
+          (`evidence_` says which): leave-one-out for linear heads after steps that
+          were made without y and for nearest neighbours; out-of-bag where at least ten
+          members of a bagging ensemble or forest drew no row; else, and where `cv` or
+          groups are given, clones fitted without the row's fold. Under a noise model
+          it is fitted again to soft labels, rows repeated once a class, if it takes
+          weights. Real targets are judged by the residuals that it leaves;
+        - "precomputed": X holds out-of-sample probabilities, a column for each class,
+          or (one-dimensional, or one column) out-of-sample predictions of real
+          targets. A noise model is used only where it makes the given labels likelier
+          on rows that it was not fitted on;
+        - None: for ``label_score="auto"``, models of its own (`pool`): of classes
+          pooled by their likelihood out of sample, of real targets by least squares;
+          else ``InfluenceRanker()``. X may then be any data frame of pandas or polars
+          (categories, strings, dates and free text by the extra ``table``), and have
+          holes. The linear head and the RBF ridge see standardised columns, holes
+          filled with medians and told by columns of their own, outliers held at the
+          nearest value that is none; many columns that are nearly all zeros (terms of
+          texts) keep their own scales. The forest sees columns as they are. A weight
+          of 2 is a row twice.
 
     label_score : str, default="auto"
         "auto", classes: the log odds that the given label is wrong, under a
@@ -80,28 +94,47 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
     n_rounds : int, default=3
         Rounds of expectation-maximisation whose log odds are averaged.
 
-    threshold : float or "auto", default="auto"
+    threshold : float, "auto" or "fdr", default="auto"
         Which rows are flagged. "auto", classes: those predicted as another class by
         the model that never saw them, with log odds above log 0.1 that their label is
         wrong. "auto", real targets: those whose residuals are gross errors by a mixture
         of a Student t and a uniform law [1]_, gross errors being taken out of the fit
-        until nothing changes. A number flags the scores at or above it.
+        until nothing changes. "fdr", classes: the likeliest wrong ones, as many as keep
+        the mean posterior probability that a flagged label is right below `fdr`; real
+        targets: as "auto". A number flags the scores at or above it.
 
     fdr : float, default=0.05
-        Real targets: the false-discovery rate of ``threshold="auto"``, the mean
-        probability of being honest among the flagged rows.
+        The share of right labels among the flagged ones that is allowed. Classes: by
+        ``threshold="fdr"`` alone, as far as the evidence is calibrated (see
+        :ref:`how_sure`). Real targets: by "auto" too, the mean probability of being
+        honest among the flagged rows.
 
     contamination : float, default=None
         Flag this share of the rows instead, the worst first.
 
     cv : int, splitter, iterable or None, default=None
-        None scores rows by the leave-one-out answers of one fit. Otherwise every row
-        is scored by a clone of the ranker fitted without the row's fold (an int means
-        stratified folds for classes). A row whose class the rest of the data lacks,
-        or that no fold holds out, takes its leave-one-out score.
+        None scores rows by the leave-one-out answers of one fit; an estimator that has
+        none by five shuffled folds (stratified for classes), or five of whole groups
+        where groups are given. Otherwise every row is scored by a clone of the ranker
+        fitted without the row's fold (an int means stratified folds for classes). A
+        row whose class the rest of the data lacks, or that no fold holds out, takes
+        its leave-one-out score; of an estimator, the lowest score.
         (An integer ``cv`` of *GridSearchCV or cross_validate around* a filter does not
         stratify: a filter predicts nothing and is no classifier. Pass
         ``StratifiedKFold`` there.)
+
+    duplicates : float or None, default=0.0
+        Copies leave together: a row is judged by models that saw no row of equal X,
+        whatever its label, neither in leave-one-out nor in the folds of ``cv``. Above
+        0, rows whose every column differs by no more than this are copies too, columns
+        in units of their standard deviation; copies of copies are copies. A warning
+        says how many rows have some. None: every row leaves alone. See
+        :ref:`copies_of_rows`.
+
+    classes : array-like of shape (n_classes,), default=None
+        For ``ranker="precomputed"``: the label that each column of X is about. None:
+        the names of a frame's columns, where these are the labels; else the sorted
+        labels of y.
 
     pool : sequence of str, default=("linear", "kernel", "forest")
         The votes of ``ranker=None`` with ``label_score="auto"``: a linear head, an RBF
@@ -118,16 +151,26 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
         may be flagged, the worst first.
 
     n_jobs : int, default=None
-        Threads that grow the forest.
+        Folds of an estimator that are fitted at a time, or threads that grow the
+        forest; None is one.
 
     random_state : int, RandomState instance or None, default=None
-        Draws the landmarks of the RBF ridge and the forest, and shuffles the kept rows
-        that take the place of flagged ones in `fit_transform`.
+        Draws the landmarks of the RBF ridge and the forest, shuffles the folds of an
+        estimator and seeds what it leaves open, and shuffles the
+        kept rows that take the place of flagged ones in `fit_transform`.
 
     Attributes
     ----------
-    ranker_ : ranker
-        Fitted on all rows: the given one, or the pooled votes.
+    ranker_ : ranker or estimator
+        Fitted on all rows: the given one, or the pooled votes. A classifier with
+        a linear head is in an InfluenceRanker; one that refuses labels for not being
+        0 to K - 1 is fitted to their numbers in sorted order.
+
+    evidence_ : {"leave-one-out", "out-of-bag", "cross-fitted", "pooled", \
+            "precomputed"} or None
+        How rows were held out of the models that judge them; "pooled" is the
+        mixture, by likelihood out of sample, of the filter's own models. None: a ranker
+        has no answer but of models that saw the row.
 
     scores_ : ndarray of shape (n_samples,)
         Higher is likelier mislabelled. A row that cannot be left out (leverage 1) gets
@@ -139,7 +182,7 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
         the rule looks at its predicted class too.
 
     label_quality_ : ndarray of shape (n_samples,)
-        Leave-one-out probability of the given label; for real targets the two-sided
+        Out-of-sample probability of the given label; for real targets the two-sided
         p-value of the residual by the law of honest ones (with a ranker, of the deleted
         studentised residual), NaN where the ranker has no
         leave-one-out predictions of them. A ranker of least squares on
@@ -196,10 +239,12 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
         label_score: str = "auto",
         noise: Literal["class", "uniform"] | None = "class",
         n_rounds: int = 3,
-        threshold: Literal["auto"] | float = "auto",
+        threshold: Literal["auto", "fdr"] | float = "auto",
         fdr: float = 0.05,
         contamination: float | None = None,
         cv: Any = None,
+        duplicates: float | None = 0.0,
+        classes: ArrayLike | None = None,
         pool: Sequence[str] = VOTES,
         min_per_class: int = 1,
         max_share: float = 0.5,
@@ -215,6 +260,8 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
             fdr=fdr,
             contamination=contamination,
             cv=cv,
+            duplicates=duplicates,
+            classes=classes,
             pool=pool,
             min_per_class=min_per_class,
             max_share=max_share,
@@ -244,7 +291,8 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
             Weights of the rows in the ranker's fit.
 
         groups : array-like of shape (n_samples,), default=None
-            Groups of rows that `cv` keeps together.
+            Groups of rows that folds keep together: those of `cv`, or the five that
+            an estimator in the ranker's place is fitted without.
 
         Returns
         -------
@@ -282,7 +330,8 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
             Weights of the rows in the ranker's fit.
 
         groups : array-like of shape (n_samples,), default=None
-            Groups of rows that `cv` keeps together.
+            Groups of rows that folds keep together: those of `cv`, or the five that
+            an estimator in the ranker's place is fitted without.
 
         Returns
         -------

@@ -40,6 +40,7 @@ from sklinfluence._sklearn_compat import (
 from sklinfluence._typing import Rows
 from sklinfluence.filtering._detector import _LabelNoiseDetector
 from sklinfluence.filtering._filter import MislabelFilter
+from sklinfluence.filtering._given_ranker import is_estimator, is_precomputed
 from sklinfluence.filtering._inputs import check_columns, unfrozen
 from sklinfluence.filtering._net_targets import keeps_column
 
@@ -95,7 +96,8 @@ class _FilteredEstimator(
             entries of dropped rows. None is the same as absent.
 
             - If `enable_metadata_routing=False` (default): `groups` goes to the filter
-              if it has a `cv`, else to the estimator.
+              if it has a `cv`, or an estimator in its ranker's place, else to the
+              estimator.
             - If `enable_metadata_routing=True`: each, `sample_weight` too, goes to
               whichever of the two requests it. Without a filter of your own, the
               default one requests `sample_weight`. See :ref:`Metadata Routing User
@@ -175,6 +177,13 @@ class _FilteredEstimator(
 
     def _refuse_no_row_filter(self):
         held = unfrozen(self.filter)
+        if held is self.filter and is_precomputed(getattr(held, "ranker", None)):
+            raise ValueError(
+                f"filter={type(held).__name__}('precomputed') of {type(self).__name__} "
+                "takes probabilities or predictions for X, and the estimator its rows. "
+                "Fit the filter on the former, and pass it as "
+                "FrozenEstimator(fitted_filter)."
+            )
         if self.filter is None or isinstance(held, _LabelNoiseDetector):
             return
         if held is self.filter and hasattr(held, "fit_resample"):
@@ -225,6 +234,7 @@ class _FilteredEstimator(
         if params.get("sample_weight") is not None and "sample_weight" in accepted:
             filter_params["sample_weight"] = params["sample_weight"]
         has_folds = getattr(detector, "cv", None) is not None
+        has_folds |= is_estimator(getattr(detector, "ranker", None))
         if "groups" in accepted and "groups" in params and has_folds:
             filter_params["groups"] = estimator_params.pop("groups")
         return estimator_params, filter_params

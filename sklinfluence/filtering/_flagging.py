@@ -7,10 +7,14 @@ import numpy as np
 from sklinfluence.filtering._error_law import flag_honest_last
 from sklinfluence.filtering._thresholds import (
     bound_flags,
+    flag_expected,
     flag_share,
     warn_about_share,
 )
 from sklinfluence.filtering._uneven import warn_about_classes
+
+# The evidence says how many rows are flagged, not a number.
+_BY_EVIDENCE = ("auto", "fdr")
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class FlagRule:
     @property
     def is_automatic(self):
         """Whether it is for the evidence to say how many rows are flagged."""
-        return self.threshold == "auto" and self.contamination is None
+        return self.threshold in _BY_EVIDENCE and self.contamination is None
 
     def flag(self, scores, verdict, in_use):
         """Flag rows within the bounds, and warn where the flags look misled.
@@ -56,7 +60,7 @@ class FlagRule:
 
     def threshold_in_force(self, scores, flags):
         """The given threshold; else the lowest flagged score, infinite without one."""
-        if self.contamination is None and self.threshold != "auto":
+        if self.contamination is None and self.threshold not in _BY_EVIDENCE:
             return float(self.threshold)
         return float(np.min(scores, where=flags, initial=np.inf))
 
@@ -68,10 +72,12 @@ class FlagRule:
         if self.contamination is not None:
             allowed = bound_flags(np.ones(len(scores), dtype=bool), *bounds)
             return flag_share(scores, self.contamination, allowed)
-        if self.threshold != "auto":
+        if self.threshold not in _BY_EVIDENCE:
             return bound_flags(scores >= self.threshold, *bounds)
         flags = verdict.contradicted
         if is_real:
             flags = flag_honest_last(verdict.honesty, self.fdr)
+        elif self.threshold == "fdr":
+            flags = flag_expected(verdict.right, self.fdr)
         warn_about_share(np.mean(flags))
         return bound_flags(flags, *bounds)

@@ -17,6 +17,7 @@ from sklinfluence._sklearn_compat import (
     with_callbacks,
 )
 from sklinfluence.filtering._columns import ColumnReader
+from sklinfluence.filtering._copies import SharedSurrogate, distinct_objective
 from sklinfluence.filtering._em import fit_em, suggest_codes
 from sklinfluence.filtering._evidence import NOISE_ODDS
 from sklinfluence.filtering._linear_surrogate import LinearSurrogate
@@ -43,6 +44,7 @@ class PooledLabelModel(CallbackSupportMixin, BaseEstimator):
     """
 
     label_score_names_ = (NOISE_ODDS,)
+    evidence_ = "pooled"
 
     def __init__(
         self, *, noise="class", n_rounds=3, pool=VOTES, n_jobs=None, random_state=None
@@ -54,7 +56,7 @@ class PooledLabelModel(CallbackSupportMixin, BaseEstimator):
         self.random_state = random_state
 
     @with_callbacks
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, copies=None):
         self._reader = ColumnReader(self, self.random_state, "LogisticRegression()")
         X = self._reader.fit_read(X, sample_weight)
         if sample_weight is not None:
@@ -69,7 +71,7 @@ class PooledLabelModel(CallbackSupportMixin, BaseEstimator):
             pool=self.pool,
             n_jobs=self.n_jobs,
             random_state=self.random_state,
-        ).fit(X, codes, len(self.classes_), sample_weight, tracker)
+        ).fit(X, codes, len(self.classes_), sample_weight, tracker, copies)
         self.loo_proba_ = self._detector.loo_proba_
         tracker.done()
         return self
@@ -120,7 +122,7 @@ class NoiseAwareRanker(CallbackSupportMixin, BaseEstimator):
         self.n_rounds = n_rounds
 
     @with_callbacks
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, copies=None):
         ranker = clone(self.ranker)
         keywords = {} if sample_weight is None else {"sample_weight": sample_weight}
         tracker = FitTracker(self, X, y)
@@ -129,9 +131,8 @@ class NoiseAwareRanker(CallbackSupportMixin, BaseEstimator):
         self.classes_ = ranker.classes_
         fitted, n_classes = ranker.reading_.fitted, len(ranker.classes_)
         codes = label_index(y, self.classes_)
-        surrogate = LinearSurrogate(fitted.objective, fitted.theta)
         self._result = fit_em(
-            [surrogate],
+            [_surrogate(fitted, copies)],
             codes,
             n_classes,
             fitted.objective.weights,
@@ -139,7 +140,9 @@ class NoiseAwareRanker(CallbackSupportMixin, BaseEstimator):
             self.n_rounds,
             tracker.each,
         )
-        self._warn_about_leverage(np.nanmean(ranker.leverage_))
+        leverage = ranker.leverage_
+        leverage = leverage if copies is None else copies.total(leverage)
+        self._warn_about_leverage(np.nanmean(leverage))
         self.loo_proba_ = np.exp(self._result.loo_log_proba)
         self._codes = codes
         tracker.done()
@@ -173,3 +176,13 @@ class NoiseAwareRanker(CallbackSupportMixin, BaseEstimator):
                 "optimistic, and wrong labels may hide. Penalise it more (a smaller "
                 "C, a larger alpha), or leave ranker=None, which tunes its own.",
             )
+
+
+def _surrogate(fitted, copies):
+    """The fitted head, to be refitted; copies of a row leave it together."""
+    objective = fitted.objective
+    if copies is None:
+        return LinearSurrogate(objective, fitted.theta)
+    distinct = distinct_objective(objective, copies)
+    surrogate = LinearSurrogate(distinct, fitted.theta, groups=copies.near())
+    return SharedSurrogate(surrogate, copies, objective.weights)

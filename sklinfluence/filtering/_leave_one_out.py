@@ -4,12 +4,20 @@ Exactly coupled where the whole Hessian is factored; output by output where that
 would cost too much. Both are one Newton step for the objective without the row.
 """
 
+from functools import cache
+
 import numpy as np
 from scipy.special import softmax
 
 from sklinfluence._blocks import block_slices
-from sklinfluence._removal import apply_block, removed_residual
-from sklinfluence.curvature import block_factors
+from sklinfluence._removal import (
+    FittedHead,
+    apply_block,
+    move_of_group,
+    move_without,
+    removed_residual,
+)
+from sklinfluence.curvature import Cholesky, block_factors
 
 # A leverage this close to one is held there: the row determines its own prediction.
 _MAX_LEVERAGE = 1.0 - 1e-6
@@ -43,7 +51,26 @@ def loo_raw_coupled(objective, raw, state):
     return out
 
 
-def loo_raw_by_output(objective, raw):
+def leave_groups_out(loo_raw, objective, end, groups):
+    """Put what the head without a group predicts for it in its rows' places.
+
+    Parameters
+    ----------
+    loo_raw : ndarray of shape (n, n_outputs)
+        Changed in place; 0 where nothing is left to predict from.
+    objective : Objective
+    end : Stationary
+        The objective's minimum, factored by `Cholesky`.
+    groups : list of ndarray
+    """
+    residual = objective.residual(end.raw)
+    parts = (end.raw, residual, end.operator, Cholesky(), end.state, end.gap)
+    fitted = FittedHead(objective, end.theta, *parts)
+    for rows in groups:
+        loo_raw[rows] = np.nan_to_num(end.raw[rows] + move_without(fitted, rows))
+
+
+def loo_raw_by_output(objective, raw, groups=()):
     """The same for a softmax, from the diagonal blocks of the Hessian alone.
 
     Each output k is taken for a logistic problem of its own, with
@@ -62,6 +89,8 @@ def loo_raw_by_output(objective, raw):
     objective : Objective
         With a `SoftmaxLoss`.
     raw : ndarray of shape (n, K)
+    groups : list of ndarray, default=()
+        Rows that leave together, of every group of more than one.
 
     Returns
     -------
@@ -70,17 +99,32 @@ def loo_raw_by_output(objective, raw):
     n_outputs = raw.shape[1]
     weights = objective.weights[:, None]
     proba = softmax(raw, axis=1)
-    spread = weights * _output_blocks(objective, raw)
+    operator = objective.hessian(raw)
+    factors = block_factors(operator)
+    spread = weights * _output_blocks(objective, raw, factors)
     leverage = np.minimum(proba * (1.0 - proba) * spread, _MAX_LEVERAGE)
     step = spread * (proba - objective.targets) / (1.0 - leverage)
+    for rows in groups:
+        step[rows] = _group_steps(objective, proba, rows, operator, factors)
     share = (n_outputs - 1) / n_outputs
     return raw + share * step
 
 
-def _output_blocks(objective, raw):
+def _group_steps(objective, proba, rows, operator, factors):
+    """Each output's step when rows leave together, (m, K)."""
+    design, weights = objective.design.rows(rows), objective.weights[rows]
+    pull = weights[:, None] * (proba[rows] - objective.targets[rows])
+    curvature = weights[:, None] * (proba * (1.0 - proba))[rows]
+    blocks, steps = cache(operator.diagonal_blocks), np.empty_like(pull)
+    for k, factor in enumerate(factors):
+        parts = design, curvature[:, k], pull[:, [k]]
+        steps[:, [k]] = move_of_group(*parts, lambda k=k: blocks()[k], factor.solve)
+    return np.nan_to_num(steps)
+
+
+def _output_blocks(objective, raw, factors):
     """x_i' H_kk^-1 x_i of every row and output, (n, K)."""
     design, out = objective.design, np.empty_like(raw)
-    factors = block_factors(objective.hessian(raw))
     for at in block_slices(design.n_rows, 2 * design.n_columns):
         rows = design.rows(at)
         for k, factor in enumerate(factors):

@@ -24,15 +24,17 @@ _LOG10_C_BOUNDS = (-6, 4)
 _FREE = 1e-8
 
 
-def tune_linear_surrogate(X, targets, sample_weight):
+def tune_linear_surrogate(X, targets, sample_weight, groups=()):
     """The surrogate at the C of least leave-one-out risk, decades apart.
 
     Parameters
     ----------
     X : ndarray of shape (n, d)
     targets : ndarray of shape (n, K)
-        One-hot given labels, every class present.
+        One-hot given labels, or shares of them, every class present.
     sample_weight : ndarray of shape (n,)
+    groups : list of ndarray, default=()
+        Rows that leave together, of every group of more than one.
 
     Returns
     -------
@@ -41,7 +43,7 @@ def tune_linear_surrogate(X, targets, sample_weight):
     C : float
         Inverse penalty, as scikit-learn's.
     """
-    smoother = RidgeSmoother(X.copy(), sample_weight)
+    smoother = RidgeSmoother(X.copy(), sample_weight, groups)
     decade, theta, curvature = ridge_start(smoother, targets)
     if targets.shape[1] == 2:
         theta = theta[1:] - theta[:1]
@@ -108,7 +110,7 @@ def _surrogate(smoother, theta, C, curvature):
     loss = LogisticLoss() if len(theta) == 1 else SoftmaxLoss()
     design = Design(smoother.rotated * scale, fit_intercept=True)
     objective = Objective(design, loss, None, smoother.sample_weight, penalty)
-    return LinearSurrogate(objective, axes.from_columns(theta), axes)
+    return LinearSurrogate(objective, axes.from_columns(theta), axes, smoother.groups)
 
 
 def _mean_loss(log_proba, targets, sample_weight):

@@ -15,7 +15,8 @@ def keeps_column(ranker, y):
     # What can do no more than become an array has no number of axes to be asked for.
     if np.ndim(target_array(y)) != 2:
         return False
-    models = (getattr(ranker, name, None) for name in ("estimator",))
+    # A ranker holds its net, and a net may stand in the ranker's place.
+    models = (ranker, getattr(ranker, "estimator", None))
     return any(
         model is not None and is_regressor(model) and ends_in_net(model)
         for model in models

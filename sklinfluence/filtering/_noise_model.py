@@ -63,7 +63,7 @@ def posterior(log_proba, codes, transition):
     return softmax(log_proba + np.log(transition).T[codes], axis=1)
 
 
-def update_transition(weights_true, codes, sample_weight, noise="class"):
+def update_transition(weights_true, codes, sample_weight, noise="class", shrink=SHRINK):
     """Re-estimate the transition matrix from posterior class memberships.
 
     Parameters
@@ -73,11 +73,12 @@ def update_transition(weights_true, codes, sample_weight, noise="class"):
     codes : ndarray of shape (n,), int
     sample_weight : ndarray of shape (n,)
     noise : {"class", "uniform"}, default="class"
+    shrink : float, default=SHRINK
 
     Returns
     -------
     transition : ndarray of shape (K, K)
-        For "class", the expected counts plus `SHRINK` times the mean class size of
+        For "class", the expected counts plus `shrink` times the mean class size of
         the uniform matrix, so that rare classes borrow the common rate.
     """
     n_rows, n_classes = weights_true.shape
@@ -90,7 +91,7 @@ def update_transition(weights_true, codes, sample_weight, noise="class"):
     weighted = sample_weight[:, None] * weights_true
     counts = np.zeros((n_classes, n_classes))
     np.add.at(counts.T, codes, weighted)
-    counts += SHRINK * total / n_classes * transition
+    counts += shrink * total / n_classes * transition
     return counts / counts.sum(axis=1, keepdims=True)
 
 

@@ -26,7 +26,7 @@ N_TREES = 100
 MIN_SAMPLES_LEAF = 3
 
 
-def grow_classes(X, targets, sample_weight, random_state, n_jobs=None):
+def grow_classes(X, targets, sample_weight, random_state, n_jobs=None, groups=()):
     """The vote of a forest grown on class memberships.
 
     Parameters
@@ -40,6 +40,8 @@ def grow_classes(X, targets, sample_weight, random_state, n_jobs=None):
     random_state : RandomState
     n_jobs : int, default=None
         Threads that grow trees.
+    groups : list of ndarray, default=()
+        Rows that leave together, of every group of more than one.
 
     Returns
     -------
@@ -52,7 +54,7 @@ def grow_classes(X, targets, sample_weight, random_state, n_jobs=None):
     share = targets[rows, codes]
     forest = Forest(tree, n_jobs)
     forest.fit(X, codes, sample_weight, random_state, share, rows)
-    return ForestVote(forest.apply, forest.leaf_means(X))
+    return ForestVote(forest.apply, forest.leaf_means(X, groups=groups))
 
 
 class Forest:
@@ -117,9 +119,11 @@ class Forest:
         leaves = [tree.tree_.apply(columns) for tree in self.trees_]
         return np.column_stack(leaves).astype(np.int32)
 
-    def leaf_means(self, X, pseudo=1.0):
+    def leaf_means(self, X, pseudo=1.0, groups=()):
         """The means of the leaves, for targets of the rows that were fitted."""
         is_out = self.bag_ == 0
+        for rows in groups:
+            is_out[rows] = is_out[rows].all(axis=0)
         return LeafMeans(self.apply(X), self.bag_, is_out, self.sample_weight_, pseudo)
 
 

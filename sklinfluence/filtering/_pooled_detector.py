@@ -12,6 +12,7 @@ from scipy import sparse
 from sklearn.utils import check_random_state
 
 from sklinfluence._progress import FitTracker
+from sklinfluence.filtering._copies import SharedSurrogate
 from sklinfluence.filtering._em import fit_em, suggest_codes
 from sklinfluence.filtering._linear_search import tune_linear_surrogate
 from sklinfluence.filtering._noise_model import LOG_TINY
@@ -91,7 +92,7 @@ class PooledDetector:
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def fit(self, X, codes, n_classes, sample_weight=None, tracker=None):
+    def fit(self, X, codes, n_classes, sample_weight=None, tracker=None, copies=None):
         """Fit the surrogates and the noise model, and score the rows.
 
         Parameters
@@ -106,6 +107,8 @@ class PooledDetector:
             ten times, only their ratios count.
         tracker : FitTracker, default=None
             Reports progress.
+        copies : Copies, default=None
+            Rows that are fitted as one of their weight, and leave together.
 
         Returns
         -------
@@ -113,7 +116,7 @@ class PooledDetector:
         """
         tracker = FitTracker(self) if tracker is None else tracker
         rng = check_random_state(self.random_state)
-        weight = _relative_weights(sample_weight, len(codes))
+        weight = _relative_weights(sample_weight, len(codes), copies)
         self.n_classes_ = n_classes
         self.present_ = np.unique(codes[weight > 0])
         if len(self.present_) < 2:
@@ -126,7 +129,7 @@ class PooledDetector:
         # A row of weight zero may have a label that no row in use has.
         inner = np.where(known, inner, 0)
         weight = np.where(known, weight, 0.0)
-        surrogates = self._tune(X, inner, weight, rng, tracker)
+        surrogates = self._tune(X, inner, weight, copies, rng, tracker)
         self.result_ = fit_em(
             surrogates,
             inner,
@@ -141,24 +144,34 @@ class PooledDetector:
         self.loo_proba_ = self._outer_proba(self.result_.loo_log_proba)
         return self
 
-    def _tune(self, X, inner, weight, rng, tracker):
-        """The votes of the pool, tuned on the given labels."""
-        targets, surrogates = np.eye(len(self.present_))[inner], []
+    def _tune(self, X, inner, weight, copies, rng, tracker):
+        """The votes of the pool, tuned on the labels of the distinct rows."""
+        targets = np.eye(len(self.present_))[inner]
+        if copies is None:
+            return self._votes(X, targets, weight, (), rng, tracker)
+        parts = X[copies.first], copies.mean(targets, weight), copies.total(weight)
+        votes = self._votes(*parts, copies.near(), rng, tracker)
+        return [SharedSurrogate(vote, copies, weight) for vote in votes]
+
+    def _votes(self, X, targets, weight, groups, rng, tracker):
+        """The votes of the pool, tuned on the given labels; groups leave together."""
+        surrogates = []
         self.representation_ = Representation(rng)
         with tracker.task("scale the columns"):
             Z = self.representation_.fit_transform(X, weight)
         views, self.pool_ = Views(X, Z), voters(self.pool, self.representation_)
         if "linear" in self.pool_:
             with tracker.task("tune the linear head"):
-                linear, self.C_ = tune_linear_surrogate(Z, targets, weight)
+                linear, self.C_ = tune_linear_surrogate(Z, targets, weight, groups)
             surrogates.append(Vote(linear, "scaled"))
         if "kernel" in self.pool_:
             with tracker.task("tune the RBF ridge"):
-                rbf = RBFRidge(random_state=rng).fit(Z, targets, weight)
+                rbf = RBFRidge(random_state=rng).fit(Z, targets, weight, groups)
             surrogates.append(Vote(rbf, "scaled"))
         if "forest" in self.pool_:
             with tracker.task("grow the forest"):
-                forest = grow_classes(views.raw, targets, weight, rng, self.n_jobs)
+                parts = views.raw, targets, weight, rng
+                forest = grow_classes(*parts, self.n_jobs, groups)
             surrogates.append(Vote(forest, "raw"))
         return surrogates
 
@@ -247,19 +260,23 @@ class VoteModel:
         return self.model.predict_log_proba(getattr(views, self.view))
 
 
-def _relative_weights(sample_weight, n_rows):
+def _relative_weights(sample_weight, n_rows, copies=None):
     """Weights as they are where rows of weight one would have such; else of mean one.
+
+    The mean is over distinct rows: four copies are a row of weight four.
 
     The penalties that the surrogates try are those that suit a row of weight one;
     weights that sum to one, or to 1e90, would leave the best of them out of reach.
     """
-    if sample_weight is None:
+    if sample_weight is None and copies is None:
         return np.ones(n_rows)
+    sample_weight = np.ones(n_rows) if sample_weight is None else sample_weight
     sample_weight = np.asarray(sample_weight, dtype=np.float64)
-    used = sample_weight > 0
+    distinct = sample_weight if copies is None else copies.total(sample_weight)
+    used = distinct > 0
     if not used.any():
         return sample_weight
-    mean = sample_weight.mean(where=used)
+    mean = distinct.mean(where=used)
     is_near = 1.0 / _NEAR_ONE <= mean <= _NEAR_ONE
     return sample_weight if is_near else sample_weight / mean
 

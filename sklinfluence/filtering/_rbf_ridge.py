@@ -91,17 +91,17 @@ class RBFRidge:
         self.penalties = penalties
         self.random_state = random_state
 
-    def fit(self, X, targets, sample_weight):
+    def fit(self, X, targets, sample_weight, groups=()):
         """Tune on given class memberships, temperature and all.
 
         Parameters as those of `tune`.
         """
-        self.tune(X, targets, sample_weight)
+        self.tune(X, targets, sample_weight, groups)
         loo = self.smoother_.loo_predictions(targets)
         self.temperature_ = fit_pool([loo], targets, sample_weight)[0]
         return self
 
-    def tune(self, X, targets, sample_weight):
+    def tune(self, X, targets, sample_weight, groups=()):
         """Choose the kernel width and the penalty, for targets of any kind.
 
         Parameters
@@ -110,6 +110,8 @@ class RBFRidge:
             On comparable scales: distances are taken as they are.
         targets : ndarray of shape (n, K)
         sample_weight : ndarray of shape (n,)
+        groups : list of ndarray, default=()
+            Rows that leave together, of every group of more than one.
 
         Returns
         -------
@@ -122,7 +124,7 @@ class RBFRidge:
         scale = _median_distance(X[few])
         lowest = np.inf
         for gamma in np.asarray(self.gammas) / scale:
-            smoother = _KernelSmoother(X, X[few], gamma, sample_weight)
+            smoother = _KernelSmoother(X, X[few], gamma, sample_weight, groups)
             errors = smoother.loo_errors(targets, self.penalties)
             if errors.min() < lowest:
                 lowest = errors.min()
@@ -131,7 +133,9 @@ class RBFRidge:
         if len(few) < len(index):
             del smoother
             self.smoother_ = None  # before the larger one takes its memory
-            self.smoother_ = _KernelSmoother(X, X[index], self.gamma_, sample_weight)
+            self.smoother_ = _KernelSmoother(
+                X, X[index], self.gamma_, sample_weight, groups
+            )
             errors = self.smoother_.loo_errors(targets, self.penalties)
             self.penalty_ = self.penalties[errors.argmin()]
         self.landmarks_ = X[index]
@@ -164,7 +168,7 @@ class RBFRidge:
 class _KernelSmoother(RidgeSmoother):
     """Ridge on the Nystroem features of one kernel width."""
 
-    def __init__(self, X, landmarks, gamma, sample_weight):
+    def __init__(self, X, landmarks, gamma, sample_weight, groups):
         kernel = _kernel(landmarks, landmarks, gamma)
         kernel[np.diag_indices_from(kernel)] += JITTER
         self.factor = cholesky(kernel, lower=True, check_finite=False)
@@ -176,7 +180,7 @@ class _KernelSmoother(RidgeSmoother):
             overwrite_b=True,
             check_finite=False,
         ).T
-        super().__init__(features, sample_weight)
+        super().__init__(features, sample_weight, groups)
 
     def kernel_coefficients(self, targets):
         """Coefficients (m, K) on kernel values, and the intercept (K,)."""

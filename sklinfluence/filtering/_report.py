@@ -34,7 +34,7 @@ def report_table(columns, scores, index, caller):
     return table.iloc[worst_first(scores, np.arange(len(table)))]
 
 
-def summary_text(name, flags, given, in_use, is_classification):
+def summary_text(name, flags, given, in_use, is_classification, expected_wrong):
     """How many rows, how many flagged, by class.
 
     Parameters
@@ -44,10 +44,14 @@ def summary_text(name, flags, given, in_use, is_classification):
     flags, in_use : ndarray of shape (n,), dtype=bool
     given : ndarray of shape (n,)
     is_classification : bool
+    expected_wrong : float
+        Share of the flagged rows that is expected to be wrong; NaN if unknown.
     """
     n_out = np.count_nonzero(~in_use)
     flags, given = flags[in_use], given[in_use]
     head = f"{name}: {_counted(len(flags), flags.sum())}"
+    if not np.isnan(expected_wrong):
+        head += f", of which {expected_wrong:.0%} are expected to be wrong"
     if n_out:
         head += f"; {n_out} more of weight 0, which are not judged"
     if not is_classification:

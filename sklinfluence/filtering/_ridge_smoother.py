@@ -8,13 +8,18 @@ U = A V, the fit at ridge penalty lam is
     without row i   y_i - (y_i - fitted_i) / (1 - h_i)        (exact)
 
 so one eigendecomposition serves every penalty, every class and every later set of
-targets.
+targets. Rows G that leave together take their block of the smoother with them,
+
+    without rows G      y_G - (I - H_GG)^-1 (y_G - fitted_G)       (exact)
 """
+
+from functools import partial
 
 import numpy as np
 from scipy.linalg import eigh
 
 from sklinfluence._blocks import block_slices
+from sklinfluence._removal import move_of_group
 
 # A leave-one-out residual divides by 1 - leverage; this bounds it where a row
 # determines its own fit.
@@ -29,10 +34,12 @@ class RidgeSmoother:
     features : ndarray of shape (n, m)
         Overwritten by the rotated columns.
     sample_weight : ndarray of shape (n,)
+    groups : list of ndarray, default=()
+        Rows that leave together, of every group of more than one.
     """
 
-    def __init__(self, features, sample_weight):
-        self.sample_weight = sample_weight
+    def __init__(self, features, sample_weight, groups=()):
+        self.sample_weight, self.groups = sample_weight, groups
         self.share = sample_weight / sample_weight.sum()
         self.mean = self.share @ features
         features -= self.mean
@@ -57,7 +64,8 @@ class RidgeSmoother:
         slack = np.maximum(1.0 - self._leverage(inverses), MIN_SLACK)
         for j in range(len(penalties)):
             residual = centred - self.rotated @ (inverses[:, [j]] * projected)
-            yield targets - residual / slack[:, [j]]
+            loo = targets - residual / slack[:, [j]]
+            yield self._without_groups(loo, targets, residual, inverses[:, j])
 
     def loo_errors(self, targets, penalties):
         """Weighted mean leave-one-out squared error at each penalty."""
@@ -79,7 +87,9 @@ class RidgeSmoother:
         residual = centred - self.rotated @ (
             self.inverse[:, None] * self._project(centred)
         )
-        return targets - residual / np.maximum(1.0 - self.leverage, MIN_SLACK)[:, None]
+        slack = np.maximum(1.0 - self.leverage, MIN_SLACK)
+        loo = targets - residual / slack[:, None]
+        return self._without_groups(loo, targets, residual, self.inverse)
 
     def coefficients(self, targets):
         """Coefficients (m, K) on the features, and the intercept (K,)."""
@@ -87,6 +97,21 @@ class RidgeSmoother:
         projected = self._project(targets - mean)
         coef = self.vectors @ (self.inverse[:, None] * projected)
         return coef, mean - self.mean @ coef
+
+    def _without_groups(self, loo, targets, residual, inverse):
+        """Leave-one-out predictions, those of groups by the fit without the group."""
+        inverse = np.append(inverse, 1.0 / self.sample_weight.sum())
+        hessian, solve = partial(np.diag, 1.0 / inverse), partial(_scaled, inverse)
+        mean = self.share @ targets
+        for rows in self.groups:
+            design = np.column_stack([self.rotated[rows], np.ones(len(rows))])
+            weight = self.sample_weight[rows]
+            pull = -weight[:, None] * residual[rows]
+            move = move_of_group(design, weight, pull, hessian, solve)
+            fitted = targets[rows] - residual[rows]
+            # Without all rows in use nothing is left to predict from.
+            loo[rows] = np.where(np.isnan(move), mean, fitted + move)
+        return loo
 
     def _project(self, centred):
         return self.rotated.T @ (self.sample_weight[:, None] * centred)
@@ -97,3 +122,7 @@ class RidgeSmoother:
             quadratic[at] = np.square(self.rotated[at]) @ inverses
         quadratic += 1.0 / self.sample_weight.sum()
         return self.sample_weight[:, None] * quadratic
+
+
+def _scaled(scale, rows):
+    return scale[:, None] * rows

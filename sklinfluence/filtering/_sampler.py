@@ -36,8 +36,8 @@ class MislabelSampler(_LabelNoiseDetector):
 
     Parameters
     ----------
-    ranker : ranker, default=None
-        Scores the labels, as for :class:`MislabelFilter`.
+    ranker : ranker, estimator or "precomputed", default=None
+        Judges the labels, as for :class:`MislabelFilter`.
 
     action : {"drop", "relabel"}, default="drop"
         What happens to flagged rows. "relabel" keeps them with their suggested label
@@ -52,11 +52,11 @@ class MislabelSampler(_LabelNoiseDetector):
     n_rounds : int, default=3
         Rounds of expectation-maximisation, as for :class:`MislabelFilter`.
 
-    threshold : float or "auto", default="auto"
+    threshold : float, "auto" or "fdr", default="auto"
         Which rows are flagged, as for :class:`MislabelFilter`.
 
     fdr : float, default=0.05
-        Real targets: the false-discovery rate, as for :class:`MislabelFilter`.
+        The false-discovery rate, as for :class:`MislabelFilter`.
 
     contamination : float, default=None
         Flag this share of the rows instead, the worst first.
@@ -66,6 +66,13 @@ class MislabelSampler(_LabelNoiseDetector):
         fitted without the row's fold, as for :class:`MislabelFilter`. (Around a
         sampler, GridSearchCV and cross_validate need ``StratifiedKFold``: it is no
         classifier, and an integer there does not stratify.)
+
+    duplicates : float or None, default=0.0
+        As in :class:`MislabelFilter`.
+
+    classes : array-like of shape (n_classes,), default=None
+        For ``ranker="precomputed"``: the label that each column of X is about, as for
+        :class:`MislabelFilter`.
 
     pool : sequence of str, default=("linear", "kernel", "forest")
         The votes of ``ranker=None`` with ``label_score="auto"``: a linear head, an RBF
@@ -82,15 +89,21 @@ class MislabelSampler(_LabelNoiseDetector):
         may be flagged, the worst first.
 
     n_jobs : int, default=None
-        Threads that grow the forest.
+        Folds of an estimator that are fitted at a time, or threads that grow the
+        forest; None is one.
 
     random_state : int, RandomState instance or None, default=None
-        Draws the landmarks of the RBF ridge, and the forest.
+        Draws the landmarks of the RBF ridge and the forest, shuffles the folds of an
+        estimator and seeds what it leaves open.
 
     Attributes
     ----------
-    ranker_ : ranker
-        Fitted on all rows: the given one, or the pooled votes.
+    ranker_ : ranker or estimator
+        Fitted on all rows, as for :class:`MislabelFilter`.
+
+    evidence_ : {"leave-one-out", "out-of-bag", "cross-fitted", "pooled", \
+            "precomputed"} or None
+        How rows were held out of the models that judge them.
 
     scores_ : ndarray of shape (n_samples,)
         Higher is likelier mislabelled.
@@ -100,7 +113,7 @@ class MislabelSampler(_LabelNoiseDetector):
         there is none).
 
     label_quality_ : ndarray of shape (n_samples,)
-        Leave-one-out probability of the given label; for real targets the two-sided
+        Out-of-sample probability of the given label; for real targets the two-sided
         p-value of the residual by the law of honest ones (with a ranker, of the deleted
         studentised residual), NaN where the ranker has no
         leave-one-out predictions of them.
@@ -155,10 +168,12 @@ class MislabelSampler(_LabelNoiseDetector):
         label_score: str = "auto",
         noise: Literal["class", "uniform"] | None = "class",
         n_rounds: int = 3,
-        threshold: Literal["auto"] | float = "auto",
+        threshold: Literal["auto", "fdr"] | float = "auto",
         fdr: float = 0.05,
         contamination: float | None = None,
         cv: Any = None,
+        duplicates: float | None = 0.0,
+        classes: ArrayLike | None = None,
         pool: Sequence[str] = VOTES,
         min_per_class: int = 1,
         max_share: float = 0.5,
@@ -174,6 +189,8 @@ class MislabelSampler(_LabelNoiseDetector):
             fdr=fdr,
             contamination=contamination,
             cv=cv,
+            duplicates=duplicates,
+            classes=classes,
             pool=pool,
             min_per_class=min_per_class,
             max_share=max_share,
@@ -204,7 +221,7 @@ class MislabelSampler(_LabelNoiseDetector):
             Weights of the rows in the ranker's fit.
 
         groups : array-like of shape (n_samples,), default=None
-            Groups of rows that `cv` keeps together.
+            Groups of rows that folds keep together, as for :class:`MislabelFilter`.
 
         Returns
         -------
@@ -275,7 +292,7 @@ class MislabelSampler(_LabelNoiseDetector):
             Weights of the rows in the ranker's fit.
 
         groups : array-like of shape (n_samples,), default=None
-            Groups of rows that `cv` keeps together.
+            Groups of rows that folds keep together, as for :class:`MislabelFilter`.
 
         Returns
         -------

@@ -51,7 +51,7 @@ class PooledTargetModel(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         self.random_state = random_state
 
     @with_callbacks
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, copies=None):
         self._reader = ColumnReader(self, self.random_state, "Ridge()")
         columns = self._reader.fit_read(X, sample_weight)
         weight = np.ones(len(y))
@@ -63,14 +63,17 @@ class PooledTargetModel(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         y = np.asarray(y, dtype=np.float64)
         rng = check_random_state(self.random_state)
         self._representation = Representation(rng)
+        parts = columns, weight
+        if copies is not None:  # fitted as one row of their weight and mean target
+            parts = columns[copies.first], copies.total(weight)
         with tracker.task("scale the columns"):
-            Z = self._representation.fit_transform(columns, weight)
+            Z = self._representation.fit_transform(*parts)
         seed = rng.randint(np.iinfo(np.int32).max)
-        views, self.pool_ = Views(columns, Z), voters(self.pool, self._representation)
+        views, self.pool_ = Views(parts[0], Z), voters(self.pool, self._representation)
 
         def residuals_without(trimmed):
             kept = np.where(trimmed, 0.0, weight)
-            self._fit_votes(views, y, kept, np.random.RandomState(seed))
+            self._fit_votes(views, y, kept, copies, np.random.RandomState(seed))
             return y - self.loo_prediction_
 
         with tracker.task("fit the votes"):
@@ -81,12 +84,17 @@ class PooledTargetModel(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         tracker.done()
         return self
 
-    def _fit_votes(self, views, y, weight, rng):
+    def _fit_votes(self, views, y, weight, copies, rng):
         # The squares of the largest numbers must stay numbers.
         self._middle, self._unit = _place(y, weight)
-        small = (0.5 * y - 0.5 * self._middle) / self._unit
-        self._pooled = fit_targets(self.pool_, views, small, weight, rng, self.n_jobs)
-        self.loo_prediction_ = self._on_targets(self._pooled.loo)
+        small, groups = (0.5 * y - 0.5 * self._middle) / self._unit, ()
+        if copies is not None:
+            small, groups = copies.mean(small, weight), copies.near()
+            weight = copies.total(weight)
+        parts = views, small, weight, rng, self.n_jobs, groups
+        self._pooled = fit_targets(self.pool_, *parts)
+        loo = self._on_targets(self._pooled.loo)
+        self.loo_prediction_ = loo if copies is None else loo[copies.row]
 
     def _on_targets(self, small):
         return self._middle + 2.0 * (self._unit * small)

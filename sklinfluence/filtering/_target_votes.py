@@ -78,7 +78,7 @@ class TargetPool:
         return self.mean + (np.hstack(said) - self.mean) @ self.weights
 
 
-def fit_targets(pool, views, y, weight, random_state, n_jobs=None):
+def fit_targets(pool, views, y, weight, random_state, n_jobs=None, groups=()):
     """Fit the votes to real targets, and pool them.
 
     Parameters
@@ -90,6 +90,8 @@ def fit_targets(pool, views, y, weight, random_state, n_jobs=None):
         Rows of weight zero are judged as new ones.
     random_state : RandomState
     n_jobs : int, default=None
+    groups : list of ndarray, default=()
+        Rows that leave together, of every group of more than one.
 
     Returns
     -------
@@ -97,11 +99,12 @@ def fit_targets(pool, views, y, weight, random_state, n_jobs=None):
     """
     votes = []
     if "linear" in pool:
-        votes.append(_linear(views.scaled, y[:, None], weight))
+        votes.append(_linear(views.scaled, y[:, None], weight, groups))
     if "kernel" in pool:
-        votes.append(_kernel(views.scaled, y[:, None], weight, random_state))
+        parts = views.scaled, y[:, None], weight, random_state
+        votes.append(_kernel(*parts, groups))
     if "forest" in pool:
-        votes.append(_forest(views.raw, y, weight, random_state, n_jobs))
+        votes.append(_forest(views.raw, y, weight, random_state, n_jobs, groups))
     mean = weight @ y / weight.sum()
     # Without the row, like all that is said of it.
     others = (weight @ y - weight * y) / np.maximum(weight.sum() - weight, 1e-300)
@@ -112,8 +115,8 @@ def fit_targets(pool, views, y, weight, random_state, n_jobs=None):
     return TargetPool(votes, weights, mean, others + said @ weights)
 
 
-def _linear(Z, targets, weight):
-    smoother = RidgeSmoother(Z.copy(), weight)
+def _linear(Z, targets, weight, groups):
+    smoother = RidgeSmoother(Z.copy(), weight, groups)
     errors = smoother.loo_errors(targets, PENALTIES)
     smoother.set_penalty(PENALTIES[errors.argmin()])
     model = LinearTargets(*smoother.coefficients(targets))
@@ -121,18 +124,18 @@ def _linear(Z, targets, weight):
     return TargetModel(loo, model.predict, "scaled")
 
 
-def _kernel(Z, targets, weight, random_state):
-    ridge = RBFRidge(random_state=random_state).tune(Z, targets, weight)
+def _kernel(Z, targets, weight, random_state, groups):
+    ridge = RBFRidge(random_state=random_state).tune(Z, targets, weight, groups)
     loo, model = ridge.smooth(targets)
     return TargetModel(loo[:, 0], model.decision, "scaled")
 
 
-def _forest(X, y, weight, random_state, n_jobs):
+def _forest(X, y, weight, random_state, n_jobs, groups):
     tree = DecisionTreeRegressor(
         min_samples_leaf=MIN_SAMPLES_LEAF, max_features=1.0 / 3.0
     )
     forest = Forest(tree, n_jobs).fit(X, y, weight, random_state)
     # Shrunken leaves would bend the fit towards the mean.
-    leaf_means = forest.leaf_means(X, pseudo=0.0)
+    leaf_means = forest.leaf_means(X, pseudo=0.0, groups=groups)
     model = ForestModel(forest.apply, leaf_means, y[:, None])
     return TargetModel(leaf_means.out_of_bag(y[:, None])[:, 0], model.predict, "raw")

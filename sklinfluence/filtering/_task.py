@@ -11,7 +11,14 @@ from sklinfluence.filtering._winsorize import Winsorizer
 from sklinfluence.gradient import InfluenceRanker
 
 # What tells wrong labels best: by models that never saw the row, where there are any.
-_BEST_FIRST = (NOISE_ODDS, "studentized", "loo_loss", "self_influence")
+_BEST_FIRST = (
+    NOISE_ODDS,
+    "studentized",
+    "staged_loo_loss",
+    "loo_loss",
+    "oob_loss",
+    "self_influence",
+)
 
 
 def default_regression_ranker():

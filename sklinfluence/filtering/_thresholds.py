@@ -43,6 +43,52 @@ def flag_disagreement(given, predicted, log_odds):
     return (given != predicted) & (log_odds > MIN_LOG_ODDS)
 
 
+def flag_expected(right, fdr):
+    """Flag rows while the mean probability that their labels are right stays low.
+
+    Parameters
+    ----------
+    right : ndarray of shape (n_samples,)
+        Posterior probability that a row's given label is right.
+
+    fdr : float
+        What the mean over the flagged rows stays below: the share of right labels
+        that is expected among them. Rows of one probability are flagged together.
+
+    Returns
+    -------
+    flags : ndarray of shape (n_samples,), dtype=bool
+    """
+    values, n_rows = np.unique(right, return_counts=True)
+    mean = np.cumsum(values * n_rows) / np.cumsum(n_rows)
+    n_low = np.count_nonzero(mean < fdr)
+    return right <= values[n_low - 1] if n_low else np.zeros(len(right), dtype=bool)
+
+
+def expected_wrong_share(verdict, flags):
+    """Share of wrong labels to expect among flagged ones.
+
+    Parameters
+    ----------
+    verdict : Verdict
+    flags : ndarray of shape (n_samples,), dtype=bool
+
+    Returns
+    -------
+    share : float
+        Classes: the mean posterior probability that a flagged label is wrong. Real
+        targets: that a flagged one is a gross error, by the law of residuals. NaN where
+        nothing is flagged or the evidence gives neither.
+    """
+    if not flags.any():
+        return np.nan
+    if verdict.right is not None:
+        return float(1.0 - verdict.right[flags].mean())
+    if verdict.honesty is None:
+        return np.nan
+    return float(1.0 - verdict.honesty[flags].mean())
+
+
 def flag_share(scores, share, allowed):
     """Flag the worst rows among the allowed ones, as many as `share` of all rows."""
     n_flagged = int(share * len(scores) + 0.5)

@@ -7,11 +7,15 @@ from sklearn.utils import assert_all_finite, indexable
 from sklearn.utils.validation import column_or_1d
 
 from sklinfluence._estimators import (
+    Copies,
     check_weight_range,
+    find_copies,
     refuse_missing_labels,
     sliceable,
 )
 from sklinfluence._sklearn_compat import _check_sample_weight, _safe_indexing
+from sklinfluence.filtering._copies import warn_about_copies
+from sklinfluence.filtering._given_ranker import is_precomputed
 from sklinfluence.filtering._inputs import as_rows, check_columns
 from sklinfluence.filtering._net_targets import keeps_column
 
@@ -30,6 +34,8 @@ class TrainingRows:
     groups : array-like of shape (n_samples,) or None
     in_column : bool
         Whether the ranker's net compares targets that stand in a column.
+    copies : Copies or None
+        Which rows leave together; None where each leaves alone.
     """
 
     X: object
@@ -37,6 +43,7 @@ class TrainingRows:
     sample_weight: np.ndarray | None = None
     groups: object = None
     in_column: bool = False
+    copies: Copies | None = None
 
     def __len__(self):
         return len(self.y)
@@ -62,6 +69,7 @@ class TrainingRows:
             y=self.y[index],
             sample_weight=None if weight is None else weight[index],
             groups=None,
+            copies=None if self.copies is None else self.copies.take(index),
         )
 
 
@@ -70,7 +78,7 @@ def check_training_rows(detector, X, y, sample_weight, groups):
 
     Parameters
     ----------
-    detector : estimator with ``ranker``
+    detector : estimator with ``ranker`` and ``duplicates``
         Gets ``n_features_in_`` and ``feature_names_in_`` where X is a table.
     X, y, sample_weight, groups : object
         As its `fit` takes them.
@@ -93,7 +101,12 @@ def check_training_rows(detector, X, y, sample_weight, groups):
             sample_weight, np.empty(len(y)), ensure_non_negative=True
         )
         check_weight_range(sample_weight)
-    return TrainingRows(as_rows(detector, X), y, sample_weight, groups, in_column)
+    rows = TrainingRows(as_rows(detector, X), y, sample_weight, groups, in_column)
+    if is_precomputed(detector.ranker):
+        return rows  # what is said of two rows may be the same
+    copies = find_copies(rows.X, detector.duplicates, rows.in_use)
+    warn_about_copies(copies, len(rows))
+    return replace(rows, copies=copies)
 
 
 def _one_a_row(name, y, in_column):

@@ -26,7 +26,7 @@ _MAX_TRIMMED = 0.5
 _DROWNING = 1e3
 
 
-def fit_trimmed(ranker, X, y, sample_weight, fdr):
+def fit_trimmed(ranker, X, y, sample_weight, fdr, copies=None):
     """Fit a ranker of real targets on the rows that are no gross errors.
 
     Parameters
@@ -38,6 +38,8 @@ def fit_trimmed(ranker, X, y, sample_weight, fdr):
     fdr : float or None
         False-discovery rate at which a row is trimmed. None: those rows only whose
         targets would drown the noise estimate, and with it all scores.
+    copies : Copies, default=None
+        Rows that leave together.
 
     Returns
     -------
@@ -54,7 +56,7 @@ def fit_trimmed(ranker, X, y, sample_weight, fdr):
         if trimmed.any() or len(fitted) > 1:
             kept, is_routed = np.where(trimmed, 0.0, weight), sample_weight is not None
             fitted.append(_fit_by(kept, ranker, X, y, is_routed))
-        return training_evidence(fitted[-1], "studentized", X).residuals
+        return training_evidence(fitted[-1], "studentized", X, copies).residuals
 
     trim(residuals_without, drowning(y, weight), weight, fdr)
     return fitted[-1]

@@ -1,7 +1,8 @@
 """Intervals in which the loss without a row is proved to lie."""
 
+from functools import partial
+
 import numpy as np
-from sklearn.utils.parallel import Parallel, delayed
 
 from sklinfluence._removal import (
     certify_removal,
@@ -10,6 +11,7 @@ from sklinfluence._removal import (
     loss_rise,
     shifts_of,
 )
+from sklinfluence._scheduling import map_blocks
 from sklinfluence.curvature import Cholesky, SingularHessianError, minimize
 
 
@@ -35,10 +37,8 @@ def certified_rise(reading, rows, queries):
     alone = [np.array([row]) for row in rows]
     changes = group_changes(fitted, alone, n_jobs=reading.n_jobs)
     before = queries.loss.loss(queries.targets, queries.raw)
-    intervals = Parallel(n_jobs=reading.n_jobs, prefer="threads")(
-        delayed(_interval)(fitted, row, change, queries)
-        for row, change in zip(rows, changes, strict=True)
-    )
+    interval = partial(_interval, fitted, queries)
+    intervals = map_blocks(interval, rows, changes, n_jobs=reading.n_jobs)
     bounds = np.array(intervals).reshape(len(rows), 2, len(before)) - before
     return bounds[:, 0].T, bounds[:, 1].T
 
@@ -58,6 +58,6 @@ def _without(fitted, row):
     return fitted.objective.reweighted(weights)
 
 
-def _interval(fitted, row, change, queries):
+def _interval(fitted, queries, row, change):
     objective = _without(fitted, row)
     return loss_interval(certify_removal(objective, fitted.theta + change), queries)

@@ -1,9 +1,11 @@
 """Predictions for training rows by the model that never saw them."""
 
+from copy import copy
+
 import numpy as np
 from scipy.special import expit, softmax
 
-from sklinfluence._removal import inverse_ratio
+from sklinfluence._removal import JointRemoval, inverse_ratio, leave_together
 from sklinfluence.curvature import SoftmaxLoss
 
 
@@ -11,6 +13,43 @@ def loo_decision(reading):
     """Raw predictions, (n_train,) or (n_train, n_outputs)."""
     raw = reading.removal.raw
     return raw[:, 0] if raw.shape[1] == 1 else raw
+
+
+def leaving_together(ranker, copies):
+    """A ranker whose answers about training rows are by models without their copies.
+
+    Parameters
+    ----------
+    ranker : InfluenceRanker
+        Fitted.
+    copies : Copies
+        Of its training rows.
+
+    Returns
+    -------
+    ranker : InfluenceRanker
+        It shares all else with the one that came.
+    """
+    together = copy(ranker)
+    together.reading_ = leave_together(ranker.reading_, copies)
+    return together
+
+
+def observations(ranker):
+    """How many rows of weight a head stands on, and how many leave with each row.
+
+    Rows that leave together and are the same, target and all, count once.
+
+    Returns
+    -------
+    n_rows : int
+    n_left_out : int or ndarray of shape (n_train,)
+    """
+    removal = ranker.reading_.removal
+    if isinstance(removal, JointRemoval):
+        # A row of weight 0 still leaves itself.
+        return removal.n_all, np.maximum(removal.n_own, 1)
+    return np.count_nonzero(ranker.head_.weights), 1
 
 
 def loo_score(reading):

@@ -10,11 +10,14 @@ from sklearn.utils.validation import check_is_fitted
 from sklinfluence._blocks import block_slices
 from sklinfluence._estimators import in_type, sliceable
 from sklinfluence._removal import (
+    REPRESENTERS,
     HeadReading,
     check_embedding,
+    check_penalty,
     class_codes,
     fit_head,
     polished,
+    take_apart,
 )
 from sklinfluence._sklearn_compat import (
     HasMethods,
@@ -24,7 +27,6 @@ from sklinfluence._sklearn_compat import (
 )
 from sklinfluence._typing import RandomState, Rows
 from sklinfluence.gradient._head_ranker import HeadRanker
-from sklinfluence.gradient._representers import METHODS, check_penalty, take_apart
 from sklinfluence.heads import linear_head
 
 # A head further than this, relative, from reproducing its own predictions is not at
@@ -132,7 +134,7 @@ class RepresenterRanker(HeadRanker):
 
     _parameter_constraints: dict = {
         "estimator": [HasMethods("fit"), None],
-        "method": [StrOptions(set(METHODS))],
+        "method": [StrOptions(set(REPRESENTERS))],
         "ascent": [Interval(Real, 0, None, closed="left")],
         "solver": [
             StrOptions({"auto", "cholesky", "cg"}),

@@ -8,19 +8,19 @@ from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from sklinfluence._estimators import does_nothing, steps_before_last, transformed
 from sklinfluence.heads._linear_head import linear_head
 
 
 @linear_head.register(Pipeline)
 def _pipeline_head(estimator, y, sample_weight=None):
-    *before, (name, last) = estimator.steps
-    if _does_nothing(last):
+    name, last = estimator.steps[-1]
+    if does_nothing(last):
         raise TypeError(
             f"The last step of the Pipeline, {name!r}, is {last!r}: it has no linear "
             "head. End the Pipeline in an estimator that has one."
         )
-    steps = [step for _, step in before if not _does_nothing(step)]
-    _refuse_samplers(before)
+    steps = steps_before_last(estimator)
     head = linear_head(last, y, sample_weight)
     if not steps:
         return head
@@ -47,30 +47,8 @@ def _search_head(estimator, y, sample_weight=None):
 
 
 def _embed_after(steps, embed, X):
-    return embed(_transformed(steps, X))
+    return embed(transformed(steps, X))
 
 
 def _settle_after(steps, settle, head, X):
-    return settle(head, _transformed(steps, X))
-
-
-def _transformed(steps, X):
-    # Step by step and not by slicing the Pipeline: a slice that ends in a stateless
-    # transformer counts as unfitted and warns.
-    for step in steps:
-        X = step.transform(X)
-    return X
-
-
-def _does_nothing(step):
-    return step is None or (isinstance(step, str) and step == "passthrough")
-
-
-def _refuse_samplers(steps):
-    for name, step in steps:
-        if hasattr(step, "fit_resample"):
-            raise ValueError(
-                f"Step {name!r} of the Pipeline, {type(step).__name__}, resamples its "
-                "rows: the last step was not trained on the rows given, so they have "
-                "no influence on it. Resample first, then fit a Pipeline without it."
-            )
+    return settle(head, transformed(steps, X))

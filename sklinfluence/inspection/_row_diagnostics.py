@@ -141,11 +141,7 @@ def _of_softmax(fitted, removal):
     # row of weight 0, which is new, with the error of its prediction.
     outside = (weights == 0)[:, None, None]
     covariance = S - S @ B @ np.where(outside, -S, C)
-    unlikely = np.einsum(
-        "ik,ikm,im->i", residual, np.linalg.pinv(covariance, rcond=1e-10), residual
-    )
-    # A covariance's form: below zero by rounding alone, where classes are separable.
-    unlikely = np.maximum(unlikely, 0.0)
+    unlikely = _squared_lengths(residual, covariance)
     pulled = np.einsum("ik,ik->i", residual, apply_block(B, removal.residual))
     deviance = 2 * loss.loss(objective.targets, fitted.raw)
     dropped = weights * deviance + weights**2 * pulled
@@ -167,6 +163,18 @@ def _of_softmax(fitted, removal):
         "covariance_ratio": inverse_ratio(1.0, kept),
         "loo_prediction": class_probabilities(loss, removal.raw),
     }
+
+
+def _squared_lengths(residual, covariance):
+    """r^T V^+ r of each row, for any V that a row right by hundreds of nats has."""
+    size = np.max(np.abs(covariance), axis=(1, 2))
+    size[size == 0] = 1.0
+    unit = residual / np.sqrt(size)[:, None]
+    inverse = np.linalg.pinv(covariance / size[:, None, None], rcond=1e-10)
+    with np.errstate(over="ignore"):
+        length = np.einsum("ik,ikm,im->i", unit, inverse, unit)
+    # A covariance's form: below zero by rounding alone, where classes are separable.
+    return np.maximum(length, 0.0)
 
 
 def scaled_parameter_changes(fitted, removal):

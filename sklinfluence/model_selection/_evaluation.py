@@ -9,14 +9,14 @@ from sklearn.feature_selection import SelectorMixin, VarianceThreshold
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
-from sklinfluence._removal import remove_each
+from sklinfluence._removal import remove_each, remove_together
 from sklinfluence.curvature import SingularHessianError
 from sklinfluence.model_selection._chains import ChainFitter
 from sklinfluence.model_selection._left_out import left_out
 from sklinfluence.model_selection._scoring import fit_to_task, takes_weights
 
 
-def score_chain(estimator, chain, data, scorers, scoring, each):
+def score_chain(estimator, chain, data, scorers, scoring, each, copies=None):
     """Fit, leave each row out, score: one candidate after the other.
 
     Parameters
@@ -29,6 +29,8 @@ def score_chain(estimator, chain, data, scorers, scoring, each):
         What the scorers were asked for by.
     each : callable
         Reports progress: `FitTracker.each`.
+    copies : Copies, default=None
+        Rows that leave together.
 
     Returns
     -------
@@ -46,7 +48,9 @@ def score_chain(estimator, chain, data, scorers, scoring, each):
             result.update(_failure(scorers, error))
         else:
             middle = time.perf_counter()
-            removal = remove_each(fitted)
+            removal = remove_each(fitted, quiet=copies is not None)
+            if copies is not None:
+                removal = remove_together(fitted, removal, copies)
             answers = left_out(fitted, removal, fitter.classes)
             suited = fit_to_task(scorers, scoring, answers)
             rows = np.flatnonzero(removal.is_defined)

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable
-from numbers import Integral
+from functools import partial
+from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
@@ -17,18 +18,20 @@ from sklearn.utils.metadata_routing import (
     MethodMapping,
     process_routing,
 )
-from sklearn.utils.parallel import Parallel, delayed
 
 from sklinfluence._estimators import (
     check_weight_range,
+    find_copies,
     fit_weighted,
     refuse_missing_labels,
     sliceable,
 )
 from sklinfluence._progress import FitTracker, untracked
+from sklinfluence._scheduling import map_fits
 from sklinfluence._sklearn_compat import (
     BaseSearchCV,
     HasMethods,
+    Interval,
     _check_sample_weight,
     _fit_context,
     _routing_enabled,
@@ -77,6 +80,11 @@ class LeaveOneOutSearch(BaseSearchCV):
     refit : bool, str or callable, default=True
         Whether to fit the best candidate on all rows, as GridSearchCV does. With
         several scores, the name of the one that decides, or False.
+    duplicates : float or None, default=0.0
+        Copies leave together: a row is predicted by the model that saw no row of equal
+        X. Above 0, rows whose every column differs by no more than this are copies too,
+        columns in units of their standard deviation; copies of copies are copies.
+        None: every row leaves alone.
     n_jobs : int, default=None
         Processes that share the candidates. None means 1 unless in a
         :func:`joblib.parallel_config` context.
@@ -129,7 +137,8 @@ class LeaveOneOutSearch(BaseSearchCV):
 
     *sample_weight* weighs the fit's rows and the score's, where the score takes
     weights; class weights are the fit's alone. With metadata routing each happens on
-    request. A row leaves with all its weight, while copies of a row leave one by one.
+    request. A row leaves with all its weight and that of its copies: rows of equal X
+    are one row of their summed weight.
 
     Where a search has rows with leverages near 1 (many columns, a weak penalty), one
     Newton step can be far off for logistic heads, either way (C = 100 on standardised
@@ -164,6 +173,7 @@ class LeaveOneOutSearch(BaseSearchCV):
         # Which names there are depends on the task; an error lists them.
         "scoring": [str, callable, list, tuple, dict],
         "refit": ["boolean", str, callable],
+        "duplicates": [Interval(Real, 0, None, closed="left"), None],
         "n_jobs": [Integral, None],
     }
     # Weights are the estimator's and the scorer's to request.
@@ -178,12 +188,14 @@ class LeaveOneOutSearch(BaseSearchCV):
         *,
         scoring: str | dict | Callable = "neg_log_loss",
         refit: bool | str | Callable = True,
+        duplicates: float | None = 0.0,
         n_jobs: int | None = None,
     ) -> None:
         self.estimator = estimator
         self.param_grid = param_grid
         self.scoring = scoring
         self.refit = refit
+        self.duplicates = duplicates
         self.n_jobs = n_jobs
 
     @_fit_context(prefer_skip_nested_validation=False)
@@ -259,13 +271,18 @@ class LeaveOneOutSearch(BaseSearchCV):
         whole, part = untracked, tracker.each
         if not serial:
             whole, part = tracker.each, untracked
-        data = X, y, fit_weight, score_weight
-        score = score_chain if serial else delayed(score_chain)
-        tasks = (
-            score(self.estimator, chain, data, scorers, self.scoring, part)
-            for chain in whole("score the candidates", chains)
+        in_use = None if score_weight is None else score_weight > 0
+        score = partial(
+            score_chain,
+            self.estimator,
+            data=(X, y, fit_weight, score_weight),
+            scorers=scorers,
+            scoring=self.scoring,
+            each=part,
+            copies=find_copies(X, self.duplicates, in_use),
         )
-        done = list(tasks) if serial else Parallel(n_jobs=n_jobs)(tasks)
+        chains = whole("score the candidates", chains)
+        done = map_fits(score, chains, n_jobs=n_jobs)
         results = [result for chain in done for result in chain]
         results.sort(key=lambda result: result["index"])
         compare_on_same_rows(results)

@@ -4,7 +4,6 @@ from numbers import Integral, Real
 from typing import Self
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
 from sklearn.model_selection import check_cv
 from sklearn.neighbors import (
@@ -16,6 +15,7 @@ from sklearn.utils.validation import validate_data
 
 from sklinfluence._estimators import are_classes, label_index
 from sklinfluence._progress import FitTracker
+from sklinfluence._scheduling import map_blocks
 from sklinfluence._sklearn_compat import (
     Interval,
     StrOptions,
@@ -211,10 +211,8 @@ class NeighborsRanker(BaseRanker):
                 total[at] += weight * row
             return total
 
-        blocks = game.blocks(len(share))
-        parts = Parallel(n_jobs=self.n_jobs, prefer="threads")(
-            delayed(of_block)(block) for block in each("value the rows", blocks)
-        )
+        blocks = each("value the rows", game.blocks(len(share)))
+        parts = map_blocks(of_block, blocks, n_jobs=self.n_jobs)
         total = np.zeros(self.n_train_)
         total[game.rows] = np.sum(parts, axis=0)
         return total

@@ -6,6 +6,7 @@ from sklinfluence.retraining._consistency import consistency_score
 from sklinfluence.retraining._data_oob import DataOOBRanker
 from sklinfluence.retraining._downsampling import DownsamplingRanker
 from sklinfluence.retraining._expected import ExpectedRanker
+from sklinfluence.retraining._interaction import shapley_interaction
 from sklinfluence.retraining._leave_one_out import LeaveOneOutRanker
 from sklinfluence.retraining._shapley import ShapleyRanker
 
@@ -18,4 +19,5 @@ __all__ = [
     "LeaveOneOutRanker",
     "ShapleyRanker",
     "consistency_score",
+    "shapley_interaction",
 ]

@@ -1,16 +1,17 @@
 """Consistency: how surely models of subsets predict a row that they did not see."""
 
+from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.utils import Bunch, check_consistent_length, check_random_state
 
 from sklinfluence._estimators import default_estimator, takeable, takes_classes
+from sklinfluence._scheduling import map_fits
 from sklinfluence._sklearn_compat import (
     HasMethods,
     Interval,
@@ -105,10 +106,10 @@ def consistency_score(
     sizes = [_size(share, len(y)) for share in shares]
     players = tuple(np.arange(len(y))[:, None])
     utility = Utility(estimator, X, y, None, players, classes, *[None] * 4)
-    found = Parallel(n_jobs=n_jobs)(
-        delayed(_out_of_sample)(utility, generator(seed, k).permutation(len(y)), size)
-        for k, size in enumerate(np.repeat(sizes, n_repeats))
-    )
+    sizes_of_each = np.repeat(sizes, n_repeats)
+    orders = (generator(seed, k).permutation(len(y)) for k in range(len(sizes_of_each)))
+    out_of_sample = partial(_out_of_sample, utility)
+    found = map_fits(out_of_sample, orders, sizes_of_each, n_jobs=n_jobs)
     profile = np.zeros((len(sizes), len(y)))
     count = np.zeros((len(sizes), len(y)), dtype=int)
     for k, (rows, scores) in enumerate(found):

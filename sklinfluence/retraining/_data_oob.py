@@ -8,6 +8,7 @@ from scipy import sparse
 from sklearn.base import clone, is_classifier
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.frozen import FrozenEstimator
+from sklearn.utils import column_or_1d
 
 from sklinfluence._estimators import (
     are_classes,
@@ -128,6 +129,7 @@ class DataOOBRanker(BaseValuer):
             If every member saw every row.
         """
         y, sample_weight = check_training(self, X, y, sample_weight)
+        y = column_or_1d(y, warn=True)
         X = takeable(X)
         tracker = FitTracker(self, X, y)
         model = self._unfitted(y)
@@ -147,6 +149,12 @@ class DataOOBRanker(BaseValuer):
         self.values_, self.values_stderr_, self.n_oob_ = mean, stderr, n_known
         tracker.done()
         return self
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        # A member is right or wrong, or off by a distance, in one target.
+        tags.target_tags.multi_output = False
+        return tags
 
     def _unfitted(self, y):
         if self.estimator is None:

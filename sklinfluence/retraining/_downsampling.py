@@ -208,6 +208,7 @@ class DownsamplingRanker(RetrainingRanker):
         Returns
         -------
         stderr : ndarray of shape (n_queries, n_train)
+            NaN for a row that fewer than two sets held, or fewer than two left out.
         """
         X, y = self._asked(X, y)
         players, sets, models = self._trained()

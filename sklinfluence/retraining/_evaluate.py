@@ -1,6 +1,8 @@
 """Utilities of many sets of players, in batches that workers share."""
 
-from joblib import Parallel, delayed
+from functools import partial
+
+from sklinfluence._scheduling import pool_of_fits
 
 # Units between two looks at a stopping rule. It is fixed, so that where a run stops
 # does not depend on the number of workers.
@@ -38,13 +40,13 @@ def evaluate_units(utility, make_unit, n_units, *, journal, split, n_jobs, each,
     known = journal.units(split)
     outcomes = []
     batches = range(0, n_units, BATCH)
-    with Parallel(n_jobs=n_jobs) as parallel:
+    with pool_of_fits(n_jobs) as map_units:
         for start in each("evaluate utilities", batches):
             numbers = range(start, min(start + BATCH, n_units))
-            jobs = [
-                delayed(_run)(make_unit(k), utility, known.get(k, {})) for k in numbers
-            ]
-            for k, found in zip(numbers, parallel(jobs), strict=True):
+            units = [make_unit(k) for k in numbers]
+            evaluated = [known.get(k, {}) for k in numbers]
+            outcome = map_units(partial(_run, utility), units, evaluated)
+            for k, found in zip(numbers, outcome, strict=True):
                 for step, value, error in found:
                     journal.add(split, k, step, value, error)
                 outcomes.append(
@@ -56,5 +58,5 @@ def evaluate_units(utility, make_unit, n_units, *, journal, split, n_jobs, each,
     return outcomes
 
 
-def _run(unit, utility, known):
+def _run(utility, unit, known):
     return unit.run(utility, known)

@@ -1,10 +1,10 @@
 """ExpectedRanker: influence averaged over the states that training may end in."""
 
+from functools import partial
 from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
@@ -20,6 +20,7 @@ from sklinfluence._estimators import (
     sliceable,
     takeable,
 )
+from sklinfluence._scheduling import map_fits
 from sklinfluence._sklearn_compat import (
     HasMethods,
     Interval,
@@ -185,7 +186,7 @@ class ExpectedRanker(BaseRanker):
         rows = X if y is None else rows
         rng = check_random_state(self.random_state)
         shared = rng.randint(_LARGEST_SEED)
-        jobs, self.orders_ = [], []
+        rankers, states, self.orders_ = [], [], []
         for _ in range(self.n_estimators):
             # Both are drawn in any case: varying one leaves the other's draws alone.
             seed, shuffle = rng.randint(_LARGEST_SEED, size=2)
@@ -194,12 +195,13 @@ class ExpectedRanker(BaseRanker):
             if "order" in self.vary:
                 order = np.random.RandomState(shuffle).permutation(order)
             ranker = self._seeded(int(seed), int(shared))
-            state = (int(seed), int(shared), "init" in self.vary)
-            jobs.append(
-                delayed(_fit_in_order)(ranker, rows, y, sample_weight, order, state)
-            )
+            rankers.append(ranker)
+            states.append((int(seed), int(shared), "init" in self.vary))
             self.orders_.append(order)
-        self.rankers_ = Parallel(n_jobs=self.n_jobs)(jobs)
+        fit_one = partial(_fit_in_order, rows, y, sample_weight)
+        self.rankers_ = map_fits(
+            fit_one, rankers, self.orders_, states, n_jobs=self.n_jobs
+        )
         values = np.array(
             [
                 _unshuffled(ranker.self_influence_, order)
@@ -374,7 +376,7 @@ class ExpectedRanker(BaseRanker):
         return tags
 
 
-def _fit_in_order(ranker, X, y, sample_weight, order, state):
+def _fit_in_order(X, y, sample_weight, ranker, order, state):
     X, y = _indexed(X, order), None if y is None else _indexed(y, order)
     init, shared, reinitialize = state
     weights = {}

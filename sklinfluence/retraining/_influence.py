@@ -1,16 +1,17 @@
 """Influence on queries from models that were trained on sets of the rows."""
 
 from abc import abstractmethod
+from functools import partial
 from numbers import Integral
 from typing import Self
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
 from sklearn import config_context
 from sklearn.utils.validation import _num_samples
 
 from sklinfluence._estimators import label_index, takeable
+from sklinfluence._scheduling import map_fits
 from sklinfluence._sklearn_compat import Interval, _safe_indexing
 from sklinfluence._typing import Rows
 from sklinfluence.base import BaseRanker, BaseValuer
@@ -98,9 +99,7 @@ class RetrainingRanker(RetrainingValuer, BaseRanker):
                 None,
             )
             sets = self._sets(len(players))
-            models = Parallel(n_jobs=self.n_jobs)(
-                delayed(_fitted)(utility, chosen) for chosen in sets
-            )
+            models = map_fits(partial(_fitted, utility), sets, n_jobs=self.n_jobs)
             self._kept["trained"] = players, sets, models
         return self._kept["trained"]
 

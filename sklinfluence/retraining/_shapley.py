@@ -11,7 +11,12 @@ from sklinfluence._typing import RandomState
 from sklinfluence.retraining._enumerate import enumerated, every_subset
 from sklinfluence.retraining._semivalues import size_weights
 from sklinfluence.retraining._stopping import is_settled, mean_and_error
-from sklinfluence.retraining._units import WalkUnit, generator, walked_marginals
+from sklinfluence.retraining._units import (
+    GradientUnit,
+    WalkUnit,
+    generator,
+    walked_marginals,
+)
 from sklinfluence.retraining._valuer import PARAMETERS, RetrainingValuer
 
 
@@ -32,6 +37,13 @@ class ShapleyRanker(RetrainingValuer):
     estimator : estimator, default=None
         Any classifier or regressor. It is cloned, never changed. None:
         ``LogisticRegression()`` for class targets, ``Ridge()`` for real ones.
+    method : {"permutation", "gradient"}, default="permutation"
+        "permutation" retrains on every prefix of a permutation. "gradient" is
+        G-Shapley: one model walks along it, trained on each row once by its
+        ``partial_fit``, and a row is worth what its step gains: as many steps as there
+        are rows instead of as many fits, for models that have ``partial_fit``. Its
+        values are of such walks and not of models that were trained to their end, and
+        their sum is what a walk gains in the mean.
     semivalue : {"shapley", "banzhaf"} or pair of floats, default="shapley"
         How sets of different sizes are weighed. A pair (a, b) is Beta(a, b) Shapley:
         (1, 1) is Shapley's, and (16, 1) looks at small sets, where a row's gain is
@@ -40,7 +52,8 @@ class ShapleyRanker(RetrainingValuer):
         Any of scikit-learn's scorers; None: the estimator's own ``score``.
     truncation : float, default=0.0
         A permutation ends where its score is nearer than this to that of all rows, and
-        the rows left gain 0. Above 0 values are biased by up to it.
+        the rows left gain 0. Above 0 values are biased by up to it; not for
+        ``method="gradient"``.
     max_evaluations : int, default=10000
         Fits at most, for each split of the rows; whole permutations are walked, one
         pair at least.
@@ -120,6 +133,7 @@ class ShapleyRanker(RetrainingValuer):
 
     _parameter_constraints: dict = {
         **PARAMETERS,
+        "method": [StrOptions({"permutation", "gradient"})],
         "semivalue": [StrOptions({"shapley", "banzhaf"}), tuple],
         "truncation": [Interval(Real, 0, None, closed="left")],
         "max_evaluations": [Interval(Integral, 1, None, closed="left")],
@@ -130,6 +144,7 @@ class ShapleyRanker(RetrainingValuer):
         self,
         estimator: Any = None,
         *,
+        method: Literal["permutation", "gradient"] = "permutation",
         semivalue: Literal["shapley", "banzhaf"] = "shapley",
         scoring: str | Callable | None = None,
         truncation: float = 0.0,
@@ -141,6 +156,7 @@ class ShapleyRanker(RetrainingValuer):
         random_state: RandomState = None,
     ) -> None:
         self.estimator = estimator
+        self.method = method
         self.semivalue = semivalue
         self.scoring = scoring
         self.truncation = truncation
@@ -151,10 +167,17 @@ class ShapleyRanker(RetrainingValuer):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def _value(self, run):
+    def _unfitted(self, y):
+        estimator = super()._unfitted(y)
         self._check_semivalue()
-        n = run.utility.n_players
-        if not self.truncation and n < 60 and 2**n <= self.max_evaluations:
+        self._check_method(estimator)
+        return estimator
+
+    def _value(self, run):
+        n, by_steps = run.utility.n_players, self.method == "gradient"
+        # Of all sets: what a walk of steps scores is no function of the set.
+        is_plain = not self.truncation and not by_steps
+        if is_plain and n < 60 and 2**n <= self.max_evaluations:
             return run.values(
                 enumerated(every_subset(run), self.semivalue), np.zeros(n)
             )
@@ -163,17 +186,20 @@ class ShapleyRanker(RetrainingValuer):
 
         def make_unit(k):
             order = generator(seed, k).permutation(n)
+            if by_steps:
+                return GradientUnit(order)
             return WalkUnit(order, whole, self.truncation)
 
         def gains(outcomes):
             return np.array(
                 [
-                    self._gain(make_unit(k), steps, empty, weights)
+                    self._gain(make_unit(k), steps, empty, whole, weights)
                     for k, steps in enumerate(outcomes)
                 ]
             )
 
-        n_units = max(1, self.max_evaluations // max(2 * (n - 1), 1))
+        n_walked = n if by_steps else max(n - 1, 1)
+        n_units = max(1, self.max_evaluations // (2 * n_walked))
         outcomes = run.evaluate(
             make_unit, n_units, lambda found: is_settled(gains(found), self.tol)
         )
@@ -181,13 +207,29 @@ class ShapleyRanker(RetrainingValuer):
         return run.values(mean, stderr)
 
     @staticmethod
-    def _gain(unit, steps, empty, weights):
+    def _gain(unit, steps, empty, whole, weights):
         """Each player's weighted gain, the mean of a permutation and its reverse.
 
         Where a utility could not be evaluated on one of the two ways, the other's.
         """
-        marginals, places = walked_marginals(unit, steps, empty)
+        marginals, places = walked_marginals(unit, steps, empty, whole)
         return mean_and_error(weights[places] * marginals)[0]
+
+    def _check_method(self, estimator):
+        if self.method != "gradient":
+            return
+        if not hasattr(estimator, "partial_fit"):
+            raise ValueError(
+                f"method='gradient' trains {type(estimator).__name__} a row at a time, "
+                "and it has no partial_fit. Use a model that has one, such as "
+                "SGDClassifier or MLPClassifier, or method='permutation'."
+            )
+        if self.truncation:
+            raise ValueError(
+                f"truncation={self.truncation!r} ends walks whose score is near that "
+                "of all rows, and walks of method='gradient' end at scores of their "
+                "own. Leave truncation=0."
+            )
 
     def _check_semivalue(self):
         pair = self.semivalue

@@ -55,7 +55,34 @@ class WalkUnit:
         return found
 
 
-def walked_marginals(unit, steps, empty):
+@dataclass(frozen=True, eq=False)
+class GradientUnit:
+    """A permutation and its reverse, each walked by one step of training a player.
+
+    What a model scores after a step depends on the order of all steps before it, so
+    that the last one, of all players, is of its own walk too. Steps are counted as
+    `WalkUnit` counts them.
+
+    Attributes
+    ----------
+    order : ndarray of shape (n_players,)
+    """
+
+    order: np.ndarray
+
+    def run(self, utility, known):
+        n = len(self.order)
+        found = []
+        for first, order in ((0, self.order), (n + 1, self.order[::-1])):
+            if all(first + size in known for size in range(1, n + 1)):
+                continue
+            for size, outcome in enumerate(utility.along(order), start=1):
+                if first + size not in known:
+                    found.append((first + size, *outcome))
+        return found
+
+
+def walked_marginals(unit, steps, empty, whole):
     """Gains along a permutation and its reverse, each at its player: two of (2, n).
 
     Returns
@@ -68,10 +95,9 @@ def walked_marginals(unit, steps, empty):
     n = len(unit.order)
     marginals, places = np.empty((2, n)), np.empty((2, n), dtype=int)
     for way, order in enumerate((unit.order, unit.order[::-1])):
-        values = np.full(n + 1, unit.whole)
-        values[0] = empty
-        for size in range(1, n):
-            values[size] = steps.get(way * (n + 1) + size, unit.whole)
+        first = way * (n + 1)
+        reached = [steps.get(first + size, whole) for size in range(1, n + 1)]
+        values = np.array([empty, *reached])
         marginals[way, order] = np.diff(values)
         places[way, order] = np.arange(n)
     return marginals, places

@@ -78,6 +78,32 @@ class Utility:
             except Exception as error:  # whatever the estimator raises is reported
                 return np.nan, f"{type(error).__name__}: {error}"
 
+    def along(self, order):
+        """Scores of one model after each player of an order, a step of training each.
+
+        A generator of (value, error). `partial_fit` tells what a step is.
+        """
+        model, error = clone(self.estimator), None
+        for place, player in enumerate(order):
+            value = np.nan
+            # A model that failed once is in no state that later steps could go on from.
+            if error is None:
+                with one_thread(), config_context(assume_finite=True):
+                    try:
+                        self._step(model, self.players[player], is_first=place == 0)
+                        value = float(self.score(model))
+                    except Exception as failure:  # as in __call__
+                        error = f"{type(failure).__name__}: {failure}"
+            yield value, error
+
+    def _step(self, model, rows, is_first):
+        keywords = {}
+        if self.sample_weight is not None:
+            keywords["sample_weight"] = self.sample_weight[rows]
+        if is_first and self.classes is not None:
+            keywords["classes"] = self.classes
+        model.partial_fit(_safe_indexing(self.X, rows), self.y[rows], **keywords)
+
     def rows(self, chosen):
         """Training rows of a set of players, in their order."""
         chosen = np.asarray(chosen)

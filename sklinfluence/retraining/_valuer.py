@@ -128,6 +128,12 @@ class RetrainingValuer(BaseValuer):
         tracker.done()
         return self
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        # A utility is one number: of one target, whatever the model takes.
+        tags.target_tags.multi_output = False
+        return tags
+
     def _of_all_rows(self, whole, classes):
         """The model that rows are valued for; one that fails ends the run at once."""
         rows = (np.arange(len(whole[2])),)

@@ -240,6 +240,17 @@ def test_lissa_reaches_its_tolerance_or_says_so():
         InfluenceRanker(model, solver=LiSSA(depth=5)).fit(X, y)
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("scale", [None, 1.0, 2.0])
+def test_lissa_of_no_active_column_has_nothing_to_solve(scale):
+    # At any scale and at any rate, that of one step included.
+    X, y = np.eye(6)[:, :3], np.arange(6.0)
+    model = Lasso(alpha=1e3, fit_intercept=False)
+    ranker = InfluenceRanker(model, solver=LiSSA(scale=scale, tol=0.1)).fit(X, y)
+    assert_allclose(ranker.influence(X, y), np.zeros((6, 6)))
+
+
 @pytest.mark.parametrize("batch_size", [None, 10])
 def test_lissa_names_divergence(batch_size, make_objective):
     operator, _ = operator_of(make_objective("binary"))

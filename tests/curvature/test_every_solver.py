@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scipy.special import expit
 
 import sklinfluence.curvature
 from sklinfluence.curvature import (
@@ -24,7 +25,11 @@ from sklinfluence.curvature import (
     Solver,
 )
 from sklinfluence.curvature._active_set import ActiveSetObjective
-from sklinfluence.curvature._preconditioners._block_preconditioners import BlockNystrom
+from sklinfluence.curvature._losses import LogisticLoss
+from sklinfluence.curvature._preconditioners._block_preconditioners import (
+    BlockCholesky,
+    BlockNystrom,
+)
 from sklinfluence.curvature._solvers._nystrom import _directions
 from sklinfluence.curvature._solvers._spectral import Spectral
 
@@ -208,6 +213,28 @@ def test_nystrom_below_full_rank(head, tail, problem):
     assert_allclose(ours, truth, atol=1e-7 * np.abs(truth).max())
     rows = np.random.default_rng(7).normal(size=(6, q))
     assert_row_blocks(state.row_blocks(rows), truth, rows, 1e-7)
+
+
+@pytest.mark.parametrize("nystrom", [False, True])
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+def test_blocks_of_outputs_that_are_hardly_curved(nystrom, unit, make_objective):
+    """One output sure of all rows beside two that are not; columns in any unit."""
+    rng = np.random.default_rng(0)
+    X, asked = rng.normal(size=(60, 4)), rng.normal(size=(6, 4))
+    objective = make_objective("one-vs-rest", X=unit * X, penalty=0.0)
+    raw = rng.normal(size=(60, 3)) + [0.0, 30.0, 0.0]
+    operator = replace(objective, loss=LogisticLoss()).hessian(raw)
+    rows = np.column_stack([unit * asked, np.ones(6)])
+    blocks = BlockNystrom(operator, rank=4) if nystrom else BlockCholesky(operator)
+    values = blocks._row_values(rows)
+    # The unit cancels: without a penalty it is one of the parameters' alone.
+    Z, z = np.column_stack([X, np.ones(60)]), np.column_stack([asked, np.ones(6)])
+    curvature = expit(raw) * expit(-raw) * objective.weights[:, None]
+    for k in range(3):
+        own = (Z.T * curvature[:, k]) @ Z
+        expected = np.einsum("ij,ij->i", z, np.linalg.solve(own, z.T).T)
+        # What is lifted by 1e-10 cancels, in Nystrom's sum but for six digits.
+        assert_allclose(values[:, k], expected, rtol=1e-4 if nystrom else 1e-7)
 
 
 @pytest.mark.parametrize("head", PLAIN)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from sklinfluence._removal._one_row import _spread
 from sklinfluence.curvature._losses import LogisticLoss, SoftmaxLoss
 from sklinfluence.curvature._row_blocks import (
     ContrastBlocks,
@@ -136,3 +137,15 @@ def test_a_row_taken_out_of_blocks_that_hold_it():
     curvature = RowCurvature(SoftmaxLoss(), targets, raw, weights)
     left = blocks.residual_without(curvature, residual)
     assert_allclose(left, truth, rtol=1e-9, atol=1e-12)
+
+
+def test_spread_bounds_the_lengths_of_differences(blocks):
+    """Twice the largest eigenvalue, which is reached where all outputs are alike."""
+    dense = dense_of(KroneckerBlocks(blocks.basis, blocks.values))
+    pairs = np.eye(K)[:, None] - np.eye(K)
+    lengths = np.einsum("abk,ikl,abl->iab", pairs, dense, pairs).max(axis=(1, 2))
+    spread = _spread(blocks)
+    assert np.all(spread >= lengths * (1 - 1e-12))
+    assert_allclose(spread, 2 * np.linalg.eigvalsh(dense)[:, -1], rtol=1e-10)
+    alike = type(blocks)(blocks.basis, np.repeat(blocks.values[:, :1], K, axis=1))
+    assert_allclose(_spread(alike), 2 * alike.values[:, 0], rtol=1e-12)

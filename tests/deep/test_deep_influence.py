@@ -518,3 +518,25 @@ def test_refusals(fitted):
         DeepInfluenceRanker(FrozenEstimator(fitted("softmax")), layers="7").fit(X, y)
     with pytest.raises(ValueError, match="requires y"):
         DeepInfluenceRanker(FrozenEstimator(fitted("softmax"))).fit(X, None)
+
+
+@pytest.mark.parametrize("curvature", ["gauss_newton", "hessian"])
+@pytest.mark.parametrize("solver", ["cholesky", "cg"])
+@pytest.mark.parametrize("task", KINDS)
+def test_a_row_of_weight_two_is_two_rows(fitted, task, solver, curvature):
+    """And one of weight 0 is none, in the curvature too (definite, so damped)."""
+    X, y, X_query, y_query = make_data(task)
+    # Of mean 1: what a step's weight decay is to the loss goes by the number of rows.
+    weight = np.random.default_rng(0).permutation(np.resize([0, 1, 2], N_ROWS))
+    options = {"solver": solver, "damping": 0.5, "dtype": "float64"}
+    ranker = DeepInfluenceRanker(
+        FrozenEstimator(fitted(task)), curvature=curvature, **options
+    )
+    weighted = ranker.fit(X, y, sample_weight=weight).influence(X_query, y_query)
+    at = np.repeat(np.arange(N_ROWS), weight)
+    repeated = ranker.fit(X[at], y[at]).influence(X_query, y_query)
+    together = np.zeros_like(weighted)
+    np.add.at(together.T, at, repeated.T)
+    # Conjugate gradients solve to 1e-8; the largest of what is compared is 1.
+    size = np.abs(together).max()
+    np.testing.assert_allclose(weighted / size, together / size, rtol=0, atol=1e-6)

@@ -167,6 +167,22 @@ def test_reduction(criterion, reduction):
     assert function.reduction(function.rows(X, X[:, :1])) == reduction
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("n_rows", [3, 40])
+def test_reduction_of_a_loss_that_is_drawn(reduction, n_rows):
+    """As of a variational autoencoder: the mean is told from the sum, noise and all."""
+
+    class Drawn(NeuralNetRegressor):
+        def get_loss(self, y_pred, y_true, X=None, training=False):
+            losses = (y_pred + 0.1 * torch.randn_like(y_pred) - y_true) ** 2
+            return losses.mean() if reduction == "mean" else losses.sum()
+
+    X = np.random.default_rng(0).standard_normal((n_rows, 2)).astype(np.float32)
+    net = Drawn(torch.nn.Linear(2, 1), criterion__reduction=reduction).initialize()
+    function = FunctionalNet(net)
+    assert function.reduction(function.rows(X, X[:, :1]), random=True) == reduction
+
+
 def test_reduction_of_a_loss_that_does_not_fall_apart():
     class Odd(NeuralNetRegressor):
         def get_loss(self, y_pred, y_true, X=None, training=False):

@@ -11,6 +11,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("skorch")
 
 from sklearn.frozen import FrozenEstimator  # noqa: E402
+from sklearn.pipeline import make_pipeline  # noqa: E402
+from sklearn.preprocessing import StandardScaler  # noqa: E402
 from skorch import (  # noqa: E402
     NeuralNetBinaryClassifier,
     NeuralNetClassifier,
@@ -139,6 +141,24 @@ def test_a_nets_optimum_is_that_of_the_objective_read_off_it(data, kind, ranker)
     # The optimum of the criterion alone is some tenths away.
     gap = "gradient_norm_" if ranker is DeepInfluenceRanker else "stationarity_gap_"
     assert getattr(fitted, gap) < 1e-6
+
+
+NESTED = [
+    lambda net: make_pipeline(StandardScaler(), net),
+    lambda net: make_pipeline(StandardScaler(), make_pipeline(StandardScaler(), net)),
+    lambda net: make_pipeline("passthrough", net),
+]
+
+
+@pytest.mark.parametrize("nest", NESTED)
+@pytest.mark.parametrize("ranker", [InfluenceRanker, RepresenterRanker])
+@pytest.mark.parametrize("kind", [Twice, ClassesByHand])
+def test_at_the_end_of_a_pipeline_too(data, kind, ranker, nest):
+    X, y, _ = data
+    fitted = ranker(nest(make(kind))).fit(X, y)
+    # As above; without its get_loss the head is .1 and more from its optimum.
+    assert fitted.stationarity_gap_ < 1e-6
+    assert ranker(nest(make(kind)), refit_head=False).fit(X, y).stationarity_gap_ < 1e-6
 
 
 @pytest.mark.parametrize("ranker", [InfluenceRanker, DeepInfluenceRanker])

@@ -287,6 +287,35 @@ def test_refused_around_a_trained_net(data, case, name):
         RANKERS[name](net).fit(of_X(X), of_y(y))
 
 
+NUMBERS = {
+    "classes": (classes, lambda y: y),
+    "binary": (binary, lambda y: (y > 0).astype(np.int64)),
+    "values": (values, lambda y: y.reshape(-1, 1).astype(np.float32)),
+}
+
+
+@pytest.mark.parametrize("kind", NUMBERS)
+@pytest.mark.parametrize("name", RANKERS)
+def test_numbers_that_come_as_objects_are_numbers(data, name, kind):
+    """As those of a nullable column do, or of a list of Python's own."""
+    X, y = data
+    net, of_y = NUMBERS[kind]
+    y = of_y(y)
+
+    def fitted(y):
+        torch.manual_seed(1)
+        ranker = RANKERS[name](net())
+        if name == "ExpectedRanker":
+            ranker.set_params(random_state=0)
+        return ranker.fit(X, y)
+
+    plain, objects = fitted(y), fitted(y.astype(object))
+    expected = plain.influence(X[:4], y[:4])
+    np.testing.assert_array_equal(objects.influence(X[:4], y[:4]), expected)
+    asked = plain.influence(X[:4], y[:4].astype(object))
+    np.testing.assert_array_equal(asked, expected)
+
+
 # -- containers -----------------------------------------------------------------------
 
 

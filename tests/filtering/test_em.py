@@ -3,9 +3,11 @@ import pytest
 from scipy.special import log_softmax
 
 from sklinfluence.filtering._em import fit_em, suggest_codes
-from sklinfluence.filtering._noise_model import INITIAL_RATE, SHRINK
 from sklinfluence.filtering._pool import fit_pool
 from sklinfluence.filtering._thresholds import flag_disagreement
+
+# As measured best for the method: read from the code, they could change unseen.
+INITIAL_RATE, RATE_BOUNDS, SHRINK = 0.1, (0.01, 0.45), 0.3
 
 
 class Smooth:
@@ -53,7 +55,7 @@ def enumerate_em(surrogate, codes, n_rounds, noise):
         W = np.array([[P[i, k] * T[k, codes[i]] for k in range(3)] for i in range(n)])
         W /= W.sum(axis=1, keepdims=True)
         e = np.mean([1 - W[i, codes[i]] for i in range(n)])
-        e = min(max(e, 0.01), 0.45)
+        e = min(max(e, RATE_BOUNDS[0]), RATE_BOUNDS[1])
         uniform = np.full((3, 3), e / 2) + (1 - 1.5 * e) * np.eye(3)
         T = uniform
         if noise == "class":

@@ -129,11 +129,6 @@ def test_two_rows_are_enough():
     assert detector.get_support().all()
 
 
-def test_a_model_in_the_rankers_place_is_told_how_to_be_wrapped():
-    with pytest.raises(TypeError, match=r"InfluenceRanker\(LogisticRegression"):
-        MislabelFilter(LogisticRegression()).fit(X, y)
-
-
 HOLES = np.where(np.arange(40).reshape(20, 2) == 5, np.nan, X)
 WORDS = [f"word{i % 7}" for i in range(20)]
 STRINGS = np.c_[X.astype(object), WORDS]

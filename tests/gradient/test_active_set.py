@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import (
     ElasticNet,
     ElasticNetCV,
@@ -15,6 +16,7 @@ from sklearn.linear_model import (
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, scale
 
+from sklinfluence.curvature import SOLVERS
 from sklinfluence.gradient import InfluenceRanker
 
 TIGHT = {"tol": 1e-12, "max_iter": 100_000}
@@ -128,6 +130,25 @@ def test_an_empty_model_predicts_the_mean():
     assert_allclose(ranker.loo_prediction_, expected)
 
 
+@pytest.mark.parametrize("damping", [0.0, 0.1])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("solver", sorted(set(SOLVERS) - {"ekfac"}))
+def test_an_empty_model_is_no_matter_which_solver_has(solver, fit_intercept, damping):
+    """Nothing in use but the intercept; without one there is no parameter at all."""
+    X, y = diabetes()
+    model = Lasso(alpha=1e4, fit_intercept=fit_intercept)
+    ranker = InfluenceRanker(model, solver=solver, damping=damping).fit(X, y)
+    residual = ranker.predict(X) - y
+    expected = np.zeros(len(y))
+    if fit_intercept:
+        expected = residual**2 / (len(y) * (1.0 + damping))
+    # One number to divide by; LiSSA's series stops at a residual of its tol, 1e-4.
+    close = {"rtol": 1e-4 if solver == "lissa" else 1e-10}
+    assert_allclose(ranker.self_influence_, expected, **close)
+    assert_allclose(np.diag(ranker.influence(X, y)), expected, **close)
+    assert_allclose(ranker.score_samples(X, y), expected, **close)
+
+
 def test_a_loose_fit_is_named():
     X, y = load_breast_cancer(return_X_y=True)
     model = LogisticRegression(
@@ -141,3 +162,24 @@ def test_a_loose_fit_is_named():
 def test_heads_without_an_l1_part_report_no_change():
     X, y = load_wine(return_X_y=True)
     assert not InfluenceRanker().fit(scale(X), y).active_set_changes_.any()
+
+
+@pytest.mark.parametrize("solver", ["cholesky", "cg", "arnoldi"])
+def test_damping_reaches_what_the_rows_do_not_see(solver):
+    """Two columns in use that are alike: a new row in which they differ feels it."""
+    X, y = diabetes()
+    X = np.column_stack([X, X[:, 2]])
+    model = Lasso(alpha=2.0, **TIGHT).fit(X, y)
+    # Any split of a coefficient between equal columns is as good as the whole.
+    model.coef_[[2, -1]] = model.coef_[[2, -1]].sum() * np.array([0.25, 0.75])
+    asked = X[:5].copy()
+    asked[:, 2] += np.linspace(-1, 1, 5)
+    ranker = InfluenceRanker(FrozenEstimator(model), solver=solver, damping=0.1)
+    ranker.fit(X, y)
+    used = np.append(model.coef_ != 0, True)
+    rows, new = (np.column_stack([Z, np.ones(len(Z))])[:, used] for Z in (X, asked))
+    H = rows.T @ rows + 0.1 * len(y) * np.eye(used.sum())
+    residual = model.predict(asked) - y[:5]
+    expected = residual**2 * np.einsum("ij,ij->i", new, np.linalg.solve(H, new.T).T)
+    # Of solvers that iterate, their tolerance times a condition number of 100.
+    assert_allclose(ranker.score_samples(asked, y[:5]), expected, rtol=1e-6)

@@ -263,3 +263,25 @@ def test_separable_classes_are_no_trouble_with_a_penalty(setting):
             matrix = ranker.influence(X, y)
         assert np.all(np.isfinite(matrix))
         assert np.all(ranker.self_influence_ >= 0)
+
+
+@pytest.mark.parametrize("rows", ["exact", "preconditioner"])
+@pytest.mark.parametrize("solver", ["cholesky", "cg"])
+@pytest.mark.parametrize("unit", [1e-6, 1e-3, 1e5])
+@pytest.mark.parametrize("alpha", [0.0, 1.0, [0.0, 2.0]])
+def test_the_unit_of_the_columns_cancels(alpha, unit, solver, rows):
+    """That of the penalty with it. Oracle: dense algebra on the columns in unit 1."""
+    if solver == "cg":
+        solver = ConjugateGradient(tol=1e-12, rows=rows)
+    X, y = load_diabetes(return_X_y=True)
+    X = X[::4, :5] / X.std(axis=0)[:5]
+    y = np.column_stack([y, y[::-1] ** 2])[::4] / [100.0, 1e4]
+    model = Ridge(alpha=np.multiply(alpha, unit**2), solver="svd")
+    ranker = InfluenceRanker(model, solver=solver).fit(unit * X, y)
+    Z, expected = np.column_stack([X, np.ones(len(X))]), np.zeros(len(X))
+    for k, own in enumerate(np.broadcast_to(alpha, 2)):
+        H = Z.T @ Z + own * np.diag([1.0] * 5 + [0.0])
+        residual = Z @ np.linalg.solve(H, Z.T @ y[:, k]) - y[:, k]
+        expected += residual**2 * np.einsum("ij,ij->i", Z, np.linalg.solve(H, Z.T).T)
+    # A preconditioner's blocks are lifted by 1e-10 of themselves.
+    assert_allclose(ranker.self_influence_, expected, rtol=1e-7)

@@ -1,6 +1,7 @@
 """Classical diagnostics against statsmodels, and against refits with a penalty."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import statsmodels.api as sm
 from numpy.testing import assert_allclose
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_diabetes, load_iris, load_wine
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import (
     Lasso,
@@ -468,6 +469,21 @@ def test_targets_of_several_penalties_have_each_its_own_error():
         one = diagnostics(alone.fit(X, Y[:, k], sample_weight=weights), dfbetas=False)
         for name in one:
             assert_allclose(table[f"{name}_{k}"], one[name][LEFT], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("apart", "C", "seed"), [(1, 1e6, 3), (5, 1e8, 2), (20, 1e7, 0)]
+)
+def test_separable_classes_have_a_length_too(apart, C, seed):
+    """Of covariances that are rounding, which alone may take its square below zero."""
+    rng = np.random.default_rng(seed)
+    X, y = rng.normal(size=(36, 10)), np.arange(36) % 4
+    X[:, 0] += apart * y
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        ranker = InfluenceRanker(LogisticRegression(C=C), solver="cg").fit(X, y)
+    table = diagnostics(ranker, dfbetas=False)
+    assert np.all(table["internally_studentized"] >= 0)
 
 
 def test_no_degrees_of_freedom_are_named():

@@ -40,6 +40,15 @@ def test_overlap_counts_the_most_influential(influences):
     assert stability(a, b, percentile=50)["overlap"] == pytest.approx(np.mean(half))
 
 
+def test_overlap_is_of_the_larger_set_where_ties_make_one_larger():
+    """Most rows of most queries have no influence at all: they tie."""
+    distinct = np.arange(20.0)[None]
+    tied = np.where(distinct >= 13, 1.0, 0.0)
+    # The top fifth: the last four of one, all seven that tie of the other.
+    for pair in ((distinct, tied), (tied, distinct)):
+        assert stability(*pair, percentile=80)["overlap"] == pytest.approx(4 / 7)
+
+
 def test_limits(influences):
     a, _ = influences
     assert stability(a, 3 * a + 1) == pytest.approx(

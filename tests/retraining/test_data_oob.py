@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from sklearn.base import clone
 from sklearn.ensemble import (
     BaggingClassifier,
     BaggingRegressor,
@@ -61,6 +62,21 @@ def test_a_row_that_every_member_saw_is_not_measured():
     weights = np.ones(80)
     weights[3] = 0.0
     assert DataOOBRanker(ENSEMBLES[0]).fit(X, Y, weights).values_[3] == 0.0
+
+
+@pytest.mark.parametrize(
+    "ensemble", [RandomForestClassifier(5), BaggingClassifier(n_estimators=5)], ids=str
+)
+def test_random_state_seeds_the_ensemble(ensemble):
+    seeded = DataOOBRanker(ensemble, random_state=0).fit(X, Y)
+    # The fitted one says by which seed it is had without the ranker's.
+    by_hand = DataOOBRanker(clone(seeded.estimator_)).fit(X, Y)
+    again = DataOOBRanker(ensemble, random_state=0).fit(X, Y)
+    for same in (by_hand, again):
+        np.testing.assert_array_equal(seeded.values_, same.values_)
+    other = DataOOBRanker(ensemble, random_state=1).fit(X, Y)
+    assert not np.array_equal(seeded.n_oob_, other.n_oob_)
+    assert ensemble.random_state is None
 
 
 @pytest.mark.parametrize(

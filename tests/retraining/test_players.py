@@ -3,8 +3,13 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from sklearn.base import clone
+from sklearn.ensemble import BaggingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 from sklinfluence.retraining import (
     AMERanker,
@@ -101,3 +106,24 @@ def test_folds_value_the_rows_that_they_train_on():
         ranker.values_[known], (total / np.maximum(count, 1))[known], **EXACT
     )
     assert np.array_equal(np.isnan(ranker.values_), ~known)
+
+
+DRAWN = [
+    DecisionTreeClassifier(max_features=1),
+    make_pipeline(StandardScaler(), DecisionTreeClassifier(max_features=1)),
+    BaggingClassifier(DecisionTreeClassifier(max_features=1), n_estimators=3),
+]
+
+
+@pytest.mark.parametrize("model", DRAWN, ids=lambda m: type(m).__name__)
+@pytest.mark.parametrize("ranker", SAMPLED, ids=lambda r: type(r).__name__)
+def test_random_state_seeds_the_models_too(ranker, model):
+    """Wherever they have a random_state: utilities of one set are one number."""
+    X, y, val, _ = classes_game(12)
+    ranker = clone(ranker).set_params(estimator=model)
+    found = [
+        clone(ranker).set_params(random_state=seed).fit(X, y, **val).values_
+        for seed in (3, 3, 4)
+    ]
+    np.testing.assert_array_equal(found[0], found[1])
+    assert not np.array_equal(found[0], found[2])

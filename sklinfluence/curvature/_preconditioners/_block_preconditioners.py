@@ -137,12 +137,15 @@ def block_factors(operator, stretch=None):
 
 
 class _LiftedFactor:
-    """Cholesky factor of a block, its diagonal raised by rounding's worth."""
+    """Cholesky factor of a block, its diagonal raised by rounding's worth.
+
+    Each entry by its own: columns may be in any unit, an intercept in another.
+    """
 
     def __init__(self, block):
         inner = np.arange(len(block))
-        floor = 1e-10 * float(np.mean(block[inner, inner])) or 1.0
-        block[inner, inner] += np.where(block[inner, inner] > 0, floor, 1.0)
+        own = block[inner, inner]
+        block[inner, inner] += np.where(own > 0, 1e-10 * own, 1.0)
         self.factor = cholesky(block, lower=True, check_finite=False)
 
     def solve(self, B):

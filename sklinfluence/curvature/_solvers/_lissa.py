@@ -123,8 +123,7 @@ class LiSSA(Solver):
         state.scale = self.scale or 0.55 * high + noise
         # The slowest of the directions shrinks by this factor a step.
         rate = max(abs(1.0 - low / state.scale), abs(1.0 - high / state.scale))
-        wanted = np.inf if rate >= 1.0 else np.log(self.tol) / np.log(rate)
-        state.depth = self.depth or int(np.clip(np.ceil(1.5 * wanted), 10, _MAX_DEPTH))
+        state.depth = self.depth or _steps_to(self.tol, rate)
         return state
 
     def solve(self, state: Any, B: NDArray) -> tuple[NDArray, dict]:
@@ -227,6 +226,15 @@ class LiSSAState(SolverState):
     def eigenvalue_range(self):
         """Rough estimates of the smallest and largest eigenvalue of H on its range."""
         return ConjugateGradientState(self.operator, None).eigenvalue_range()
+
+
+def _steps_to(tol, rate):
+    """Steps after which what shrinks by the rate is below tol, half as many on top."""
+    if rate >= 1.0:
+        return _MAX_DEPTH
+    # A rate of 0 is done at once.
+    wanted = np.log(tol) / np.log(rate) if rate > 0 else 0.0
+    return int(np.clip(np.ceil(1.5 * wanted), 10, _MAX_DEPTH))
 
 
 def _batch_noise(operator, solver):

@@ -15,9 +15,10 @@ import numpy as np
 from scipy import sparse
 
 from sklinfluence._blocks import block_slices
-from sklinfluence._removal import _gradient_products, apply_block, inverse_ratio
+from sklinfluence._removal._one_row import apply_block
+from sklinfluence._removal._queries import _gradient_products, inverse_ratio
 
-METHODS = ("l2", "lje", "l1")
+REPRESENTERS = ("l2", "lje", "l1")
 
 
 def check_penalty(head, method):
