@@ -105,6 +105,32 @@ def test_exact_is_the_refit(data, weighted):
     assert_allclose(rise, refit_rise(model, X, y, groups, weight), atol=1e-6)
 
 
+def drawn_wide(seed):
+    """Few rows on a wide range of scales and penalties, and 60 per cent of them."""
+    rng = np.random.default_rng(seed)
+    n, d, K = rng.integers(12, 60), rng.integers(1, 6), rng.integers(2, 4)
+    X = rng.normal(size=(n, d)) * 10 ** rng.uniform(-1, 2)
+    noise = rng.gumbel(size=(n, K)) * rng.choice([1, 5, 20])
+    y = np.argmax(X[:, :1] * np.arange(K) + noise, axis=1)
+    C = 10 ** rng.uniform(-1, 6)
+    groups = [rng.choice(n, size=int(n * f), replace=False) for f in (0.2, 0.4, 0.6)]
+    return X, y, C, groups[-1]
+
+
+@pytest.mark.parametrize("seed", [60, 162, 483, 591])
+def test_exact_is_the_refit_where_one_step_overshoots(seed):
+    """By tens of nats: from there Newton's method does not find its way back."""
+    X, y, C, group = drawn_wide(seed)
+    model = LogisticRegression(C=C, **EXACT)
+    ranker = InfluenceRanker(model).fit(X, y)
+    one_step = ranker.group_influence([group], X, y, order="newton")
+    rise = ranker.group_influence([group], X, y, order="exact")
+    truth = refit_rise(model, X, y, [group], None)
+    # Losses of up to 20 nats, of parameters penalised next to nothing.
+    assert_allclose(rise, truth, atol=1e-4)
+    assert np.abs(one_step - truth).max() > 10.0
+
+
 @pytest.mark.parametrize("order", ["newton", "exact"])
 def test_least_squares_groups_are_exact_in_one_step(order):
     X, y = load_diabetes(return_X_y=True)

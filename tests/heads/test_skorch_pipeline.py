@@ -1,5 +1,8 @@
 """Nets at the end of Pipelines: float64 rows, weights, routing. Oracle: by hand."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from sklearn import config_context
@@ -96,3 +99,27 @@ def test_routing_decides_where_weights_go(data):
     expected = StandardScaler().fit(X, sample_weight=weight).transform(X)
     np.testing.assert_allclose(rows, expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(weights, weight)
+
+
+FIRST = """
+import numpy as np
+from skorch import NeuralNetRegressor
+from torch import nn
+from sklinfluence._estimators import ask, fit_inputs, fit_weighted
+net = NeuralNetRegressor(nn.Linear(2, 1), max_epochs=1, verbose=0, train_split=None)
+X, y = np.ones((6, 2)), np.ones((6, 1))
+{question}
+"""
+QUESTIONS = {
+    "fit_inputs": "assert fit_inputs(net, X, y)[0].dtype == np.float32",
+    "fit": "fit_weighted(net, X, y)",
+    "ask": "ask(net.initialize(), 'predict', X)",
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_the_first_net_of_a_process_is_met_as_one(question):
+    """Their adapters come with it: float64 rows are a net's from the first call on."""
+    code = FIRST.format(question=QUESTIONS[question])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -3,6 +3,7 @@
 import pickle
 import time
 import warnings
+from itertools import chain as chained
 
 import numpy as np
 import pytest
@@ -33,6 +34,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklinfluence.gradient import InfluenceRanker
 from sklinfluence.heads import linear_head
 from sklinfluence.model_selection import LeaveOneOutSearch
+from sklinfluence.model_selection._chains import make_chains, split_chains
 
 ALPHAS = np.logspace(-4, 2, 7)
 CS = np.logspace(-3, 2, 6)
@@ -66,6 +68,48 @@ def same_scores(a, b, tol):
     a, b = a.cv_results_, b.cv_results_
     np.testing.assert_allclose(a["mean_test_score"], b["mean_test_score"], rtol=tol)
     np.testing.assert_array_equal(a["rank_test_score"], b["rank_test_score"])
+
+
+# Chains ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "strongest_first"),
+    [
+        (LogisticRegression(), "C", [0.1, 1.0, 10.0]),
+        (logistic(), "logisticregression__C", [0.1, 1.0, 10.0]),
+        (Ridge(), "alpha", [10.0, 1.0, 0.1]),
+        (make_pipeline(StandardScaler(), Ridge()), "ridge__alpha", [10.0, 1.0, 0.1]),
+        (SGDClassifier("log_loss"), "alpha", [10.0, 1.0, 0.1]),
+    ],
+)
+def test_candidates_that_share_all_but_the_penalty_are_one_chain(
+    model, name, strongest_first
+):
+    """From the strongest on, where a fit is quickest; another parameter, another."""
+    other = name.replace("alpha", "fit_intercept").replace("C", "fit_intercept")
+    grid = [{name: c, other: v} for c in (1.0, 10.0, 0.1) for v in (True, False)]
+    chains = make_chains(model, grid)
+    assert [[c.params[name] for c in chain] for chain in chains] == [
+        strongest_first,
+        strongest_first,
+    ]
+    assert {chain[0].params[other] for chain in chains} == {True, False}
+    for chain in chains:
+        assert len({c.params[other] for c in chain}) == 1
+        assert all(grid[c.index] == c.params for c in chain)
+    for n_parts in (1, 2, 4, 20):
+        pieces = split_chains(chains, n_parts)
+        assert list(chained.from_iterable(pieces)) == list(
+            chained.from_iterable(chains)
+        )
+        assert all(pieces) and len(pieces) == min(max(2, 2 * (n_parts // 2)), 6)
+
+
+def test_candidates_of_an_l1_penalty_are_each_a_chain():
+    model = LogisticRegression(l1_ratio=1.0, solver="saga")
+    chains = make_chains(model, [{"C": c} for c in (1.0, 10.0)])
+    assert [[c.params["C"] for c in chain] for chain in chains] == [[1.0], [10.0]]
 
 
 # Ridge -------------------------------------------------------------------------------
