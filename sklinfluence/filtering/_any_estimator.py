@@ -29,7 +29,6 @@ from sklinfluence._sklearn_compat import (
 from sklinfluence.filtering._calibrated_evidence import CalibratedEvidence
 from sklinfluence.filtering._class_columns import fit_classes
 from sklinfluence.filtering._em import fit_em
-from sklinfluence.filtering._error_law import fit_error_law
 from sklinfluence.filtering._folds import training_folds
 from sklinfluence.filtering._kind_of_evidence import class_evidence, target_evidence
 from sklinfluence.filtering._likelihood import noise_in_force
@@ -41,6 +40,7 @@ from sklinfluence.filtering._residuals import (
     studentized,
 )
 from sklinfluence.filtering._sample import Sample
+from sklinfluence.filtering._thresholds import flag_discoveries
 from sklinfluence.filtering._warn import warn_user
 
 # Fits without the targets that the last one flagged; a fixed point mostly takes two.
@@ -212,9 +212,9 @@ class EstimatorTargetModel(EstimatorModel):
             if is_settled:
                 continue
             prediction, models = evidence.refit(kept)
-            residuals = given - prediction
-            law = fit_error_law(residuals, weight)
-            flagged = law.flag(residuals, self.fdr or 0.0, weight)
+            scale = residual_scale(given - prediction, weight)
+            p_values = residual_evidence(given, prediction, scale).p_values
+            flagged = flag_discoveries(p_values, self.fdr or 0.0)
             is_settled = np.array_equal(flagged, ~kept)
             is_settled |= np.mean(flagged) > _MAX_DROPPED
             kept = kept if is_settled else ~flagged

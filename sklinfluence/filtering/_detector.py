@@ -52,7 +52,6 @@ from sklinfluence.filtering._precomputed import (
     refuse_one_column,
 )
 from sklinfluence.filtering._report import report_table, summary_text
-from sklinfluence.filtering._target_model import PooledTargetModel
 from sklinfluence.filtering._task import (
     default_regression_ranker,
     score_to_ask,
@@ -154,8 +153,7 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         """
         self._check_parameters(groups)
         rows = check_training_rows(self, X, y, sample_weight, groups)
-        rule = FlagRule.of(self)
-        unfitted = self._model_for(rows, rule)
+        unfitted, rule = self._model_for(rows), FlagRule.of(self)
         tracker = FitTracker(self, rows.X, rows.y)
         fit = partial(self._fit_model, unfitted, rule)
         model = fit(rows, partial(tracker.fitting, "fit the ranker"))
@@ -176,7 +174,7 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         tracker.done()
         return self
 
-    def _model_for(self, rows, rule):
+    def _model_for(self, rows):
         """What is fitted: a ranker, or a label model for ``label_score="auto"``."""
         ranker, y = self._get_ranker(), rows.y
         if is_precomputed(ranker):
@@ -184,7 +182,7 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         if is_estimator(ranker):
             return self._estimator_model(rows)
         if not takes_classes(ranker, y):
-            return ranker if self.ranker is not None else self._target_model(rule)
+            return default_regression_ranker() if self.ranker is None else ranker
         if self.label_score != "auto":
             return ranker
         if self.ranker is None:
@@ -230,23 +228,12 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
             self.classes, noise=self.noise, n_rounds=self.n_rounds
         )
 
-    def _target_model(self, rule):
-        """What judges real targets where no ranker is given."""
-        if self.label_score != "auto":
-            return default_regression_ranker()
-        return PooledTargetModel(
-            pool=self.pool,
-            fdr=self.fdr if rule.is_automatic else None,
-            n_jobs=self.n_jobs,
-            random_state=self.random_state,
-        )
-
     def _fit_model(self, unfitted, rule, rows, fitting):
         """A clone fitted to rows; of real targets, without the gross errors."""
         X, y, weight = rows.X, rows.targets, rows.sample_weight
         model = clone(unfitted)
         keywords = weight_keywords(model, weight)
-        if isinstance(model, PooledLabelModel | NoiseAwareRanker | PooledTargetModel):
+        if isinstance(model, PooledLabelModel | NoiseAwareRanker):
             keywords["copies"] = rows.copies
         if isinstance(model, EstimatorModel):
             keywords.update(groups=rows.groups, copies=rows.copies)
@@ -280,7 +267,7 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
 
     def _verdict(self, evidence, rows):
         """What held-out evidence says of the given labels, and how sure it is."""
-        verdict = evidence.on(rows.y, rows.sample_weight)
+        verdict = evidence.on(rows.y)
         if evidence.classes is None or not evidence.held_out:
             return verdict
         weight = rows.sample_weight

@@ -6,7 +6,6 @@ import numpy as np
 from scipy.special import softmax
 from scipy.stats import t as student_t
 
-from sklinfluence.filtering._error_law import fit_error_law
 from sklinfluence.filtering._inputs import unfrozen
 from sklinfluence.filtering._thresholds import flag_disagreement, log_odds_against
 from sklinfluence.filtering._warn import warn_user
@@ -35,11 +34,7 @@ class LabelEvidence:
 
     p_values : ndarray of shape (n_samples,) or None
         Regression: two-sided p-value of the deleted studentised residual; NaN where
-        the ranker gives none. None leaves it to the law of the residuals.
-
-    residuals : ndarray of shape (n_samples,) or None
-        Regression: by models that never saw the row, all on one scale (deleted
-        studentised residuals, where there is a ranker); NaN where it gives none.
+        the ranker gives none.
 
     held_out : bool
         Whether the quality of labels is by models that never saw the row.
@@ -53,18 +48,15 @@ class LabelEvidence:
     prediction: np.ndarray
     classes: np.ndarray | None = None
     p_values: np.ndarray | None = None
-    residuals: np.ndarray | None = None
     held_out: bool = True
     log_odds: np.ndarray | None = None
 
-    def on(self, labels, sample_weight=None):
+    def on(self, labels):
         """What the evidence says of given labels or targets.
 
         Parameters
         ----------
         labels : ndarray of shape (n_samples,)
-        sample_weight : ndarray of shape (n_samples,), default=None
-            By which residuals tell the law of honest ones.
 
         Returns
         -------
@@ -73,12 +65,7 @@ class LabelEvidence:
         if self.classes is None:
             unknown = np.isnan(self.prediction)
             predicted = np.where(unknown, labels, self.prediction)
-            law = fit_error_law(self.residuals, sample_weight)
-            quality = self.p_values
-            if quality is None:
-                quality = law.p_values(self.residuals)
-            honesty = law.local_fdr(self.residuals)
-            return Verdict(None, labels, predicted, quality, honesty=honesty)
+            return Verdict(None, labels, predicted, self.p_values)
         given = self.codes_of(labels)
         quality = self.prediction[np.arange(len(given)), given]
         unknown = np.isnan(self.prediction).any(axis=1)
@@ -118,8 +105,6 @@ class Verdict:
     right : ndarray of shape (n_samples,) or None
         Posterior probability that the given class is the true one; None where nobody
         can say.
-    honesty : ndarray of shape (n_samples,), or None
-        Regression: probability that the given target is no gross error.
     """
 
     classes: np.ndarray | None
@@ -128,7 +113,6 @@ class Verdict:
     quality: np.ndarray
     contradicted: np.ndarray | None = None
     right: np.ndarray | None = None
-    honesty: np.ndarray | None = None
 
     def take(self, rows):
         """The verdict on some of the rows."""
@@ -139,7 +123,6 @@ class Verdict:
             quality=self.quality[rows],
             contradicted=None if self.classes is None else self.contradicted[rows],
             right=None if self.right is None else self.right[rows],
-            honesty=None if self.honesty is None else self.honesty[rows],
         )
 
     @property
@@ -226,20 +209,13 @@ def _of_classes(ranker, score, scores, probabilities, held_out=True):
 
 def _of_targets(ranker, scores, prediction, held_out, *rows):
     known = known_scores(ranker)
-    is_pooled = known is not None and NOISE_ODDS in known
-    held_out = held_out and (is_pooled or known is None or "studentized" in known)
-    prediction = _one_a_row(prediction)
-    if is_pooled:
-        return LabelEvidence(scores, prediction, residuals=scores)
-    residuals = p_values = np.full(len(scores), np.nan)
+    held_out = held_out and (known is None or "studentized" in known)
+    p_values = np.full(len(scores), np.nan)
     if held_out:
         residuals = ranker.label_scores("studentized", *rows)
         p_values = _p_values(residuals, residual_dof(ranker, is_new=bool(rows)))
-        # Without degrees of freedom none can look wrong.
-        residuals = np.where(np.isnan(p_values), np.nan, residuals)
-    return LabelEvidence(
-        scores, prediction, p_values=p_values, residuals=residuals, held_out=held_out
-    )
+    prediction = _one_a_row(prediction)
+    return LabelEvidence(scores, prediction, p_values=p_values, held_out=held_out)
 
 
 def _one_a_row(prediction):

@@ -13,7 +13,7 @@ from sklinfluence._sklearn_compat import _estimator_has
 from sklinfluence._typing import Rows
 from sklinfluence.filtering._detector import _LabelNoiseDetector
 from sklinfluence.filtering._filtered_base import _FilteredEstimator
-from sklinfluence.filtering._flagging import FlagRule
+from sklinfluence.filtering._task import default_regression_ranker
 
 
 class FilteredClassifier(ClassifierMixin, _FilteredEstimator):
@@ -233,6 +233,5 @@ class FilteredRegressor(RegressorMixin, _FilteredEstimator):
         detector = super()._clone_filter()
         # By itself the filter takes integers for classes; here they are targets.
         if isinstance(detector, _LabelNoiseDetector) and detector.ranker is None:
-            model = detector._target_model(FlagRule.of(detector))
-            detector.set_params(ranker=model)
+            detector.set_params(ranker=default_regression_ranker())
         return detector

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklinfluence.filtering._error_law import flag_honest_last
 from sklinfluence.filtering._thresholds import (
     bound_flags,
+    flag_discoveries,
     flag_expected,
     flag_share,
     warn_about_share,
@@ -76,7 +76,7 @@ class FlagRule:
             return bound_flags(scores >= self.threshold, *bounds)
         flags = verdict.contradicted
         if is_real:
-            flags = flag_honest_last(verdict.honesty, self.fdr)
+            flags = flag_discoveries(verdict.quality, self.fdr)
         elif self.threshold == "fdr":
             flags = flag_expected(verdict.right, self.fdr)
         warn_about_share(np.mean(flags))

@@ -1,8 +1,7 @@
 """Real targets: what out-of-sample predictions say of the targets given.
 
 Predictions of every kind end here: out-of-bag, cross-fitted, precomputed. What
-follows from residuals is said in this one place; what they say of honest rows is for
-the law of residuals.
+follows from residuals (scores, p-values) is said in this one place.
 """
 
 import numpy as np
@@ -30,7 +29,7 @@ def residual_evidence(targets, prediction, scale):
         Scores are absolute residuals in units of the scale.
     """
     scores = studentized(targets, prediction, scale)
-    return LabelEvidence(scores, prediction, residuals=scores)
+    return LabelEvidence(scores, prediction, p_values=2 * norm.sf(scores))
 
 
 def studentized(targets, prediction, scale):

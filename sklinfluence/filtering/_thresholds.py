@@ -6,6 +6,7 @@ stratum, all rows.
 """
 
 import numpy as np
+from scipy.stats import false_discovery_control
 
 from sklinfluence.filtering._warn import warn_user
 
@@ -43,6 +44,16 @@ def flag_disagreement(given, predicted, log_odds):
     return (given != predicted) & (log_odds > MIN_LOG_ODDS)
 
 
+def flag_discoveries(p_values, fdr):
+    """Flag the rows whose p-value survives Benjamini and Hochberg's step-up rule.
+
+    `fdr` is the share of falsely flagged rows among those flagged that is allowed. A
+    NaN (nothing known against the row) counts as a p-value of 1.
+    """
+    p_values = np.where(np.isnan(p_values), 1.0, p_values)
+    return false_discovery_control(p_values) <= fdr
+
+
 def flag_expected(right, fdr):
     """Flag rows while the mean probability that their labels are right stays low.
 
@@ -77,16 +88,19 @@ def expected_wrong_share(verdict, flags):
     -------
     share : float
         Classes: the mean posterior probability that a flagged label is wrong. Real
-        targets: that a flagged one is a gross error, by the law of residuals. NaN where
-        nothing is flagged or the evidence gives neither.
+        targets: one less Benjamini and Hochberg's estimate, all targets of a p-value
+        as low as the highest flagged one counting as right. NaN where nothing is
+        flagged or the evidence gives neither.
     """
     if not flags.any():
         return np.nan
     if verdict.right is not None:
         return float(1.0 - verdict.right[flags].mean())
-    if verdict.honesty is None:
+    if verdict.classes is not None:
         return np.nan
-    return float(1.0 - verdict.honesty[flags].mean())
+    p_values = verdict.quality
+    n_right = np.count_nonzero(~np.isnan(p_values)) * np.max(p_values[flags])
+    return float(max(1.0 - n_right / flags.sum(), 0.0))
 
 
 def flag_share(scores, share, allowed):

@@ -14,8 +14,8 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
 from sklinfluence._estimators import _last_step, takes_weights
-from sklinfluence.filtering._error_law import fit_error_law
 from sklinfluence.filtering._evidence import training_evidence
+from sklinfluence.filtering._thresholds import flag_discoveries
 from sklinfluence.filtering._winsorize import value_range
 
 _MAX_ROUNDS = 10
@@ -50,48 +50,21 @@ def fit_trimmed(ranker, X, y, sample_weight, fdr, copies=None):
     if not _takes_weights(ranker.estimator):
         return ranker
     weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight)
-    fitted = [ranker]
-
-    def residuals_without(trimmed):
-        if trimmed.any() or len(fitted) > 1:
-            kept, is_routed = np.where(trimmed, 0.0, weight), sample_weight is not None
-            fitted.append(_fit_by(kept, ranker, X, y, is_routed))
-        return training_evidence(fitted[-1], "studentized", X, copies).residuals
-
-    trim(residuals_without, drowning(y, weight), weight, fdr)
-    return fitted[-1]
-
-
-def trim(residuals_without, trimmed, sample_weight, fdr):
-    """Take gross errors out of a fit until the ones found are the ones taken out.
-
-    Parameters
-    ----------
-    residuals_without : callable
-        ``residuals_without(trimmed)`` fits to the rows that are not trimmed, and gives
-        the residuals of all.
-    trimmed : ndarray of shape (n,), dtype=bool
-        Rows to start without.
-    sample_weight : ndarray of shape (n,)
-    fdr : float or None
-        None fits once.
-
-    Returns
-    -------
-    residuals : ndarray of shape (n,)
-        Of the last fit.
-    """
-    residuals = residuals_without(trimmed)
-    used = sample_weight > 0
+    trimmed = np.zeros(len(y), dtype=bool)
+    drowning = _drowning(y, weight)
+    if drowning.any():
+        trimmed = drowning
+        kept = np.where(trimmed, 0.0, weight)
+        ranker = clone(ranker).fit(X, y, sample_weight=kept)
     for _ in range(0 if fdr is None else _MAX_ROUNDS):
-        law = fit_error_law(residuals, sample_weight)
-        found = np.zeros(len(trimmed), dtype=bool)
-        found[used] = law.flag(residuals[used], fdr, sample_weight[used])
+        evidence = training_evidence(ranker, "studentized", X, copies)
+        found = flag_discoveries(evidence.p_values, fdr)
         if np.array_equal(found, trimmed) or np.mean(found) > _MAX_TRIMMED:
             break
         trimmed = found
-        residuals = residuals_without(trimmed)
-    return residuals
+        kept = np.where(trimmed, 0.0, weight)
+        ranker = _fit_by(kept, ranker, X, y, is_routed=sample_weight is not None)
+    return ranker
 
 
 def _fit_by(weight, ranker, X, y, is_routed):
@@ -103,7 +76,7 @@ def _fit_by(weight, ranker, X, y, is_routed):
         return clone(ranker).fit(X, y, sample_weight=weight)
 
 
-def drowning(y, weight):
+def _drowning(y, weight):
     """Targets beside whose squares those of the others are lost in rounding."""
     targets = np.asarray(y, dtype=np.float64).reshape(-1, 1)
     used = weight > 0

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_array_equal
 
 from sklinfluence.filtering import MislabelFilter
-from sklinfluence.filtering._error_law import fit_error_law
 from sklinfluence.filtering._evidence import LabelEvidence
 from sklinfluence.filtering._flagging import FlagRule
 
@@ -56,30 +55,17 @@ def test_rows_of_weight_zero_are_neither_flagged_nor_counted(parameters):
     assert not flags[~in_use].any()
 
 
-def test_real_targets_are_one_stratum_judged_by_the_law_of_residuals():
-    rng = np.random.default_rng(0)
-    residuals = np.r_[rng.standard_normal(60), 30.0, -25.0, np.nan]
-    scores, every = np.abs(np.nan_to_num(residuals)), np.ones(63, dtype=bool)
-    verdict = LabelEvidence(scores, np.zeros(63), residuals=residuals).on(np.zeros(63))
-    law = fit_error_law(residuals)
-    assert_allclose(verdict.honesty, law.local_fdr(residuals))
-    assert_allclose(verdict.quality, law.p_values(residuals))
-    flags = rule().flag(scores, verdict, every)
-    assert_array_equal(np.flatnonzero(flags), [60, 61])
-    flags = rule(min_per_class=62).flag(scores, verdict, every)
-    assert_array_equal(np.flatnonzero(flags), [60])
-    # A level below the surest row's rate flags none.
-    low = 0.5 * np.nanmin(law.local_fdr(residuals))
-    assert not rule(fdr=low).flag(scores, verdict, every).any()
-
-
-def test_rows_of_no_weight_teach_no_law():
-    rng = np.random.default_rng(0)
-    residuals, weight = np.r_[rng.standard_normal(60), 1e3, 1e3], np.ones(62)
-    weight[60:] = 0.0
-    evidence = LabelEvidence(np.abs(residuals), np.zeros(62), residuals=residuals)
-    alone = fit_error_law(residuals[:60]).local_fdr(residuals[:60])
-    assert_allclose(evidence.on(np.zeros(62), weight).honesty[:60], alone)
+def test_real_targets_are_one_stratum_judged_by_p_values():
+    p_values = np.array([1e-9, 1e-8, 0.5, np.nan, 0.9, 0.02, 0.7, 0.3])
+    evidence = LabelEvidence(SCORES, np.zeros(8), p_values=p_values)
+    verdict = evidence.on(np.zeros(8))
+    # Benjamini and Hochberg at .05: 1e-8 <= .05 * 2/8, and .02 > .05 * 3/8.
+    flags = rule().flag(SCORES, verdict, EVERY)
+    assert_array_equal(np.flatnonzero(flags), [0, 1])
+    flags = rule(fdr=0.1).flag(SCORES, verdict, EVERY)
+    assert_array_equal(np.flatnonzero(flags), [0, 1, 5])
+    flags = rule(min_per_class=7).flag(SCORES, verdict, EVERY)
+    assert_array_equal(np.flatnonzero(flags), [0])
 
 
 def test_the_threshold_is_the_given_one_or_the_lowest_flagged_score():
@@ -105,5 +91,5 @@ def test_where_nothing_is_known_the_given_label_stands():
     assert_array_equal(verdict.predicted, [1, 0])
     assert not verdict.contradicted.any()
     targets = np.array([1.5, -2.0])
-    real = LabelEvidence(targets, np.array([np.nan, 3.0]), residuals=targets)
+    real = LabelEvidence(targets, np.array([np.nan, 3.0]), p_values=np.ones(2))
     assert_array_equal(real.on(targets).predicted_labels, [1.5, 3.0])
