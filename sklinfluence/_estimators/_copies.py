@@ -128,8 +128,8 @@ def find_copies(X, tolerance=0.0, in_use=None):
     copies : Copies or None
         None where every row is alone.
     """
-    if tolerance is None:
-        return None
+    if tolerance is None or 0 in getattr(X, "shape", ()):
+        return None  # rows of no columns are the model's to refuse
     is_sparse = sparse.issparse(X)
     numbers, codes = ([], []) if is_sparse else _columns(X)
     keys = _keys_of_sparse(X) if is_sparse else _keys_of_dense([*numbers, *codes])

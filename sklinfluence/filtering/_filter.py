@@ -70,11 +70,11 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
           pooled by their likelihood out of sample; else ``InfluenceRanker()``, of real
           targets with outliers held at the nearest value that is none. For the former X
           may be any data frame of pandas or polars (categories, strings, dates and free
-          text by the extra ``table``), and have holes. The linear head and the RBF ridge see standardised columns, holes
-          filled with medians and told by columns of their own, outliers held at the
-          nearest value that is none; many columns that are nearly all zeros (terms of
-          texts) keep their own scales. The forest sees columns as they are. A weight
-          of 2 is a row twice.
+          text by the extra ``table``), and have holes. The linear head and the RBF
+          ridge see standardised columns, holes filled with medians and told by columns
+          of their own, outliers held at the nearest value that is none; many columns
+          that are nearly all zeros (terms of texts) keep their own scales. The forest
+          sees columns as they are. A weight of 2 is a row twice.
 
     label_score : str, default="auto"
         "auto", classes: the log odds that the given label is wrong, under a

@@ -37,23 +37,30 @@ from sklinfluence.gradient import InfluenceRanker
 scaled_logistic = InfluenceRanker(make_pipeline(StandardScaler(), LogisticRegression()))
 DETECTORS = [
     MislabelFilter(),
-    MislabelFilter(scaled_logistic, cv=3, random_state=0),
+    MislabelFilter(scaled_logistic, cv=2, random_state=0),
     MislabelFilter(InfluenceRanker(RidgeClassifier()), label_score="loo_margin"),
     MislabelFilter(InfluenceRanker(), noise="uniform", n_rounds=1),
-    MislabelFilter(noise=None),
-    MislabelSampler(),
-    MislabelSampler(contamination=0.1, action="relabel"),
+    MislabelFilter(noise=None, pool=["linear"]),
+    MislabelSampler(pool=["forest"]),
+    MislabelSampler(contamination=0.1, action="relabel", pool=["kernel", "linear"]),
     MislabelSampler(InfluenceRanker(Ridge()), threshold=3.0),
     MislabelFilter(HistGradientBoostingClassifier(max_iter=3), random_state=0),
     MislabelFilter(RandomForestClassifier(30), random_state=0),
     MislabelFilter(LogisticRegression()),
     MislabelSampler(KNeighborsClassifier(2)),
-    MislabelSampler(DecisionTreeRegressor(max_depth=2), threshold=3.0, random_state=0),
+    # The checks' folds hold copies of one another: without them nothing is left.
+    MislabelSampler(
+        DecisionTreeRegressor(max_depth=2),
+        threshold=3.0,
+        duplicates=None,
+        random_state=0,
+    ),
 ]
 META_ESTIMATORS = [
     FilteredClassifier(LogisticRegression()),
     FilteredClassifier(
-        DecisionTreeClassifier(random_state=0), MislabelSampler(action="relabel")
+        DecisionTreeClassifier(random_state=0),
+        MislabelSampler(action="relabel", pool=["kernel"], random_state=0),
     ),
     FilteredRegressor(Ridge()),
     FilteredRegressor(
