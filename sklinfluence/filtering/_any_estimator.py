@@ -17,6 +17,7 @@ from functools import partial
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklinfluence._estimators import ask, fit_weighted, refuse_weights, takes_weights
@@ -128,6 +129,7 @@ class EstimatorLabelModel(NoisyLabelsMixin, EstimatorModel):
     def fit(self, X, y, sample_weight=None, groups=None, copies=None):
         tracker = FitTracker(self, X, y)
         y = np.asarray(y).ravel()
+        check_classification_targets(y)
         self.classes_ = np.unique(y)
         sample, in_use = self._sample(X, y, sample_weight, groups, copies, True)
         self._begin(sample.y, sample_weight is not None)

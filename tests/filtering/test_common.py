@@ -3,7 +3,6 @@
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
-from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import (
@@ -43,12 +42,18 @@ DETECTORS = [
     MislabelFilter(noise=None, pool=["linear"]),
     MislabelSampler(pool=["forest"]),
     MislabelSampler(contamination=0.1, action="relabel", pool=["kernel", "linear"]),
-    MislabelSampler(InfluenceRanker(Ridge()), threshold=3.0),
-    MislabelFilter(HistGradientBoostingClassifier(max_iter=3), random_state=0),
-    MislabelFilter(RandomForestClassifier(30), random_state=0),
-    MislabelFilter(LogisticRegression()),
-    MislabelSampler(KNeighborsClassifier(2)),
-    # The checks' folds hold copies of one another: without them nothing is left.
+    # Folds that a check gives hold copies of one another, and nothing else.
+    MislabelSampler(InfluenceRanker(Ridge()), threshold=3.0, duplicates=None),
+    MislabelFilter(
+        HistGradientBoostingClassifier(max_iter=3), duplicates=None, random_state=0
+    ),
+    MislabelFilter(
+        RandomForestClassifier(12, max_depth=2),
+        n_rounds=1,
+        duplicates=None,
+        random_state=0,
+    ),
+    MislabelFilter(LogisticRegression(), duplicates=None),
     MislabelSampler(
         DecisionTreeRegressor(max_depth=2),
         threshold=3.0,
