@@ -6,7 +6,7 @@ from sklearn.ensemble._base import _set_random_states
 from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 from sklearn.metrics._scorer import _BaseScorer, _PassthroughScorer
 from sklearn.model_selection._search import BaseSearchCV
-from sklearn.utils import _safe_indexing
+from sklearn.utils import _safe_indexing as _indexed
 from sklearn.utils._metadata_requests import (
     METHODS,
     SIMPLE_METHODS,
@@ -90,6 +90,17 @@ __all__ = [
     "weights_in_fit",
     "with_callbacks",
 ]
+
+
+def _safe_indexing(X, indices, *, axis=0):
+    """scikit-learn's own, for pandas' Index and arrays that Arrow holds too.
+
+    scikit-learn asks those with an ellipsis among the keys, which they do not take.
+    """
+    is_of_pandas = type(X).__module__.startswith("pandas")
+    if axis == 0 and is_of_pandas and not hasattr(X, "iloc"):
+        return X[indices if isinstance(indices, slice) else np.asarray(indices)]
+    return _indexed(X, indices, axis=axis)
 
 
 def n_rows_of_ensemble(ensemble):
