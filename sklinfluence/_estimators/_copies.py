@@ -171,6 +171,8 @@ def _columns(X):
     -------
     numbers, codes : list of ndarray of shape (n_rows, n_columns)
     """
+    if hasattr(X, "__array__") and not hasattr(X, "ndim"):
+        X = np.asarray(X)  # an array in all but name
     if hasattr(X, "columns"):
         columns = [_safe_indexing(X, j, axis=1) for j in range(X.shape[1])]
     elif isinstance(X, dict):

@@ -64,7 +64,7 @@ class LengthRanker(BaseRanker):
         ({}, {"y": np.zeros(20, dtype=int)}, "at least two classes"),
         ({}, {"y": np.eye(20)[:, :3]}, "y has 3 columns: multilabel"),
         ({}, {"y": np.where(y > 0, np.nan, 1.5)}, "Input y contains NaN"),
-        ({}, {"X": np.where(X > 1, np.nan, X)}, "Input X contains NaN"),
+        ({}, {"X": np.where(X > 1, np.inf, X)}, "Input X contains infinity"),
         ({}, {"sample_weight": np.ones(3)}, r"sample_weight.shape == \(3,\)"),
         ({"ranker": InfluenceRanker(GaussianNB())}, {}, "GaussianNB"),
         (
@@ -101,7 +101,7 @@ def test_new_rows_are_checked():
     for bad, message in [
         (X[:, :1], "X has 1 features, but MislabelFilter is expecting 2"),
         (X[0], "Reshape your data"),
-        (np.full((1, 2), np.nan), "Input X contains NaN"),
+        (np.full((1, 2), np.inf), "Input X contains infinity"),
     ]:
         with pytest.raises(ValueError, match=message):
             detector.transform(bad)

@@ -174,7 +174,9 @@ def test_tables_text_and_pickles(noisy_blobs):
     sentiment = np.repeat([1, 0], 10)
     sentiment[0] = 0
     bag = make_pipeline(CountVectorizer(), LogisticRegression())
-    model = FilteredClassifier(bag, MislabelFilter(InfluenceRanker(bag)))
+    # Equal texts are cases of their own here, which speak for one another.
+    detector = MislabelFilter(InfluenceRanker(bag), duplicates=None)
+    model = FilteredClassifier(bag, detector)
     model.fit(text, sentiment)
     assert_array_equal(model.sample_indices_, np.arange(1, 20))
     assert model.predict(["nice"]) == [1]

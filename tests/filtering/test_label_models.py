@@ -4,7 +4,6 @@ import pickle
 import warnings
 
 import numpy as np
-import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
@@ -201,7 +200,6 @@ def test_labels_that_training_lacked_are_named(noisy_blobs, ranker):
     [
         (["good", "bad", "ugly", "fine"] * 5, "text"),
         (np.array([["good"], ["bad"]] * 10), "columns of strings"),
-        (pd.DataFrame({"word": ["good", "bad"] * 10}), "columns of strings"),
     ],
 )
 def test_text_needs_a_ranker(X, what):
@@ -209,13 +207,12 @@ def test_text_needs_a_ranker(X, what):
         MislabelFilter().fit(X, [0, 1] * 10)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_missing_and_infinite_values_are_refused(noisy_blobs, bad):
+def test_infinite_values_are_refused(noisy_blobs):
     X, y, _ = noisy_blobs
     X = X.copy()
-    X[3, 1] = bad
+    X[3, 1] = np.inf
     for container in (np.asarray, sparse.csr_matrix):
-        with pytest.raises(ValueError, match=r"contains (NaN|infinity)"):
+        with pytest.raises(ValueError, match="contains infinity"):
             MislabelFilter().fit(container(X), y)
 
 
