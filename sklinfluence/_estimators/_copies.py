@@ -18,7 +18,6 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
 from sklinfluence._blocks import block_slices
-from sklinfluence._sklearn_compat import _safe_indexing
 
 # 128 bits: a billion rows have two of one digest with a probability of 1e-21.
 _DIGEST_BYTES = 16
@@ -174,7 +173,9 @@ def _columns(X):
     if hasattr(X, "__array__") and not hasattr(X, "ndim"):
         X = np.asarray(X)  # an array in all but name
     if hasattr(X, "columns"):
-        columns = [_safe_indexing(X, j, axis=1) for j in range(X.shape[1])]
+        # By place: two columns of one name are refused elsewhere, by it.
+        by_place = X.iloc if hasattr(X, "iloc") else X
+        columns = [by_place[:, j] for j in range(X.shape[1])]
     elif isinstance(X, dict):
         columns = list(X.values())
     elif hasattr(X, "ndim") and X.ndim > 1 and X.dtype == object:

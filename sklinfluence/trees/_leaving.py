@@ -56,10 +56,19 @@ def first_order(trees, stage, at, found, weights):
 
 def exact(trees, stage, at, found, weights):
     """Changes when each row is gone altogether, (n_rows, n_outputs)."""
+    return left_values(trees, stage, at, found, weights) - stage.values[at]
+
+
+def left_values(trees, stage, at, found, weights):
+    """Values of each row's leaves without the row, (n_rows, n_outputs).
+
+    A change and the value that it is to would not add up to this beside a row that
+    dwarfs the others.
+    """
     weights = weights[:, None]
     gradient = _without_each(at, weights * found.g, stage.gradient)
     hessian = _without_each(at, weights * found.h, stage.hessian)
-    return trees.newton(gradient, hessian) - stage.values[at]
+    return trees.newton(gradient, hessian)
 
 
 def joining(trees, stage, at, found):

@@ -8,7 +8,7 @@ predictions change too, and costs one pass for all rows.
 
 import numpy as np
 
-from sklinfluence.trees._leaving import exact
+from sklinfluence.trees._leaving import left_values
 
 
 def own_leaf_refit(replay):
@@ -30,8 +30,7 @@ def own_leaf_refit(replay):
     raw = np.tile(replay.trees.baseline, (len(replay.targets), 1))
     total = np.zeros(len(raw))
     for stage, at, found in replay.forward(replay.leaves, replay.targets):
-        change = exact(replay.trees, stage, at, found, replay.weights)
-        raw += stage.values[at] + change
+        raw += left_values(replay.trees, stage, at, found, replay.weights)
         total += replay.loss.loss(replay.targets, raw)
     return raw, total / len(replay.stages)
 

@@ -370,6 +370,7 @@ def right(proba, codes):
     return np.mean(np.isclose(own, top, rtol=1e-6, atol=0) / n_tied)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("estimator", HONEST, ids=name_of)
 @pytest.mark.parametrize("noise", [None, "class"])

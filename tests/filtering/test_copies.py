@@ -161,6 +161,7 @@ def drawn(how, y, rng):
     return np.concatenate([kept, extra])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["twice", "four times", "bootstrapped", "oversampled"])
 @pytest.mark.parametrize("name", SETS)
 def test_as_many_are_found_as_without_copies(name, how):

@@ -7,14 +7,13 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from sklinfluence.filtering import (
     FilteredClassifier,
-    FilteredRegressor,
     MislabelFilter,
     MislabelSampler,
 )
@@ -119,40 +118,31 @@ def test_categories_that_come_later_and_rows_of_no_weight():
     np.testing.assert_allclose(both.scores_[:90], detector.scores_, atol=1e-6 * scale)
 
 
-def test_filtered_doors_and_real_targets():
+def test_the_filtered_door_reads_tables():
     table, y, _ = mixed_table(n_rows=90)
     encoder = OneHotEncoder(handle_unknown="ignore")
     model = FilteredClassifier(make_pipeline(encoder, LogisticRegression()))
     assert model.fit(table, y).score(table, y) > 0.7
-    target = table["number"].fillna(0).to_numpy() * 10 + (y == "yes")
-    target[11] += 200.0
-    regressor = FilteredRegressor(make_pipeline(encoder, Ridge())).fit(table, target)
-    assert not regressor.filter_.get_support()[11]
 
 
 @pytest.mark.parametrize("kind", FRAMES)
-@pytest.mark.parametrize("is_real", [False, True])
-def test_numbers_and_booleans_need_no_skrub(kind, is_real, monkeypatch):
+def test_numbers_and_booleans_need_no_skrub(kind, monkeypatch):
     monkeypatch.setitem(sys.modules, "skrub", None)
     table, y, _ = mixed_table(n_rows=90)
     table = table[["number", "count", "flag"]]
-    target = table["count"].fillna(1).to_numpy(float) + 0.01 * np.arange(90)
-    target = target if is_real else y
-    found = MislabelFilter(random_state=0).fit(FRAMES[kind](table), target)
+    found = MislabelFilter(random_state=0).fit(FRAMES[kind](table), y)
     plain = table.astype(float).to_numpy()
-    expected = MislabelFilter(random_state=0).fit(plain, target)
+    expected = MislabelFilter(random_state=0).fit(plain, y)
     assert np.isnan(plain).any()
     np.testing.assert_allclose(found.scores_, expected.scores_)
 
 
 @pytest.mark.parametrize("kind", FRAMES)
-@pytest.mark.parametrize("is_real", [False, True])
-def test_other_frames_without_skrub_name_the_extra(kind, is_real, monkeypatch):
+def test_other_frames_without_skrub_name_the_extra(kind, monkeypatch):
     monkeypatch.setitem(sys.modules, "skrub", None)
     table, y, _ = mixed_table(n_rows=40)
-    target = np.arange(40) / 3 if is_real else y
     with pytest.raises(ImportError, match=r"sklinfluence\[table\]") as error:
-        MislabelFilter().fit(FRAMES[kind](table), target)
+        MislabelFilter().fit(FRAMES[kind](table), y)
     assert "\n" not in str(error.value)
     assert "'colour'" in str(error.value)
 
@@ -170,7 +160,9 @@ def test_infinite_values_are_refused_by_their_column(kind):
 def test_two_columns_of_one_name_are_refused_by_it():
     table, y, _ = mixed_table(n_rows=40)
     twice = pd.concat([table, table[["letter"]]], axis=1)
-    with pytest.raises(ValueError, match=r"more than one column named.*'letter'"):
+    # scikit-learn's own check comes first where it makes one.
+    named = r"(more than one column named|unique column names)[\s\S]*'letter'"
+    with pytest.raises(ValueError, match=named):
         MislabelFilter().fit(twice, y)
 
 
