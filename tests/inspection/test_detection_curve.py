@@ -221,7 +221,9 @@ def test_missing_matplotlib_is_said_before_anything_is_computed(monkeypatch, met
 def test_the_filter_is_found_wherever_it_is(pyplot):
     X, y = load_iris(return_X_y=True)
     y, is_flipped = flip_labels(y, 0.1, random_state=0)
-    filtered = FilteredClassifier(DecisionTreeClassifier(), MislabelFilter())
+    filtered = FilteredClassifier(
+        DecisionTreeClassifier(), MislabelFilter(pool=["linear"])
+    )
     search = GridSearchCV(filtered, {"estimator__max_depth": [2]})
     pipe = make_pipeline(StandardScaler(), search)
     around = GridSearchCV(pipe, {}).fit(X, y)
