@@ -2,14 +2,15 @@
 
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy.special import logsumexp
 from sklearn import config_context
 from sklearn.base import clone
-from sklearn.utils.parallel import Parallel, delayed
 
 from sklinfluence._estimators import ask, fit_weighted, takes_weights
+from sklinfluence._scheduling import map_fits
 from sklinfluence._sklearn_compat import _safe_indexing
 from sklinfluence.filtering._class_columns import fit_classes
 from sklinfluence.filtering._residuals import one_a_row
@@ -66,9 +67,10 @@ class CrossFittedClasses:
         """
         if self._said is not None and not self.takes_soft:
             return self._said
-        fits = Parallel(n_jobs=self.sample.n_jobs)(
-            delayed(_fit_fold)(self.estimator, self.sample, self.classes, targets, *at)
-            for at in self.folds
+        parts = self.estimator, self.sample, self.classes, targets
+        fit_fold = partial(_fit_fold, *parts)
+        fits = map_fits(
+            fit_fold, *zip(*self.folds, strict=True), n_jobs=self.sample.n_jobs
         )
         total = np.full(targets.shape, -np.inf)
         n_seen = np.zeros(len(targets))
@@ -124,10 +126,10 @@ class CrossFittedTargets:
             By models without the row; NaN where no fold holds it out.
         model : MeanOfModels
         """
-        fits = Parallel(n_jobs=self.sample.n_jobs)(
-            delayed(_fit_targets)(self.estimator, self.sample, train[kept[train]], test)
-            for train, test in self.folds
-        )
+        trains, tests = zip(*self.folds, strict=True)
+        trains = [train[kept[train]] for train in trains]
+        fit_fold = partial(_fit_targets, self.estimator, self.sample)
+        fits = map_fits(fit_fold, trains, tests, n_jobs=self.sample.n_jobs)
         total, n_seen = np.zeros(len(kept)), np.zeros(len(kept))
         for (_, test), (_, said) in zip(self.folds, fits, strict=True):
             total[test] += said

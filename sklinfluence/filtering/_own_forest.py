@@ -14,11 +14,13 @@ References
 .. [1] Breiman, L. (2001). Random forests. Machine Learning 45, 5-32.
 """
 
+from functools import partial
+
 import numpy as np
 from sklearn.base import clone
 from sklearn.tree import DecisionTreeClassifier
-from sklearn.utils.parallel import Parallel, delayed
 
+from sklinfluence._scheduling import map_blocks
 from sklinfluence.filtering._forest_vote import ForestVote, LeafMeans
 
 # Twice as many rank alike on nine sets (mean average precision .826 and .827).
@@ -102,12 +104,9 @@ class Forest:
         n_units = unit.max() + 1
         seeds = random_state.randint(np.iinfo(np.int32).max, size=N_TREES)
         draws = [_draw(n_units, seed) for seed in seeds]
-        self.trees_ = Parallel(n_jobs=self.n_jobs, prefer="threads")(
-            delayed(_grow)(
-                self.tree, columns[first], y, weight * draw[unit[first]], seed
-            )
-            for draw, seed in zip(draws, seeds, strict=True)
-        )
+        grow = partial(_grow, self.tree, columns[first], y)
+        weights = (weight * draw[unit[first]] for draw in draws)
+        self.trees_ = map_blocks(grow, weights, seeds, n_jobs=self.n_jobs)
         self.bag_ = np.zeros((len(sample_weight), N_TREES), dtype=np.int32)
         self.bag_[used] = np.column_stack(draws)[unit[used]]
         self.sample_weight_ = sample_weight
