@@ -120,7 +120,7 @@ class FittedHead:
             self,
             objective=operator.objective,
             theta=contract(self.theta),
-            raw=operator.raw,
+            raw=contract(self.raw.T).T,  # the factor may be of one a little older
             residual=contract(self.residual.T).T,
             operator=operator,
             state=self.state.inner,
