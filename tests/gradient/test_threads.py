@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from sklinfluence.filtering import MislabelFilter
 from sklinfluence.gradient import InfluenceRanker, RepresenterRanker
@@ -76,3 +77,31 @@ def test_two_threads_get_what_one_gets(name):
         for name in names:
             # Bit by bit: it is the same arithmetic.
             np.testing.assert_array_equal(answer[name], expected[name], err_msg=name)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_any_number_of_threads_gives_the_same_bits(n_classes):
+    X, y = make_classification(
+        n_samples=3000, n_informative=5, n_classes=n_classes, random_state=0
+    )
+    found = {}
+    for n_jobs, blas in ((1, 1), (2, 1), (3, 2), (None, 2)):
+        with threadpool_limits(blas, "blas"):
+            rankers = [
+                InfluenceRanker(method=method, n_jobs=n_jobs, normalize="theta")
+                for method in ("influence", "newton")
+            ]
+            answers = [
+                part
+                for ranker in rankers
+                for part in (
+                    ranker.fit(X, y).self_influence_,
+                    ranker.loo_proba_,
+                    ranker.influence(X[:20], y[:20]),
+                )
+            ]
+        found[n_jobs, blas] = answers
+    # A factor of as many threads as BLAS has is another one: 40 columns take one.
+    for answers in found.values():
+        for ours, truth in zip(answers, found[1, 1], strict=True):
+            np.testing.assert_array_equal(ours, truth)
