@@ -15,7 +15,6 @@ import numpy as np
 
 from sklinfluence._blocks import block_slices
 from sklinfluence._progress import untracked
-from sklinfluence._scheduling import map_rows
 from sklinfluence.curvature import (
     KroneckerBlocks,
     contract,
@@ -135,10 +134,10 @@ def _remove_from(heads, row_blocks, n_jobs, each):
     values_per_row = heads[0].state.values_per_row
     if values_per_row is None:
         values_per_row = len(heads) * (2 * heads[0].theta.size + 4 * K * K)
-    heads[0].state.prepare()
     blocks = block_slices(n_rows, values_per_row, _CACHED_ROWS)
     remove = partial(_remove_block, heads, row_blocks)
-    parts = map_rows(remove, each("leave each row out", blocks), n_jobs=n_jobs)
+    each_block = each("leave each row out", blocks)
+    parts = heads[0].over_rows(remove, each_block, n_jobs)
     return [
         Removal(*map(np.concatenate, zip(*of_head, strict=True)))
         for of_head in zip(*parts, strict=True)

@@ -129,7 +129,6 @@ def one_step_newton(fitted, removal, queries, n_jobs=None):
     """
     coefficients = fitted.objective.weights[:, None] * removal.residual
     n_queries, K = queries.raw.shape
-    fitted.state.prepare()
     n_train, p = len(coefficients), fitted.theta.size
     out = np.empty((n_queries, n_train))
     if _solve_per_row(fitted, n_queries, n_train):
@@ -155,7 +154,7 @@ def _fill_rises(out, fitted, queries, coefficients, shifts, n_jobs):
             out[some, block] = loss_rise(queries.take(some), move(some))
 
     blocks = block_slices(design.n_rows, 3 * fitted.theta.size, _PRODUCT_ROWS)
-    map_rows(fill, blocks, n_jobs=n_jobs)
+    fitted.over_rows(fill, blocks, n_jobs)
 
 
 def loss_rise(queries, shift):
@@ -235,11 +234,10 @@ def change_lengths(fitted, coefficients, n_jobs=None):
         change = parameter_change(fitted, coefficients, block)
         return np.linalg.norm(change, axis=(1, 2))
 
-    fitted.state.prepare()
     blocks = block_slices(
         fitted.objective.design.n_rows, 4 * fitted.theta.size, _PRODUCT_ROWS
     )
-    return np.concatenate(map_rows(lengths, blocks, n_jobs=n_jobs))
+    return np.concatenate(fitted.over_rows(lengths, blocks, n_jobs))
 
 
 def gradient_lengths(design, coefficients):

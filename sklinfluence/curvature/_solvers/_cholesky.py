@@ -158,6 +158,10 @@ class CholeskyState(SolverState):
         ranges = [factor.eigenvalue_range() for factor in distinct]
         return min(low for low, _ in ranges), max(high for _, high in ranges)
 
+    @property
+    def serves_threads(self):
+        return all(factor.serves_threads for factor in self.factors)
+
     def prepare(self):
         for factor in self.factors:
             factor.prepare()
@@ -230,6 +234,8 @@ class _Factor:
     Keeping H costs only its diagonal, and is what lets every solution report the
     residual it reached.
     """
+
+    serves_threads = True
 
     def __init__(self, H, basis, solver):
         self.size = len(H)
