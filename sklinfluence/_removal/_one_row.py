@@ -162,12 +162,13 @@ def _remove_rows(fitted, block, B):
     )
     left = residual_without(fitted, curvature, B, residual)
     change = apply_block(B, left) * weights[:, None]
+    leverage = _leverage_by_output(curvature, B)
     return (
         fitted.raw[block] + change,
         left,
         weights * np.einsum("ik,ik->i", asked, apply_block(B, residual)),
-        _leverage_by_output(curvature, B),
-        _largest_leverage(curvature, B),
+        leverage,
+        _largest_leverage(curvature, B, leverage),
         _spread(B),
         weights * np.einsum("ik,ik->i", left, change),
     )
@@ -236,12 +237,10 @@ def removed_residual(curvature, B, residual):
     return expand(out.T).T
 
 
-def _largest_leverage(curvature, B):
-    if isinstance(B, KroneckerBlocks):
-        return trace_of_product(curvature, B)
-    if B.ndim == 2:
-        return np.max(curvature * B, axis=1)
-    largest = trace_of_product(curvature, B)
+def _largest_leverage(curvature, B, by_output):
+    largest = np.max(by_output, axis=1)
+    if isinstance(B, KroneckerBlocks) or B.ndim == 2:
+        return largest
     # The trace bounds it from above, closely enough where it is well below 1.
     high = np.flatnonzero(largest > 0.9)
     eigenvalues = np.linalg.eigvals(curvature[high] @ B[high])
