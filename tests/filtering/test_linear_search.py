@@ -5,7 +5,7 @@ from sklearn.linear_model import LogisticRegressionCV
 from sklearn.preprocessing import scale
 
 from sklinfluence.filtering import _linear_search
-from sklinfluence.filtering._linear_search import tune_linear_surrogate
+from sklinfluence.filtering._votes._linear_search import tune_linear_surrogate
 
 
 def noisy(loader):
