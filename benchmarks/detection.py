@@ -38,10 +38,10 @@ from sklearn.preprocessing import StandardScaler
 
 from sklinfluence.datasets import flip_labels
 from sklinfluence.filtering import MislabelFilter
-from sklinfluence.filtering._calibration import probability_right
-from sklinfluence.filtering._pool import fit_pool, pool_log_proba
-from sklinfluence.filtering._rbf_ridge import RBFRidge
+from sklinfluence.filtering._noise._pool import fit_pool, pool_log_proba
+from sklinfluence.filtering._noise._probability_right import probability_right
 from sklinfluence.filtering._thresholds import flag_expected
+from sklinfluence.filtering._votes._rbf_ridge import RBFRidge
 
 FILES = [
     "adult",

@@ -15,7 +15,7 @@ from sklinfluence._whole_fit import whole
 from sklinfluence.filtering._detector import _LabelNoiseDetector
 from sklinfluence.filtering._donors import assign_donors
 from sklinfluence.filtering._inputs import as_rows, check_new_rows
-from sklinfluence.filtering._pooled_detector import VOTES
+from sklinfluence.filtering._votes import VOTES
 
 
 class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector):

@@ -12,8 +12,8 @@ from sklinfluence._estimators import refuse_missing_labels
 from sklinfluence._sklearn_compat import _estimator_has
 from sklinfluence._typing import Rows
 from sklinfluence.filtering._detector import _LabelNoiseDetector
+from sklinfluence.filtering._evidence import default_regression_ranker
 from sklinfluence.filtering._filtered_base import _FilteredEstimator
-from sklinfluence.filtering._task import default_regression_ranker
 
 
 class FilteredClassifier(ClassifierMixin, _FilteredEstimator):

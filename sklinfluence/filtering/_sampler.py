@@ -12,8 +12,8 @@ from sklinfluence._typing import RandomState, Rows
 from sklinfluence._whole_fit import whole
 from sklinfluence.filtering._detector import _LabelNoiseDetector
 from sklinfluence.filtering._inputs import as_rows
-from sklinfluence.filtering._pooled_detector import VOTES
 from sklinfluence.filtering._relabel import relabelled, with_targets
+from sklinfluence.filtering._votes import VOTES
 
 
 class MislabelSampler(_LabelNoiseDetector):

@@ -14,10 +14,9 @@ from sklinfluence._estimators import (
     sliceable,
 )
 from sklinfluence._sklearn_compat import _check_sample_weight, _safe_indexing
-from sklinfluence.filtering._copies import warn_about_copies
-from sklinfluence.filtering._given_ranker import is_precomputed
+from sklinfluence.filtering._evidence import is_precomputed, keeps_column
 from sklinfluence.filtering._inputs import as_rows, check_columns
-from sklinfluence.filtering._net_targets import keeps_column
+from sklinfluence.filtering._votes import warn_about_copies
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from sklinfluence.filtering import MislabelFilter
-from sklinfluence.filtering._evidence import LabelEvidence
+from sklinfluence.filtering._evidence._label_evidence import LabelEvidence
 from sklinfluence.filtering._flagging import FlagRule
 
 CLASSES = np.array(["no", "yes"])

@@ -14,7 +14,7 @@ from statsmodels.tools import add_constant
 
 from sklinfluence.datasets import corrupt_targets
 from sklinfluence.filtering import FilteredRegressor, MislabelFilter, MislabelSampler
-from sklinfluence.filtering._trimming import _takes_weights, fit_trimmed
+from sklinfluence.filtering._evidence._trimming import _takes_weights, fit_trimmed
 from sklinfluence.gradient import InfluenceRanker
 
 least_squares = InfluenceRanker(LinearRegression())

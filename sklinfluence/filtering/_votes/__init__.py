@@ -1,0 +1,26 @@
+"""The filter's own models: each says of a row what it predicts without the row."""
+
+from sklinfluence.filtering._votes._copies import (
+    SharedSurrogate,
+    distinct_objective,
+    warn_about_copies,
+)
+from sklinfluence.filtering._votes._forest_vote import ForestVote, LeafMeans
+from sklinfluence.filtering._votes._linear_surrogate import LinearSurrogate
+from sklinfluence.filtering._votes._pooled_detector import (
+    VOTES,
+    PooledDetector,
+    check_pool,
+)
+
+__all__ = [
+    "VOTES",
+    "ForestVote",
+    "LeafMeans",
+    "LinearSurrogate",
+    "PooledDetector",
+    "SharedSurrogate",
+    "check_pool",
+    "distinct_objective",
+    "warn_about_copies",
+]
