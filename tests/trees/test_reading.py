@@ -445,7 +445,7 @@ def test_leaves_of_rows_that_are_all_but_certain(data):
     y = (data.X[:, 0] > 0).astype(int)
     y[:10] = 1 - y[:10]
     # Further on rounding is all that there is.
-    beyond = plain(learning_rate=1.0, n_estimators=60).fit(data.X, y)
+    beyond = plain(learning_rate=1.0, n_estimators=120).fit(data.X, y)
     with pytest.raises(ValueError, match="second derivatives are rounding"):
         read_ensemble(beyond, data.X, y)
 
