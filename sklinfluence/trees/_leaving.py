@@ -42,7 +42,7 @@ def leaf_slopes(trees, stage):
     -------
     shrink, of_hessian : ndarray of shape (n_leaves,)
     """
-    curvature = trees.hessian_scale * stage.hessian + trees.l2 + trees.floor
+    curvature = trees.curvature(stage.hessian, stage.further_l2)
     shrink = np.zeros(stage.n_leaves)
     np.divide(-trees.step, curvature, out=shrink, where=curvature > 0)
     return shrink, trees.hessian_scale / trees.step * stage.values
@@ -68,7 +68,7 @@ def left_values(trees, stage, at, found, weights):
     weights = weights[:, None]
     gradient = _without_each(at, weights * found.g, stage.gradient)
     hessian = _without_each(at, weights * found.h, stage.hessian)
-    return trees.newton(gradient, hessian)
+    return trees.newton(gradient, hessian, stage.further_l2[at])
 
 
 def joining(trees, stage, at, found):
@@ -76,7 +76,11 @@ def joining(trees, stage, at, found):
 
     That is, theta less what it would be with each of the rows, (n_rows, n_outputs).
     """
-    joined = trees.newton(stage.gradient[at] + found.g, stage.hessian[at] + found.h)
+    joined = trees.newton(
+        stage.gradient[at] + found.g,
+        stage.hessian[at] + found.h,
+        stage.further_l2[at],
+    )
     return stage.values[at] - joined
 
 
