@@ -1,4 +1,8 @@
-"""Proof that arrays are a fitted model: its predictions, and its leaves, come out."""
+"""Proof that the arrays read of a model are the model, and refusal where they are not.
+
+The predictions, and the values of all leaves from the training rows, are made again
+and must be the model's.
+"""
 
 from dataclasses import replace
 
