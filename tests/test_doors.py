@@ -20,6 +20,7 @@ FLOORS = (
     {"_estimators"},
     {"curvature"},
     {"_nets"},
+    {"_valuer"},
     {"base", "datasets"},
     {"heads"},
     {"_removal", "metrics"},
