@@ -1,4 +1,9 @@
-"""Queries of a boosted ensemble: their leaves, and the loss that is asked about."""
+"""What is asked of a boosted ensemble: queries, by their leaves and a measure.
+
+An `Asked` is all that the passes over the stages know of the rows that a question is
+about, be they new queries or the training rows themselves: which leaves they are in,
+and whether their loss or their prediction is measured at the end.
+"""
 
 from dataclasses import dataclass
 from typing import Any

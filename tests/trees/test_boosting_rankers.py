@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklinfluence.filtering import MislabelFilter
 from sklinfluence.trees import BoostInRanker, LeafInfluenceRanker, LeafRefitRanker
-from tests.trees.boosting import MODELS, N_QUERIES, N_TRAIN, ByHand, data
+from tests.trees.boosting import MODELS, N_QUERIES, N_TRAIN, ByHand, data, fitted
 
 
 def close(ours, truth, tolerance):
@@ -28,9 +28,8 @@ def close(ours, truth, tolerance):
 
 class Case:
     def __init__(self, name):
-        model, kind, weighted = MODELS[name]
-        self.X, self.y, self.weights, self.Xq, self.yq = data(kind, weighted)
-        self.model = clone(model).fit(self.X, self.y, sample_weight=self.weights)
+        self.model, *rows = fitted(name)
+        self.X, self.y, self.weights, self.Xq, self.yq = rows
         self.hand = ByHand(self.model, self.X, self.y, self.weights, self.Xq, self.yq)
 
     def fit(self, kind, **options):
@@ -182,7 +181,7 @@ def forward(hand, single_point):
                 for leaf in range(len(hand.trees.leaf_values[t][k])):
                     rows = np.flatnonzero(leaves[:, k] == leaf)
                     through = scale * values[t, k, leaf] / step
-                    H = scale * np.sum(hand.weights[rows] * h[rows, k])
+                    H = np.sum(hand.weights[rows] * h[rows, k])
                     total = 0.0
                     if i in rows:
                         total += g[i, k] + through * h[i, k]
@@ -190,7 +189,7 @@ def forward(hand, single_point):
                         if j == i or not single_point:
                             by_raw = of_g[j, k] + through * of_h[j, k]
                             total += hand.weights[j] * by_raw @ moved[j]
-                    change = -step * total / (H + hand.trees.l2 + hand.trees.floor)
+                    change = -step * total / hand.bends(H, t, k, leaf)
                     grown[rows, k] = change
                     of_queries[i, hand.asked[t][:, k] == leaf, k] += change
             moved += grown
@@ -219,12 +218,12 @@ def removal_forward(hand):
                     through = scale * values[t, k, leaf] / step
                     by_raw = of_g[rows, k] + through * of_h[rows, k]
                     total = w @ np.sum(by_raw * moved[rows], axis=1)
-                    bends = scale * w @ h[rows, k] + hand.trees.l2 + hand.trees.floor
+                    bends = hand.bends(w @ h[rows, k], t, k, leaf)
                     change = -step * total / bends
                     grown[rows, k] += change
                     if i in rows:
                         w = hand.weights[kept]
-                        own = hand.value(w @ g[kept, k], w @ h[kept, k])
+                        own = hand.value(w @ g[kept, k], w @ h[kept, k], t, k, leaf)
                         own -= values[t, k, leaf]
                         grown[kept, k] += own
                         change += own
@@ -279,7 +278,7 @@ def test_single_point_moves_the_start(case):
                     hand.trees.hessian_scale * values[t, k, leaf] / hand.trees.step
                 )
                 H = np.sum((hand.weights * h[:, k])[leaves[:, k] == leaf])
-                bends = hand.trees.hessian_scale * H + hand.trees.l2 + hand.trees.floor
+                bends = hand.bends(H, t, k, leaf)
                 by_raw = of_g[i, k] + through * of_h[i, k]
                 grown[k] = -hand.trees.step * hand.weights[i] * by_raw @ own / bends
                 change[hand.asked[t][:, k] == leaf, k] += grown[k]
@@ -391,9 +390,9 @@ def test_boostin_is_the_sum_over_stages(case, power):
             if hand.asked[t][q, k] != leaf:
                 continue
             rows = leaves[:, k] == leaf
-            bends = scale * np.sum(hand.weights[rows] * h[rows, k]) + hand.trees.l2
+            bends = hand.bends(np.sum((hand.weights * h[:, k])[rows]), t, k, leaf)
             through = scale * values[t, k, leaf] / step
-            part = step * (g[i, k] + through * h[i, k]) / (bends + hand.trees.floor)
+            part = step * (g[i, k] + through * h[i, k]) / bends
             shared = np.sum(hand.weights[rows]) ** power
             truth[q, i] += slope[q, k] * hand.weights[i] * part / shared
     ranker = case.fit(BoostInRanker, power=power)
@@ -413,7 +412,9 @@ def own_leaf(hand):
         for i, k in np.ndindex(added.shape):
             rows = (leaves[:, k] == leaves[i, k]) & (np.arange(N_TRAIN) != i)
             weights = hand.weights[rows]
-            added[i, k] = hand.value(weights @ g[rows, k], weights @ h[rows, k])
+            added[i, k] = hand.value(
+                weights @ g[rows, k], weights @ h[rows, k], t, k, leaves[i, k]
+            )
         said.append(said[-1] + added)
     return said
 
@@ -458,8 +459,7 @@ def test_leave_one_out_predictions(case):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_own_leaves_of_one_tree_are_the_refit(name):
-    model, kind, weighted = MODELS[name]
-    X, y, weights, _, _ = data(kind, weighted)
+    model, X, y, weights, _, _ = fitted(name)
     one = {"max_iter": 1} if name.startswith("H") else {"n_estimators": 1}
     ranker = LeafRefitRanker(clone(model).set_params(**one)).fit(X, y, weights)
     rise = ranker.label_scores("loo_loss") - ranker.label_scores("loss")
