@@ -173,6 +173,10 @@ class ShapleyRanker(RetrainingValuer):
         self._check_method(estimator)
         return estimator
 
+    def _quickest(self, utility):
+        # Steps of training have no closed form, even where training to the end has.
+        return utility if self.method == "gradient" else super()._quickest(utility)
+
     def _value(self, run):
         n, by_steps = run.utility.n_players, self.method == "gradient"
         # Of all sets: what a walk of steps scores is no function of the set.
