@@ -11,6 +11,7 @@ from sklinfluence._sklearn_compat import Interval
 from sklinfluence._typing import RandomState, Rows
 from sklinfluence.retraining._influence import N_INFLUENCES, RetrainingRanker
 from sklinfluence.retraining._reuse import is_settled_by_reuse, with_minus_without
+from sklinfluence.retraining._stopping import remembered
 from sklinfluence.retraining._units import SetUnit, generator
 from sklinfluence.retraining._valuer import PARAMETERS
 
@@ -148,10 +149,10 @@ class DownsamplingRanker(RetrainingRanker):
     def _value(self, run):
         n = run.utility.n_players
         draw = self._drawing(n, run.journal.seed)
+        drawn = remembered(lambda k, steps: draw(k))
 
         def sets_and_utilities(outcomes):
-            sets = np.array([draw(k) for k in range(len(outcomes))])
-            return sets, np.array([steps[0] for steps in outcomes])
+            return drawn(outcomes), np.array([steps[0] for steps in outcomes])
 
         outcomes = run.evaluate(
             lambda k: SetUnit(draw(k)),

@@ -8,9 +8,13 @@ import numpy as np
 
 from sklinfluence._sklearn_compat import Interval, StrOptions
 from sklinfluence._typing import RandomState
-from sklinfluence.retraining._enumerate import enumerated, every_subset
+from sklinfluence.retraining._enumerate import (
+    enumerated,
+    every_subset,
+    reaches_all_sets,
+)
 from sklinfluence.retraining._semivalues import size_weights
-from sklinfluence.retraining._stopping import is_settled, mean_and_error
+from sklinfluence.retraining._stopping import is_settled, mean_and_error, remembered
 from sklinfluence.retraining._units import (
     GradientUnit,
     WalkUnit,
@@ -173,11 +177,15 @@ class ShapleyRanker(RetrainingValuer):
         self._check_method(estimator)
         return estimator
 
+    def _quickest(self, utility):
+        # Steps of training have no closed form, even where training to the end has.
+        return utility if self.method == "gradient" else super()._quickest(utility)
+
     def _value(self, run):
         n, by_steps = run.utility.n_players, self.method == "gradient"
         # Of all sets: what a walk of steps scores is no function of the set.
         is_plain = not self.truncation and not by_steps
-        if is_plain and n < 60 and 2**n <= self.max_evaluations:
+        if is_plain and reaches_all_sets(n, self.max_evaluations):
             return run.values(
                 enumerated(every_subset(run), self.semivalue), np.zeros(n)
             )
@@ -190,14 +198,9 @@ class ShapleyRanker(RetrainingValuer):
                 return GradientUnit(order)
             return WalkUnit(order, whole, self.truncation)
 
-        def gains(outcomes):
-            return np.array(
-                [
-                    self._gain(make_unit(k), steps, empty, whole, weights)
-                    for k, steps in enumerate(outcomes)
-                ]
-            )
-
+        gains = remembered(
+            lambda k, steps: self._gain(make_unit(k), steps, empty, whole, weights)
+        )
         n_walked = n if by_steps else max(n - 1, 1)
         n_units = max(1, self.max_evaluations // (2 * n_walked))
         outcomes = run.evaluate(

@@ -1,6 +1,6 @@
 """v(S): the score of an estimator that was trained on the rows of S."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn import config_context
@@ -40,6 +40,9 @@ class Utility:
     classes : ndarray of shape (n_classes,) or None
     scorer : callable
     X_val, y_val, sample_weight_val : validation rows
+    is_checked : bool
+        Whether scores by arithmetic have been found equal to the scorer's: see
+        `checked`.
     """
 
     estimator: object
@@ -52,6 +55,26 @@ class Utility:
     X_val: object
     y_val: np.ndarray
     sample_weight_val: np.ndarray | None
+    is_checked: bool
+
+    # The name of the closed form that stands for the fits.
+    closed_form = None
+
+    @classmethod
+    def of_training(cls, estimator, X, y, sample_weight, players, classes):
+        """One whose models are asked for, and no scores."""
+        nothing = {"scorer": None, "X_val": None, "y_val": None}
+        return cls(
+            estimator,
+            X,
+            y,
+            sample_weight,
+            players,
+            classes,
+            **nothing,
+            sample_weight_val=None,
+            is_checked=False,
+        )
 
     @property
     def n_players(self):
@@ -141,13 +164,26 @@ class Utility:
 
     def score(self, model):
         """The score of a fitted model on the validation rows."""
+        plain = plain_score(self.scorer, model) if self.is_checked else None
+        if plain is None:
+            return self._score_by_scorer(model)
+        return plain(self.y_val, model.predict(self.X_val), self.sample_weight_val)
+
+    def _score_by_scorer(self, model):
         weights = self.sample_weight_val
-        plain = plain_score(self.scorer, model)
-        if plain is not None:
-            return plain(self.y_val, model.predict(self.X_val), weights)
         if weights is None:
             return self.scorer(model, self.X_val, self.y_val)
         return self.scorer(model, self.X_val, self.y_val, sample_weight=weights)
+
+    def checked(self, model):
+        """This utility; by arithmetic, if that scores a model as the scorer does."""
+        plain = plain_score(self.scorer, model)
+        if plain is None:
+            return self
+        by_scorer = self._score_by_scorer(model)
+        value = plain(self.y_val, model.predict(self.X_val), self.sample_weight_val)
+        equal = np.isclose(value, by_scorer, rtol=1e-12, atol=1e-12, equal_nan=True)
+        return replace(self, is_checked=bool(equal))
 
 
 def one_thread():
@@ -156,6 +192,12 @@ def one_thread():
     if _CONTROLLER is None:
         _CONTROLLER = ThreadpoolController()
     return _CONTROLLER.limit(limits=1)
+
+
+def is_own_scorer(model):
+    """Whether a model's ``score`` is scikit-learn's accuracy or R2."""
+    own = getattr(type(model), "score", None)
+    return own in (ClassifierMixin.score, RegressorMixin.score)
 
 
 def plain_score(scorer, model):
