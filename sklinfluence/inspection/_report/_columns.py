@@ -42,9 +42,14 @@ class NumberColumn:
 
     def learn(self, groups, is_used):
         """Take note of the values of every group of rows."""
-        values = {code: self.values[is_used & (groups == code)] for code in set(groups)}
+        values = {code: self.values[is_used & (groups == code)] for code in np.unique(groups)}
         self._holes = {code: np.isnan(v).mean() for code, v in values.items() if len(v)}
         self._sorted = {code: np.sort(v[~np.isnan(v)]) for code, v in values.items()}
+        self._typical = {c: self._range(v) for c, v in self._sorted.items() if len(v)}
+
+    def _range(self, usual):
+        low, high = (self._text(value) for value in np.quantile(usual, _TYPICAL))
+        return f"typical {low}" if low == high else f"typical {low} to {high}"
 
     def oddity(self, row, group):
         """(share, direction, what is usual) where the value is unusual, else None."""
@@ -61,9 +66,8 @@ class NumberColumn:
         share = 2 * (min(n_below, n_above) + 1) / (len(usual) + 1)
         if share > _RARE_TAIL:
             return None
-        low, high = (self._text(v) for v in np.quantile(usual, _TYPICAL))
-        typical = f"typical {low}" if low == high else f"typical {low} to {high}"
-        return share, "▲" if n_above < n_below else "▼", typical
+        direction = "▲" if n_above < n_below else "▼"
+        return share, direction, self._typical[group]
 
 
 class CategoryColumn:
@@ -85,7 +89,7 @@ class CategoryColumn:
         self._codes = codes
         counts = {
             code: np.bincount(codes[is_used & (groups == code)], minlength=len(kinds))
-            for code in set(groups)
+            for code in np.unique(groups)
         }
         self._shares = {c: (n + 1) / (n.sum() + 1) for c, n in counts.items()}
 

@@ -47,6 +47,11 @@ class Findings:
     is_signed: bool
 
     @property
+    def what(self):
+        """What may be wrong with a row."""
+        return "label" if self.is_classification else "value"
+
+    @property
     def score_heading(self):
         """What the number beside a suspect is."""
         if self.is_signed:

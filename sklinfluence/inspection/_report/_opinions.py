@@ -61,13 +61,14 @@ def _strongest(values, is_flagged):
     """Rows of the largest positive values, kept ones before flagged ones."""
     values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
     least = max(_LEAST * values.max(initial=0.0), np.finfo(float).tiny)
-    kept = _largest(np.where(is_flagged, 0.0, values), least)
-    flagged = _largest(np.where(is_flagged, values, 0.0), least)
+    rows = np.flatnonzero(values >= least)
+    kept = _largest(values, rows[~is_flagged[rows]])
+    flagged = _largest(values, rows[is_flagged[rows]])
     return np.concatenate([kept, flagged])[:N_LISTED]
 
 
-def _largest(values, least):
-    n = min(N_LISTED, len(values))
-    rows = np.argpartition(-values, n - 1)[:n]
-    rows = rows[values[rows] >= least]
+def _largest(values, rows):
+    if len(rows) > N_LISTED:
+        last = len(rows) - N_LISTED
+        rows = rows[np.argpartition(values[rows], last)[last:]]
     return rows[np.argsort(-values[rows], kind="stable")]

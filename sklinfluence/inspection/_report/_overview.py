@@ -1,5 +1,7 @@
 """Flagged rows counted: by class or range, and given against suggested label."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from sklinfluence.inspection._report._findings import range_edges
@@ -14,6 +16,7 @@ _MAX_MATRIX = 20
 _MAX_LINES = 20
 
 
+@lru_cache(10_000)
 def shown_label(text):
     """A label as the template takes it: boxed for the page, plain for its attributes."""
     return {"pieces": pieces_of_label(text), "plain": plain_label(text)}

@@ -86,7 +86,7 @@ class Page:
             "given": self._label(found.given[row]),
             "suggested": self._label(found.suggested[row]),
             "heading": self.thing.heading,
-            "what": self._what,
+            "what": self.findings.what,
             "thing": own,
             "speaking_for": None,
             "against": None,
@@ -107,10 +107,6 @@ class Page:
             "is_listed": row in listed,
             "brief": self.thing.brief(row, own),
         }
-
-    @property
-    def _what(self):
-        return "label" if self.findings.is_classification else "value"
 
     def _label(self, value):
         if self.findings.is_classification:
@@ -144,7 +140,7 @@ class Page:
         is_matrix = matrix(found)
         style, script = _resource("style.css"), _resource("script.js")
         return _template("page.html.j2").render(
-            title=f"Suspected {self._what} errors",
+            title="Suspected label errors" if labels else "Suspected target errors",
             found_by=f"{found.name}, {found.ranker}",
             made=date.today().isoformat(),
             facts=self._facts(len(rows)),
@@ -154,7 +150,7 @@ class Page:
             matrix=is_matrix,
             confusions=[] if is_matrix else confusions(found),
             explanation=self._explanation(),
-            what=self._what,
+            what=self.findings.what,
             labels=labels,
             given_codes=_codes(found.given, suspects) if labels else [],
             suggested_codes=_codes(found.suggested, suspects) if labels else [],
@@ -204,7 +200,7 @@ class Page:
             )
         if self.opinions is not None:
             parts.append(
-                f"Speaks for (against): training rows that make the given {self._what} "
+                f"Speaks for (against): training rows that make the given {self.findings.what} "
                 "more (less) likely; rows that are kept come first, strongest first, and "
                 "⚑ marks one that is a suspect itself."
             )
@@ -228,7 +224,9 @@ class Page:
         row = int(found.suspects[number])
         if found.is_classification:
             return [row, int(found.given[row]), int(found.suggested[row])]
-        return [row, label_text(found.given[row]), label_text(found.suggested[row])]
+        # A suggestion is no more certain than this many digits; the field starts from it.
+        suggested = label_text(float(f"{found.suggested[row]:.6g}"))
+        return [row, label_text(found.given[row]), suggested]
 
     def _digest(self, entries):
         """Of what is shown: positions, labels and scores, never of a column's values."""
@@ -286,10 +284,21 @@ def _environment():
             "LabelReport needs jinja2, which is not installed: `pip install jinja2`, or "
             "with this package, `pip install sklinfluence[report]`."
         ) from error
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         loader=jinja2.FunctionLoader(_resource),
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["pieces"] = _markup
+    return environment
+
+
+def _markup(pieces):
+    """Pieces of a text as HTML, escaped."""
+    from markupsafe import Markup, escape
+
+    box = Markup('<span class="box">{}</span>')
+    parts = (box.format(text) if is_boxed else escape(text) for text, is_boxed in pieces)
+    return Markup("").join(parts)

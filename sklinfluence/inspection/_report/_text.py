@@ -59,6 +59,8 @@ def _with_edges(text, inner):
 
 
 def _pieces(text, is_odd):
+    if text.isascii() and text.isprintable():
+        return [(text, False)] if text else []
     pieces, plain = [], []
     for character in text:
         if not is_odd(character):

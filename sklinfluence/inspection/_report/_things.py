@@ -78,9 +78,10 @@ class Texts:
 class Table:
     """Rows of a table: what is unusual for the given label, the rest folded."""
 
-    kind, heading = "table", "unusual for the given label"
+    kind = "table"
 
-    def __init__(self, table, names, hide, groups, is_kept):
+    def __init__(self, table, names, hide, groups, is_kept, what):
+        self.heading = f"unusual for the given {what}"
         self._columns = read_columns(table, names, hide)
         for column in self._columns:
             column.learn(groups, is_kept)
@@ -159,7 +160,7 @@ def thing_to_show(X, findings, images, texts, columns, feature_names, hide):
         return Images(images) if images is not None else Texts(texts)
     table = X if columns is None else columns
     kept = ~findings.is_flagged
-    return Table(table, feature_names, hide, findings.groups, kept)
+    return Table(table, feature_names, hide, findings.groups, kept, findings.what)
 
 
 def _check_hidden(X, hide):

@@ -15,19 +15,16 @@
   document.documentElement.classList.add("js");
 
   // Storage. In a sandboxed frame the property itself throws when it is read.
-  let store = null;
-  let isUnsaved = false;
+  let [store, isUnsaved] = [null, false];
   const warn = () => { $("#nostore").hidden = false; };
   try {
     localStorage.setItem(data.key + ":try", "1");
     localStorage.removeItem(data.key + ":try");
     store = localStorage;
   } catch { warn(); }
-  function isVerdict([row, verdict]) {
-    if (!known.has(row) || !Array.isArray(verdict) || !WORDS.has(verdict[0])) return false;
-    if (verdict[1] === "") return true;
-    return data.labels ? Object.hasOwn(data.labels, verdict[1]) : isFinite(verdict[1]);
-  }
+  const isLabel = (label) => data.labels ? Object.hasOwn(data.labels, label) : isFinite(label);
+  const isVerdict = ([row, verdict]) =>
+    known.has(row) && WORDS.has(verdict[0]) && (verdict[1] === "" || isLabel(verdict[1]));
   function load(text) {
     verdicts.clear();
     try {
@@ -39,20 +36,14 @@
     try { store?.setItem(data.key, JSON.stringify([...verdicts])); } catch { warn(); }
   }
   if (store) load(store.getItem(data.key));
-  addEventListener("storage", (event) => {
-    if (event.key !== data.key) return;
-    load(event.newValue);
-    lines.forEach(paint);
-    count();
-  });
-  addEventListener("beforeunload", (event) => {
-    if (isUnsaved && !store && verdicts.size) event.preventDefault();
-  });
+  const follow = (text) => { load(text); repaint(); };
+  addEventListener("storage", (event) => { if (event.key === data.key) follow(event.newValue); });
+  addEventListener("beforeunload", (event) => { if (isUnsaved && !store) event.preventDefault(); });
 
   // Verdicts: controls exist only where they work.
   function addButtons(line) {
-    const group = make("div", { className: "marks", role: "group" });
-    group.setAttribute("aria-label", `Verdict on row ${line.dataset.row}`);
+    const ariaLabel = `Verdict on row ${line.dataset.row}`;
+    const group = make("div", { className: "marks", role: "group", ariaLabel });
     for (const [value, textContent] of WORDS)
       group.append(make("button", { type: "button", value, textContent, tabIndex: -1 }));
     $(".mark", line).append(group);
@@ -64,7 +55,7 @@
     // Where an empty text is a class, it cannot mean that none is right.
     if (!data.labels.some((label) => label.text === "")) options.push(new Option("none of these", ""));
     const select = make("select", {});
-    select.append(...options);
+    options.forEach((option) => select.add(option));
     return select;
   }
   function paint(line) {
@@ -89,12 +80,13 @@
     count();
     say(`Row ${row}: ${verdicts.get(row)?.[0] ?? "no verdict"}`);
   }
+  function repaint() { lines.forEach(paint); count(); }
   const isShown = (line) => !line.classList.contains("cut");
   const shown = () => $$("tr", body).filter(isShown);
   function count() {
     const words = [...verdicts.values()].map((verdict) => verdict[0]);
     const counts = [...WORDS.keys()].map((word) => `${words.filter((w) => w === word).length} ${word}`);
-    $("#count").textContent =
+    return $("#count").textContent =
       `${shown().length} of ${lines.length} shown · ${words.length} reviewed: ${counts.join(", ")}`;
   }
 
@@ -106,34 +98,28 @@
     current = line;
   }
   function focus(line) {
-    if (!line) return;
-    makeCurrent(line);
-    line.focus({ preventScroll: true });
-    line.scrollIntoView({ block: "nearest", behavior: "instant" });
+    if (line) makeCurrent(line);
+    line?.focus({ preventScroll: true });
+    line?.scrollIntoView({ block: "nearest", behavior: "instant" });
   }
-  function step(by) {
-    const all = shown();
-    focus(all[Math.min(all.length - 1, Math.max(0, all.indexOf(current) + by))]);
-  }
+  const step = (by) => focus(shown()[Math.max(0, shown().indexOf(current) + by)]);
   const MOVES = new Map([
     ["j", () => step(1)], ["ArrowDown", () => step(1)], ["Home", () => focus(shown()[0])],
     ["k", () => step(-1)], ["ArrowUp", () => step(-1)], ["End", () => focus(shown().at(-1))],
   ]);
   body.addEventListener("focusin", (event) => makeCurrent(event.target.closest("tr")));
-  body.addEventListener("click", (event) => {
-    const button = event.target.closest(".marks button");
-    if (button) judge(button.closest("tr"), button.value);
+  body.addEventListener("click", ({ target }) => {
+    if (target.matches(".marks button")) judge(target.closest("tr"), target.value);
   });
   body.addEventListener("change", ({ target }) => {
     const isClass = data.labels && target.value !== "";
-    const entry = ["wrong", isClass ? Number(target.value) : target.value];
-    verdicts.set(target.closest("tr").dataset.row, entry);
+    const label = isClass ? Number(target.value) : target.value;
+    verdicts.set(target.closest("tr").dataset.row, ["wrong", label]);
     save();
   });
   // Only while the list has the focus, and never in a field (WCAG 2.1.4).
   body.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target.closest("select, input")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("select, input")) return;
     const line = event.target.closest("tr");
     if (KEYS.has(event.key)) {
       judge(line, KEYS.get(event.key));
@@ -158,26 +144,20 @@
       const isIn = asked.every((value, i) => value === "" || value === String(own[i]));
       line.classList.toggle("cut", !isIn || !texts.get(line).includes(words));
     }
-    count();
-    say($("#count").textContent.split(" · ")[0]);
+    say(count().split(" · ")[0]);
     if (current && !isShown(current) && shown().length) makeCurrent(shown()[0]);
   }
-  let waiting;
-  $("#q").addEventListener("input", () => {
-    clearTimeout(waiting);
-    waiting = setTimeout(filter, 80);
-  });
-  $$(".tools select").forEach((select) => select.addEventListener("change", filter));
+  $$(".tools input, .tools select").forEach((field) => field.addEventListener("input", filter));
   const NEXT = { none: "ascending", ascending: "descending", descending: "none" };
   function sort(head, name) {
     const order = NEXT[head.getAttribute("aria-sort")];
     $$("thead [aria-sort]").forEach((other) => other.setAttribute("aria-sort", "none"));
     head.setAttribute("aria-sort", order);
-    const key = (line) => line.children[head.cellIndex].dataset.v ?? line.children[head.cellIndex].textContent;
-    const keys = new Map(lines.map((line) => [line, key(line).trim()]));
+    const key = (cell) => cell.dataset.v ?? cell.textContent.trim();
+    const keys = new Map(lines.map((line) => [line, key(line.children[head.cellIndex])]));
     const compare = (a, b) => a - b || a.localeCompare(b, undefined, { numeric: true });
     const sign = { ascending: 1, descending: -1, none: 0 }[order];
-    body.append(...[...lines].sort((a, b) => sign * compare(keys.get(a), keys.get(b))));
+    body.append(...lines.toSorted((a, b) => sign * compare(keys.get(a), keys.get(b))));
     say(`Sorted by ${order === "none" ? "score, worst first" : `${name}, ${order}`}`);
   }
   for (const button of $$("#list thead button"))
@@ -196,26 +176,24 @@
       const [word, label] = verdicts.get(String(row));
       return [row, asText(given), word, asText(label)];
     });
-    const table = [["row", "given_label", "verdict", "new_label"], ...judged];
-    return table.map((cells) => cells.map(cell).join(",") + "\r\n").join("");
+    const head = ["row", "given_label", "verdict", "new_label"];
+    return [head, ...judged].map((cells) => cells.map(cell).join(",") + "\r\n").join("");
   }
   $("#export").addEventListener("click", () => {
     const csv = review();
     const href = URL.createObjectURL(new Blob(["\ufeff", csv], { type: "text/csv;charset=utf-8" }));
     make("a", { href, download: data.file }).click();
     setTimeout(() => URL.revokeObjectURL(href), 10000);
-    $("#csv").hidden = false;
+    $("#csv").hidden = isUnsaved = false;
     $("#csv textarea").value = csv;
-    isUnsaved = false;
     say(`${verdicts.size} verdicts written to ${data.file}`);
   });
 
-  for (const line of lines) { addButtons(line); paint(line); }
+  lines.forEach(addButtons);
+  repaint();
   if (lines.length) makeCurrent(lines[0]);
-  count();
   // Rows off screen are laid out after the load; left for good they would be missing from
   // the accessibility tree.
   const layOut = () => body.classList.add("whole");
-  const whenIdle = self.requestIdleCallback ?? ((then) => setTimeout(then));
-  addEventListener("load", () => whenIdle(layOut, { timeout: 500 }));
+  addEventListener("load", () => self.requestIdleCallback?.(layOut, { timeout: 500 }) ?? setTimeout(layOut));
 })();
