@@ -1,9 +1,9 @@
 """Cells that no spreadsheet takes for a formula, and back.
 
 A program that opens a CSV runs a text as a formula where it begins with ``=``, ``+``,
-``-``, ``@``, a tab or a carriage return. One apostrophe before it makes it a text. Texts
-that begin with apostrophes and one of these get one more, so that no two texts become
-one: taking one off gives every text back.
+``-``, ``@``, a tab or a carriage return. One apostrophe before it makes it a text.
+Texts that begin with apostrophes and one of these get one more, so that no two texts
+become one: taking one off gives every text back.
 """
 
 import re
@@ -20,7 +20,7 @@ def reads_as_number(cell, decimal="."):
 
 
 def guard(cell, decimal="."):
-    """The cell as it may stand in a file that spreadsheets open; numbers as they are."""
+    """The cell as spreadsheets may open it; numbers as they are."""
     if reads_as_number(cell, decimal) or not _GUARDED.match(cell):
         return cell
     return "'" + cell

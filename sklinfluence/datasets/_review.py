@@ -223,7 +223,8 @@ def _read(file):
         table = [cells for cells in reader if any(cells)]
     except csv.Error as error:
         raise ValueError(
-            f"The review breaks off in line {reader.line_num}: {error}. Export it again."
+            f"The review breaks off in line {reader.line_num}: {error}. Export it "
+            "again."
         ) from error
     head = table[0] if table else []
     missing = [name for name in _COLUMNS if name not in head]
@@ -243,8 +244,8 @@ def _text_of(path):
         return Path(path).read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(
-            f"{os.fspath(path)!r} is not UTF-8 (byte {error.start}). Save the review as "
-            "'CSV UTF-8'."
+            f"{os.fspath(path)!r} is not UTF-8 (byte {error.start}). Save the review "
+            "as 'CSV UTF-8'."
         ) from error
 
 

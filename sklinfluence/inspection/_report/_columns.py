@@ -42,7 +42,9 @@ class NumberColumn:
 
     def learn(self, groups, is_used):
         """Take note of the values of every group of rows."""
-        values = {code: self.values[is_used & (groups == code)] for code in np.unique(groups)}
+        values = {
+            code: self.values[is_used & (groups == code)] for code in np.unique(groups)
+        }
         self._holes = {code: np.isnan(v).mean() for code, v in values.items() if len(v)}
         self._sorted = {code: np.sort(v[~np.isnan(v)]) for code, v in values.items()}
         self._typical = {c: self._range(v) for c, v in self._sorted.items() if len(v)}

@@ -13,7 +13,7 @@ _EVIDENCE = {
     "leave-one-out": "leave-one-out: every row is judged by the model without it",
     "out-of-bag": "out-of-bag: every row is judged by trees that did not draw it",
     "cross-fitted": "cross-fitted: every row is judged by a model without its fold",
-    "pooled": "models of the filter's own, pooled: every row is judged by fits without it",
+    "pooled": "the filter's own models, pooled: every row is judged by fits without it",
     "precomputed": "predictions that were passed in",
     None: "a ranker that has seen the rows it judges",
 }
@@ -97,8 +97,8 @@ def findings(mislabel_filter, y):
     fitted_on = mislabel_filter.report()["given_label"].to_numpy()
     if any(a != b for a, b in zip(y[worst_first], fitted_on, strict=True) if a == a):
         raise ValueError(
-            f"y holds other labels than those that {name} was fitted on. Pass the X and "
-            "y of its fit, in their order."
+            f"y holds other labels than those that {name} was fitted on. Pass the X "
+            "and y of its fit, in their order."
         )
     summary = read_summary(mislabel_filter.summary())
     expected_wrong, n_unjudged, is_classification = summary
@@ -142,8 +142,8 @@ def check_lengths(n_rows, **things):
         n_given = thing.shape[0] if hasattr(thing, "shape") else len(thing)
         if n_given != n_rows:
             raise ValueError(
-                f"{name} has {n_given} rows, and the filter was fitted on {n_rows}. Pass "
-                "one for each row, in the order of y."
+                f"{name} has {n_given} rows, and the filter was fitted on {n_rows}. "
+                "Pass one for each row, in the order of y."
             )
 
 

@@ -1,7 +1,7 @@
 """A page inside a page: what a notebook shows of a report."""
 
-# The frame's colours follow those of the notebook, where it says them: a page in a frame
-# takes its scheme from the frame element.
+# The frame's colours follow those of the notebook, where it says them: a page in a
+# frame takes its scheme from the frame element.
 _DARK = (
     "[data-jp-theme-light=false]",
     "[data-vscode-theme-kind=vscode-dark]",

@@ -1,6 +1,7 @@
 """Flagged rows counted: by class or range, and given against suggested label."""
 
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -18,7 +19,7 @@ _MAX_LINES = 20
 
 @lru_cache(10_000)
 def shown_label(text):
-    """A label as the template takes it: boxed for the page, plain for its attributes."""
+    """A label as the template takes it: boxed for the page, plain for attributes."""
     return {"pieces": pieces_of_label(text), "plain": plain_label(text)}
 
 
@@ -62,12 +63,12 @@ def flagged_by_group(findings):
 def _range_names(targets):
     edges = range_edges(targets)
     ends = [number_text(edge) for edge in edges]
-    between = [f"{low} to {high}" for low, high in zip(ends, ends[1:], strict=False)]
+    between = [f"{low} to {high}" for low, high in pairwise(ends)]
     return [f"up to {ends[0]}", *between, f"above {ends[-1]}"]
 
 
 def matrix(findings):
-    """Counts of given × suggested labels of flagged rows; None for very many classes."""
+    """Counts of given × suggested labels of flagged rows; None for many classes."""
     pairs = _pairs(findings)
     codes = np.unique(pairs)
     if not findings.is_classification or not len(codes) or len(codes) > _MAX_MATRIX:

@@ -182,8 +182,8 @@ class Page:
         found, notes = self.findings, []
         if n_listed < len(found.suspects):
             notes.append(
-                f"The {n_listed} worst of {len(found.suspects)} suspects are listed, so "
-                "that the page stays small enough to open and to send. The filter's "
+                f"The {n_listed} worst of {len(found.suspects)} suspects are listed, "
+                "so that the page stays small enough to open and to send. The filter's "
                 "report() has all of them."
             )
         if found.n_unjudged:
@@ -200,9 +200,9 @@ class Page:
             )
         if self.opinions is not None:
             parts.append(
-                f"Speaks for (against): training rows that make the given {self.findings.what} "
-                "more (less) likely; rows that are kept come first, strongest first, and "
-                "⚑ marks one that is a suspect itself."
+                f"Speaks for (against): training rows that make the given {found.what} "
+                "more (less) likely. Rows that are kept come first, strongest first; ⚑ "
+                "marks one that is a suspect itself."
             )
         return " ".join(parts)
 
@@ -224,12 +224,12 @@ class Page:
         row = int(found.suspects[number])
         if found.is_classification:
             return [row, int(found.given[row]), int(found.suggested[row])]
-        # A suggestion is no more certain than this many digits; the field starts from it.
+        # The field starts from it: no more digits than a suggestion is worth.
         suggested = label_text(float(f"{found.suggested[row]:.6g}"))
         return [row, label_text(found.given[row]), suggested]
 
     def _digest(self, entries):
-        """Of what is shown: positions, labels and scores, never of a column's values."""
+        """Of what is shown: positions, labels, scores, never of a column's values."""
         scores = [repr(float(self.findings.scores[entry[0]])) for entry in entries]
         text = json.dumps([self.findings.labels, entries, scores])
         return hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -281,8 +281,8 @@ def _environment():
         import jinja2
     except ImportError as error:
         raise ImportError(
-            "LabelReport needs jinja2, which is not installed: `pip install jinja2`, or "
-            "with this package, `pip install sklinfluence[report]`."
+            "LabelReport needs jinja2, which is not installed: `pip install jinja2`, "
+            "or with this package, `pip install sklinfluence[report]`."
         ) from error
     environment = jinja2.Environment(
         autoescape=True,
@@ -300,5 +300,7 @@ def _markup(pieces):
     from markupsafe import Markup, escape
 
     box = Markup('<span class="box">{}</span>')
-    parts = (box.format(text) if is_boxed else escape(text) for text, is_boxed in pieces)
+    parts = (
+        box.format(text) if is_boxed else escape(text) for text, is_boxed in pieces
+    )
     return Markup("").join(parts)

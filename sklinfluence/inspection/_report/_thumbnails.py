@@ -92,7 +92,7 @@ def _channels_last(image):
 
 
 def _range_of(images):
-    """Darkest and lightest value of images in other units than bytes; None for bytes."""
+    """Darkest and lightest value of images in other units than bytes, else None."""
     if not isinstance(images, np.ndarray) or images.dtype == object:
         return None
     if images.dtype == np.uint8 or not images.size:
