@@ -3,5 +3,6 @@
 from sklinfluence.inspection._detection_curve import DetectionCurveDisplay
 from sklinfluence.inspection._diagnostics import diagnostics
 from sklinfluence.inspection._diverse import select_diverse
+from sklinfluence.inspection._report import LabelReport, read_summary
 
-__all__ = ["DetectionCurveDisplay", "diagnostics", "select_diverse"]
+__all__ = ["DetectionCurveDisplay", "LabelReport", "diagnostics", "select_diverse"]
