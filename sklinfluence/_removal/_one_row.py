@@ -15,9 +15,11 @@ import numpy as np
 
 from sklinfluence._blocks import block_slices
 from sklinfluence._progress import untracked
-from sklinfluence._scheduling import map_blocks
+from sklinfluence._scheduling import map_rows
 from sklinfluence.curvature import KroneckerBlocks, row_curvature, solve_added
 
+# What a block of so many rows leaves behind is still in cache when it is needed.
+_CACHED_ROWS = 512
 # Below this, what is left of a row's curvature once it is taken out of H is rounding.
 _LEVERAGE_ONE = 1e-9
 
@@ -126,9 +128,10 @@ def _remove_from(heads, row_blocks, n_jobs, each):
     values_per_row = heads[0].state.values_per_row
     if values_per_row is None:
         values_per_row = len(heads) * (2 * heads[0].theta.size + 4 * K * K)
-    blocks = block_slices(n_rows, values_per_row)
+    heads[0].state.prepare()
+    blocks = block_slices(n_rows, values_per_row, _CACHED_ROWS)
     remove = partial(_remove_block, heads, row_blocks)
-    parts = map_blocks(remove, each("leave each row out", blocks), n_jobs=n_jobs)
+    parts = map_rows(remove, each("leave each row out", blocks), n_jobs=n_jobs)
     return [
         Removal(*map(np.concatenate, zip(*of_head, strict=True)))
         for of_head in zip(*parts, strict=True)

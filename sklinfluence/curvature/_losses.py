@@ -159,16 +159,43 @@ class SoftmaxLoss:
         return proba @ basis**2 - (proba @ basis) ** 2
 
     def rise(self, targets, raw, shift):
-        """Rise in each row's loss for each of its shifts: (m, b) for (m, b, K)."""
+        """Rise in each row's loss for each of its shifts: (m, b) for (m, b, K).
+
+        Also for (m, b, K - 1), the last output not moving: all that it sees.
+        """
         proba, _ = _probabilities(raw)
+        rise, along = (np.zeros(shift.shape[:2]) for _ in range(2))
         # log sum_k p_k e^d_k = log(1 + sum_k p_k (e^d_k - 1)): no cancellation.
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            rise = np.log1p(np.einsum("jik,jk->ji", np.expm1(shift), proba))
-            rise -= np.einsum("jik,jk->ji", shift, targets)
+            for k, move in enumerate(shift.transpose(2, 0, 1)):
+                along += targets[:, [k]] * move
+                move = np.expm1(move)
+                move *= proba[:, [k]]
+                rise += move
+            np.log1p(rise, out=rise)
+            rise -= along
         return _mend(self, rise, targets, raw, shift)
 
     def unweighted(self):
         return self
+
+    def blind(self, n_outputs):
+        """The one shift of its outputs that it does not see, (n_outputs, 1)."""
+        return np.full((n_outputs, 1), n_outputs**-0.5)
+
+    def n_paired(self, n_outputs):
+        """Of how many outputs the pairs say all: of the last, the others do."""
+        return n_outputs - 1
+
+    def pairs(self, raw):
+        """Curvature of each output, and R: -R_ik R_im couples k and m. (n_rows, K)."""
+        proba, complement = _probabilities(raw)
+        return proba * complement, proba
+
+    def complete(self, blocks):
+        """The last output's blocks of (K, q, K, q): the others', summed and negated."""
+        np.negative(blocks[:-1, :, :-1].sum(axis=2), out=blocks[:-1, :, -1])
+        np.negative(blocks[:-1].sum(axis=0), out=blocks[-1])
 
 
 def _softmax_parts(raw):
@@ -199,7 +226,9 @@ def _mend(loss, rise, targets, raw, shift):
     if np.max(shift, initial=0.0) <= _WIDE and np.min(shift, initial=0.0) >= -_WIDE:
         return rise
     j, i = np.nonzero(np.max(np.abs(shift), axis=2) > _WIDE)
-    moved = loss.loss(targets[j], raw[j] + shift[j, i])
+    moved = raw[j]
+    moved[:, : shift.shape[2]] += shift[j, i]
+    moved = loss.loss(targets[j], moved)
     rise[j, i] = moved - loss.loss(targets[j], raw[j])
     return rise
 
