@@ -24,6 +24,7 @@ from sklinfluence.filtering._evidence._precomputed import (
     is_one_column,
     refuse_one_column,
 )
+from sklinfluence.filtering._evidence._target_model import PooledTargetModel
 from sklinfluence.filtering._evidence._task import (
     default_regression_ranker,
     takes_classes,
@@ -58,13 +59,33 @@ def model_for(detector, rows, fdr):
     if is_estimator(ranker):
         return _estimator_model(detector, rows, fdr)
     if not takes_classes(ranker, y):
-        return default_regression_ranker() if detector.ranker is None else ranker
+        return target_model(detector, fdr) if detector.ranker is None else ranker
     if detector.label_score != "auto":
         return ranker
     if detector.ranker is None:
         pool = _parameters(detector, "pool", "n_jobs", "random_state")
         return PooledLabelModel(**pool, **_noise(detector))
     return NoiseAwareRanker(ranker, **_noise(detector)) if has_head(ranker) else ranker
+
+
+def target_model(detector, fdr):
+    """What judges real targets where no ranker is given.
+
+    Parameters
+    ----------
+    detector : estimator
+    fdr : float or None
+        Level at which gross errors are left out of the fits; None: none is.
+
+    Returns
+    -------
+    model : ranker
+        Unfitted.
+    """
+    if detector.label_score not in ("auto", "studentized"):
+        return default_regression_ranker()
+    pool = _parameters(detector, "pool", "n_jobs", "random_state")
+    return PooledTargetModel(fdr=fdr, **pool)
 
 
 def _estimator_model(detector, rows, fdr):
