@@ -30,19 +30,17 @@ def draw(dof, seed, n_honest=950, n_gross=50, skew=1.0, low=20.0, reach=60.0):
     return np.r_[honest, gross], np.arange(n_honest + n_gross) >= n_honest
 
 
-def density(residuals, scales, sides, dof, share, edge, reach):
+def density(residuals, scales, sides, dof, share, edges, reach):
     """Of honest rows and of gross errors, times their shares, by scipy."""
     size, side = np.abs(residuals), (residuals >= 0).astype(int)
     scale = np.asarray(scales)[side]
-    honest = (
-        (1 - share) * np.asarray(sides)[side] * 2 * student_t.pdf(size / scale, dof)
-    )
-    gross = share * (size >= edge) / 2 / (reach - edge)
-    return (1 - share) * honest / scale, gross
+    honest = 2 * np.asarray(sides)[side] * student_t.pdf(size / scale, dof)
+    gross = [(size >= edge) / 2 / (reach - edge) for edge in edges]
+    return (1 - share) * honest / scale, share * np.mean(gross, axis=0)
 
 
 def parts(law):
-    return law.scales, law.sides, law.dof, law.share, law.edge, law.reach
+    return law.scales, law.sides, law.dof, law.share, law.edges, law.reach
 
 
 def log_likelihood(residuals, *law):
@@ -95,17 +93,17 @@ def test_no_law_near_it_is_likelier(seed):
     found = log_likelihood(residuals, *parts(law))
     assert 0.03 < law.share < 0.07
     assert law.reach == np.abs(residuals).max()
-    scales, sides, dof, share, edge, reach = parts(law)
+    scales, sides, dof, share, edges, reach = parts(law)
     for step in (0.97, 1.03):
         for near in (
-            (scales * [step, 1], sides, dof, share, edge, reach),
-            (scales * [1, step], sides, dof, share, edge, reach),
-            (scales, sides, dof, share * step, edge, reach),
+            (scales * [step, 1], sides, dof, share, edges, reach),
+            (scales * [1, step], sides, dof, share, edges, reach),
+            (scales, sides, dof, share * step, edges, reach),
         ):
             assert log_likelihood(residuals, *near) < found
     for other in DOFS[DOFS != dof]:
         # Its own scales and share would gain it less than this of 1000 rows.
-        near = scales, sides, other, share, edge, reach
+        near = scales, sides, other, share, edges, reach
         assert log_likelihood(residuals, *near) < found + 2.0
 
 

@@ -4,18 +4,18 @@ Residuals of models that never saw the row are taken for a mixture. Those of hon
 follow a Student t centred at 0, with a scale for either sign (errors may be skewed) and
 degrees of freedom that are fitted: heavy tails are then the honest rows' own and no
 reason to flag. Those of gross errors lie anywhere from an edge to the end of the range
-that was seen,
+that was seen; nobody knows the edge, and g is the mean of uniform laws from several,
 
-    f(r) = (1 - share) 2 q t(|r| / scale; dof) / scale
-           + share 1[edge <= |r| <= reach] / (2 (reach - edge)),
+    f(r) = (1 - share) 2 q t(|r| / scale; dof) / scale  +  share g(|r|) / 2,
 
-q and scale those of the sign of r, by expectation-maximisation at every edge and number
-of degrees of freedom of a grid; the likeliest is taken.
+q and scale those of the sign of r, by expectation-maximisation for each of some numbers
+of degrees of freedom; the likeliest is taken. (The likeliest edge would be one that
+sets the farthest errors apart, and the nearer ones would hide behind them.)
 
 Honest errors of another law must not be split in two, of which one half is called
 gross. So gross errors are a minority; they begin some medians away, where light tails
-have ended; and they are believed only where the labels' likelihood gains more by them
-than Schwarz's price for two parameters [1]_. Of 50 and of 100 honest rows with uniform,
+have ended; and they are believed only where the likelihood gains more by them than
+twice Schwarz's price for their share [1]_. Of 50 and of 100 honest rows with uniform,
 normal, Laplace, skewed and heteroscedastic errors that keeps the share of flagged ones
 below the level.
 
@@ -72,15 +72,17 @@ class ErrorLaw:
     dof : float
     share : float
         Of gross errors.
-    edge, reach : float
-        Ends of the uniform part; residuals beyond are held at the second.
+    edges : ndarray of shape (n_edges,)
+        Where gross errors may begin.
+    reach : float
+        Where they end; residuals beyond are held there.
     """
 
     scales: np.ndarray
     sides: np.ndarray
     dof: float
     share: float
-    edge: float
+    edges: np.ndarray
     reach: float
 
     def p_values(self, residuals):
@@ -98,8 +100,8 @@ class ErrorLaw:
         side = _side(residuals)
         scale = self.scales[side]
         honest = np.log(self.sides[side] / scale) + _log_t(size / scale, self.dof)
-        gross = np.log(self.share / (1 - self.share) / 2 / (self.reach - self.edge))
-        return np.where(size >= self.edge, expit(honest - gross), 1.0)
+        odds = self.share / (1 - self.share)
+        return expit(honest - np.log(odds) - _log_gross(size, self.edges, self.reach))
 
 
 def fit_error_law(residuals, sample_weight=None):
@@ -121,21 +123,21 @@ def fit_error_law(residuals, sample_weight=None):
     size, weight = np.abs(residuals[known]), weight[known]
     top = size.max(initial=0.0)
     if top == 0.0:
-        return ErrorLaw(np.zeros(2), np.full(2, 0.5), DOFS[-1], 0.0, 0.0, 0.0)
+        return ErrorLaw(np.zeros(2), np.full(2, 0.5), DOFS[-1], 0.0, np.zeros(1), 0.0)
     # The median times so much may leave the float range: shares of the largest.
     middle = _median(size / top, weight)
     reach = min(_FARTHEST * middle, 1.0)
+    first = FIRST_EDGE * middle / reach
+    edges = np.geomspace(min(first, LAST_EDGE), LAST_EDGE, N_EDGES)
     sample = _sample(size / top / reach, _side(residuals[known]), weight)
-    best, first = _fit(sample, np.ones(1), 0.0), FIRST_EDGE * middle / reach
+    best = _fit(sample, edges, 0.0)
     if first < LAST_EDGE:
-        edges = np.geomspace(first, LAST_EDGE, N_EDGES)
         some = _fit(sample, edges, MAX_SHARE)
-        gain = some.log_likelihood - best.log_likelihood
+        gain = some.log_likelihoods() - best.log_likelihoods()
         best = some if gain > np.log(weight.sum()) else best
     unit = reach * top
-    edge = float(best.edge[0, 0]) * unit
-    shares = sample.sides, float(best.dof[0, 0]), float(best.share[0, 0])
-    return ErrorLaw(best.scales[0] * unit, *shares, edge, unit)
+    shape = sample.sides, float(best.dof[0, 0]), float(best.share[0, 0])
+    return ErrorLaw(best.scales[0] * unit, *shape, edges * unit, unit)
 
 
 @dataclass(frozen=True)
@@ -156,12 +158,11 @@ class _Sample:
 class _Climb:
     """Expectation-maximisation of several laws at once, one a line."""
 
-    def __init__(self, sample, dof, edge, share, scales):
-        self.sample = sample
-        self.dof, self.edge = dof, edge
-        self.share, self.scales = share, scales
+    def __init__(self, sample, gross, dof, share, scales):
+        self.sample, self.gross = sample, gross
+        self.dof, self.share, self.scales = dof, share, scales
         # Elsewhere all is honest: the posterior costs logarithms.
-        self.far = np.flatnonzero(sample.size >= edge.min())
+        self.far = np.flatnonzero(gross > -np.inf)
         self.on_side = [sample.side == side for side in (0, 1)]
 
     def run(self, n_steps, max_share):
@@ -187,10 +188,8 @@ class _Climb:
         side = self.sample.side[rows]
         honest = _log_t(np.sqrt(square), self.dof) - np.log(self.scales[:, side])
         honest += np.log(self.sample.sides[side]) + np.log1p(-self.share)
-        inside = self.sample.size[rows] >= self.edge
         with np.errstate(divide="ignore"):
-            gross = np.log(self.share / 2 / np.where(inside, 1 - self.edge, np.inf))
-        return honest, gross
+            return honest, np.log(self.share) + self.gross[rows]
 
     def _posterior(self, square):
         honest, gross = self._logs(square, self.far)
@@ -206,23 +205,20 @@ class _Climb:
     def take(self, line):
         """One of the laws."""
         at = slice(line, line + 1)
-        parts = self.dof[at], self.edge[at], self.share[at], self.scales[at]
-        return _Climb(self.sample, *parts)
+        parts = self.dof[at], self.share[at], self.scales[at]
+        return _Climb(self.sample, self.gross, *parts)
 
 
 def _fit(sample, edges, max_share):
-    """The likeliest law of those with such edges."""
-    dof, edge = (grid.reshape(-1, 1) for grid in np.meshgrid(DOFS, edges))
+    """The likeliest law, of any degrees of freedom, with no more gross errors."""
+    dof = DOFS.reshape(-1, 1)
     share = np.full(dof.shape, min(0.03, max_share))
     start = _median(sample.size, sample.weight)
     scales = np.full((len(dof), 2), max(start, _SMALLEST_SCALE))
-    # At an edge of 1 there is no room for gross errors: none has a share.
-    edge = np.where(max_share > 0, edge, 0.5)
-    climb = _Climb(sample, dof, edge, share, scales).run(_N_STEPS, max_share)
+    gross = _log_gross(sample.size, edges, 1.0)
+    climb = _Climb(sample, gross, dof, share, scales).run(_N_STEPS, max_share)
     best = climb.take(int(climb.log_likelihoods().argmax()))
-    best.run(_N_MORE_STEPS, max_share)
-    best.log_likelihood = best.log_likelihoods()[0]
-    return best
+    return best.run(_N_MORE_STEPS, max_share)
 
 
 def _sample(size, side, weight):
@@ -249,6 +245,14 @@ def _median(size, weight):
 
 def _side(residuals):
     return (residuals >= 0).astype(int)
+
+
+def _log_gross(size, edges, reach):
+    """Log density of gross errors on one side, half of all."""
+    inside = size[:, None] >= edges
+    density = np.mean(inside / (reach - edges), axis=1)
+    with np.errstate(divide="ignore"):
+        return np.log(density / 2)
 
 
 def _log_t(z, dof):
