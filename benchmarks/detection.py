@@ -18,13 +18,13 @@ package uses (that logistic regression and the RBF vote), fitted fold by fold.
 
 --boosting compares instead what a HistGradientBoostingClassifier gives: cleanlab's two
 scores on its probabilities out of five folds, MislabelFilter("precomputed") on the same
-probabilities, MislabelFilter(HistGradientBoostingClassifier()), which refits it under the
-noise model, the default filter, and the default filter's linear head and kernel without
-its forest, and its forest alone. The last columns are CPU seconds.
+probabilities, MislabelFilter(HistGradientBoostingClassifier()), which refits it under
+the noise model, the default filter, its linear head and kernel without its forest, and
+its forest alone. The last columns are CPU seconds.
 
---checked judges the probabilities that come with the *_pyx sets, by cleanlab's scores and
-MislabelFilter("precomputed"), inside the rows that people checked (those that cleanlab
-flagged once: outside them nobody knows) or, where all were, among all.
+--checked judges the probabilities that come with the *_pyx sets, by cleanlab's scores
+and MislabelFilter("precomputed"), inside the rows that people checked (those that
+cleanlab flagged once: outside them nobody knows) or, where all were, among all.
 
 --calibration prints instead what the filter expects of its flags, the share of right
 labels among them, beside what it is (FDP), and the share of wrong labels that it finds

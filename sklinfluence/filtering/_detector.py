@@ -348,7 +348,7 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         ranker_tags = get_tags(ranker_of(self))
         tags.input_tags.sparse = ranker_tags.input_tags.sparse
         # Its own models take holes: a forest as they are, the others filled.
-        is_own = self.ranker is None and self.label_score == "auto"
+        is_own = self.ranker is None
         tags.input_tags.allow_nan = is_own or ranker_tags.input_tags.allow_nan
         tags.input_tags.string = ranker_tags.input_tags.string
         tags.target_tags.required = True
