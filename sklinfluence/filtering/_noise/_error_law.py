@@ -46,7 +46,7 @@ MAX_SHARE = 0.2
 # larger than two, of normal ones one in 140 than four.
 FIRST_EDGE = 4.0
 # No edge so near to the end that a few honest rows of the tail make a cluster.
-LAST_EDGE = 0.6
+LAST_EDGE = 0.45
 N_EDGES = 6
 # Medians that the reach may be away: one residual of 1e8 must not spread the gross
 # errors so thin that they are none.
