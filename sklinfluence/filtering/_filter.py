@@ -68,7 +68,7 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
           on rows that it was not fitted on;
         - None: for ``label_score="auto"``, models of its own (`pool`): of classes
           pooled by their likelihood out of sample, of real targets by least squares;
-          else ``InfluenceRanker()``. X may then be any data frame of pandas or polars
+          else ``InfluenceRanker()``. X may be any data frame of pandas or polars
           (categories, strings, dates and free text by the extra ``table``), and have
           holes. The linear head and the RBF ridge see standardised columns, holes
           filled with medians and told by columns of their own, outliers held at the
@@ -97,11 +97,12 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
     threshold : float, "auto" or "fdr", default="auto"
         Which rows are flagged. "auto", classes: those predicted as another class by
         the model that never saw them, with log odds above log 0.1 that their label is
-        wrong. "auto", real targets: those whose residuals are gross errors by a mixture
-        of a Student t and a uniform law [1]_, gross errors being taken out of the fit
-        until nothing changes. "fdr", classes: the likeliest wrong ones, as many as keep
-        the mean posterior probability that a flagged label is right below `fdr`; real
-        targets: as "auto". A number flags the scores at or above it.
+        wrong. "auto", real targets: those whose residuals are gross errors by a law of
+        residuals with heavy tails [1]_ (see :ref:`wrong_targets`), gross errors being
+        taken out of the fit until nothing changes. "fdr", classes: the likeliest wrong
+        ones, as many as keep the mean posterior probability that a flagged label is
+        right below `fdr`; real targets: as "auto". A number flags the scores at or
+        above it.
 
     fdr : float, default=0.05
         The share of right labels among the flagged ones that is allowed. Classes: by
@@ -110,7 +111,8 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
         honest among the flagged rows.
 
     contamination : float, default=None
-        Flag this share of the rows instead, the worst first.
+        Flag this share of the rows instead, the worst first. A row counts by its
+        weight.
 
     cv : int, splitter, iterable or None, default=None
         None scores rows by the leave-one-out answers of one fit; an estimator that has
@@ -144,11 +146,13 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
 
     min_per_class : int, default=1
         Rows of every class that are kept whatever their scores (real targets: of all
-        rows), so that no class is ever emptied.
+        rows), so that no class is ever emptied. A row of weight 2 counts as two;
+        weights that are far from one are taken relative to their mean.
 
     max_share : float, default=0.5
         Largest share of the rows of one given class (real targets: of all rows) that
-        may be flagged, the worst first.
+        may be flagged, the worst first. A row counts by its weight, and is not flagged
+        where only a part of it may be.
 
     n_jobs : int, default=None
         Folds of an estimator that are fitted at a time, or threads that grow the
