@@ -709,6 +709,15 @@ ORACLES = [
     ),
     Oracle(
         "MislabelFilter",
+        "scores_ label_quality_ get_support",
+        "real targets: scipy's Student t, a grid of laws; forests of scikit-learn",
+        "filtering/test_error_law.py::test_of_clean_residuals_is_scipys_fit "
+        "filtering/test_error_law.py::test_no_law_on_a_grid_is_likelier "
+        "filtering/test_forest_vote.py"
+        "::test_of_given_targets_is_scikit_learns_out_of_bag",
+    ),
+    Oracle(
+        "MislabelFilter",
         "sample_indices_ transform fit_transform",
         "identity: the kept rows, donors of the same label",
         "filtering/test_filter.py::test_fit_transform_is_not_transform_on_noisy_data "
