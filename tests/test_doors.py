@@ -14,7 +14,7 @@ ROOT = Path(sklinfluence.__file__).parent
 
 # Bottom up: a room imports rooms of lower floors only, and none of its own floor.
 FLOORS = (
-    {"_blocks", "_messages", "_scheduling", "_typing", "_whole_fit"},
+    {"_blocks", "_messages", "_raw_change", "_scheduling", "_typing", "_whole_fit"},
     {"_sklearn_compat"},
     {"_parts", "_progress"},
     {"_estimators"},
