@@ -15,7 +15,7 @@ from sklinfluence.base import RawChange
 from sklinfluence.gradient import InfluenceRanker
 from sklinfluence.metrics import metric_influence
 
-N = 14
+N = 10
 RNG = np.random.default_rng(0)
 GROUPS = np.array(["a", "b"])[RNG.integers(2, size=N)]
 
