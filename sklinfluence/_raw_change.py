@@ -29,6 +29,23 @@ class RawChange:
         Takes nothing; gives pairs of a slice of training rows and the changes of raw
         predictions without each of them, (n_queries, n_chosen, n_outputs), NaN for a
         row that cannot leave. As near to a refit as the ranker comes.
+
+    Examples
+    --------
+    A model that predicts the mean of three targets, whatever is asked:
+
+    >>> import numpy as np
+    >>> from sklinfluence.base import RawChange
+    >>> y = np.array([0.0, 1.0, 5.0])
+    >>> left = (y.sum() - y) / 2 - y.mean()
+    >>> change = RawChange(
+    ...     raw=np.full((1, 1), y.mean()),
+    ...     link="identity",
+    ...     along=lambda gradient: gradient.sum() * (y.mean() - y) / 3,
+    ...     without=lambda: iter([(slice(0, 3), left[None, :, None])]),
+    ... )
+    >>> change.along(np.ones((1, 1))).round(2)
+    array([ 0.67,  0.33, -1.  ])
     """
 
     raw: NDArray

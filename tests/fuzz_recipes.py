@@ -645,6 +645,19 @@ def fidelity(case, public):
     case.call(public.__name__, public, fitted, X, y, *asked, **chosen)
 
 
+def on_metric(case, public):
+    rows = Rows(case.draw)
+    fitted = _fitted_ranker(case, rows)
+    if fitted is case.FAILED:
+        return
+    chosen = options(case, public, skip=("ranker", "X", "y", "groups"))
+    X, y = rows.queries()
+    if case.draw.chance(0.3):
+        chosen["groups"] = np.arange(len(y)) % case.draw.one([1, 2, 3])
+    case.asked.append(X)
+    case.call(public.__name__, public, fitted, X=X, y=y, **chosen)
+
+
 def scorer(case, public):
     rows = Rows(case.draw, is_class=case.draw.chance(0.9) or None)
     made = case.call("make", public, **options(case, public))
@@ -1067,6 +1080,8 @@ RECIPES = {
     "flip_detection_scorer": scorer,
     "lds": fidelity,
     "loo_correlation": fidelity,
+    "metric_influence": on_metric,
+    "RawChange": contract,
     "poisoning_ratio": of_vectors(
         {"influence": _matrix, "is_poisoned": _truth, "y": _labels}
     ),

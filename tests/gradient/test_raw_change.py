@@ -7,6 +7,7 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
 
+from sklinfluence.base import RawChange
 from sklinfluence.gradient import InfluenceRanker
 
 RNG = np.random.default_rng(0)
@@ -39,6 +40,7 @@ def test_each_row_without_which_it_is_refitted(head):
     refine = None if isinstance(model, Ridge) else 1e-12
     ranker = InfluenceRanker(model, refine=refine).fit(X, y, WEIGHTS)
     change = ranker.raw_change(QUERIES)
+    assert isinstance(change, RawChange)
     whole = raw_of(ranker.estimator_, QUERIES)
     assert change.link == link
     assert_allclose(change.raw, whole, rtol=0, atol=1e-8)

@@ -16,6 +16,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from sklinfluence.base import RawChange
 from sklinfluence.filtering import MislabelFilter
 from sklinfluence.trees import BoostInRanker, LeafInfluenceRanker, LeafRefitRanker
 from tests.trees.boosting import MODELS, N_QUERIES, N_TRAIN, ByHand, data, fitted
@@ -675,6 +676,7 @@ def test_raw_predictions_without_a_row_are_the_refits(case, refit_baseline):
     hand = case.hand
     ranker = case.fit(LeafRefitRanker, refit_baseline=refit_baseline)
     change = ranker.raw_change(case.Xq)
+    assert isinstance(change, RawChange)
     values, _ = hand.boost(hand.weights)
     whole = hand.say(values, hand.asked)[-1]
     close(change.raw, whole, 1e-12)

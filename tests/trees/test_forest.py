@@ -19,6 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.fixes import parse_version
 
+from sklinfluence.base import RawChange
 from sklinfluence.filtering import MislabelFilter
 from sklinfluence.trees import ForestRanker
 from sklinfluence.trees._forest import read_forest
@@ -434,7 +435,7 @@ def test_raw_change_is_the_prediction_when_a_row_leaves_its_leaves(fitted):
     now = said_without(ranker, data, y, weights, queries, None)
     change = ranker.raw_change(queries)
     scale = np.abs(now).max()
-    assert change.link == "identity"
+    assert isinstance(change, RawChange) and change.link == "identity"
     assert_allclose(change.raw, now, rtol=0, atol=1e-12 * scale)
     moved = np.hstack([shift for _, shift in change.without()])
     gradient = np.random.default_rng(0).normal(size=now.shape)
