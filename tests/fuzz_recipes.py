@@ -650,10 +650,16 @@ def on_metric(case, public):
     fitted = _fitted_ranker(case, rows)
     if fitted is case.FAILED:
         return
-    chosen = options(case, public, skip=("ranker", "X", "y", "groups"))
+    chosen = options(case, public, skip=("ranker", "X", "y", "groups", "metric"))
     X, y = rows.queries()
-    if case.draw.chance(0.3):
-        chosen["groups"] = np.arange(len(y)) % case.draw.one([1, 2, 3])
+    names = ["neg_log_loss", "neg_brier_score", "neg_calibration_error", "roc_auc"]
+    names += ["neg_mean_squared_error", "r2", "worst_group", "neg_group_gap"]
+    odd = ["accuracy", None, 3, lambda y, raw: raw.sum(), lambda y, raw: "much"]
+    chosen["metric"] = case.draw.one(odd if case.draw.odd("parameters") else names)
+    if "group" in str(chosen["metric"]) or case.draw.chance(0.1):
+        chosen["groups"] = np.arange(rows.n) % case.draw.one([1, 2, 3])
+        if hasattr(y, "__len__"):
+            chosen["groups"] = chosen["groups"][: len(y)]
     case.asked.append(X)
     case.call(public.__name__, public, fitted, X=X, y=y, **chosen)
 
