@@ -337,7 +337,7 @@ def reuse(args):
 def tasks(args):
     names = ["breast_cancer", *SETS] if args.quick else SETS
     names = _data.present(names, BUNDLED)
-    n, n_val, n_test = (40, 40, 60) if args.quick else (200, 200, 500)
+    n, n_val, n_test = (40, 40, 60) if args.quick else (100, 100, 500)
     print(
         f"{'':14s} {'':14s}{'flips':>9s}{'low out':>9s}{'high out':>9s}{'low in':>9s}"
     )
@@ -376,8 +376,8 @@ def _model():
 
 
 def _methods(quick):
-    most = {"max_evaluations": 40 if quick else 2000, "random_state": 0}
-    walks = {**most, "max_evaluations": 1 if quick else 4000}
+    most = {"max_evaluations": 40 if quick else 600, "random_state": 0}
+    walks = {**most, "max_evaluations": 1 if quick else 800}
     return {
         "random": None,
         "leave one out": LeaveOneOutRanker(_model(), scoring="neg_log_loss"),

@@ -75,6 +75,9 @@ class DownsamplingRanker(RetrainingRanker):
         Mean loss of each row under the models that did not see it, minus that under
         those that did: memorization. Computed, from models of all rows, when asked
         for; so is `influence`, in nats or half squared target units.
+    closed_form_ : {"ridge", "neighbors", "leaves"} or None
+        What stood for the fits, to rounding: see `ShapleyRanker`. None: there were
+        fits.
     estimator_ : estimator
         The model of all rows.
     classes_ : ndarray of shape (n_classes,)
