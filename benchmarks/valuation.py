@@ -191,16 +191,18 @@ def permutation(args):
     n, n_updates, n_turns = (30, 2, 1) if args.quick else (100, 10, 7)
     arrays = _classes(n, 500)
     for scoring in ("accuracy", "neg_log_loss"):
-        ours = [_thousand(arrays, scoring, n, n_updates) for _ in range(n_turns)]
-        said = f"{np.median(ours):.2f} s"
-        if args.pydvl is not None:
-            theirs = []
-            for _ in range(n_turns):
+        ours, theirs = [], []
+        for _ in range(n_turns):
+            ours.append(_thousand(arrays, scoring, n, n_updates))
+            if args.pydvl is not None:
                 options = ("permutation", scoring, n_updates)
                 (seconds, count), _ = pydvl(args.pydvl, arrays, *options)
                 theirs.append(1000 * seconds / count)
-            ratios = np.median(theirs) / np.median(ours)
-            said += f", pyDVL {np.median(theirs):.2f} s: {ratios:.2f} x as fast"
+        said = f"{np.median(ours):.2f} s"
+        if theirs:
+            ratios = np.array(theirs) / ours
+            said += f", pyDVL {np.median(theirs):.2f} s: {np.median(ratios):.2f} x as "
+            said += f"fast ({ratios.min():.2f} to {ratios.max():.2f})"
         print(f"logistic, 1000 utilities, {scoring}: {said}", flush=True)
 
 

@@ -19,6 +19,7 @@ from sklinfluence._sklearn_compat import (
 from sklinfluence._typing import Rows
 from sklinfluence.base import BaseRanker
 from sklinfluence.curvature import SOLVERS, warn_about_residual
+from sklinfluence.deep._net._bregman import NetBregman
 from sklinfluence.deep._net._functional import check_layers
 from sklinfluence.deep._net._net_objective import net_objective, query_rows
 from sklinfluence.deep._net._net_solver import describe, init_solver, resolve_net_solver
@@ -229,6 +230,10 @@ class DeepInfluenceRanker(BaseRanker):
                 self._solver, self._state, operator, self.damping, self._residual
             )
         return self
+
+    def _bregman_objective(self):
+        """What `metrics.pbrf` minimises."""
+        return NetBregman(self._objective)
 
     def _training_gradients(self):
         """(slice, s_i g_i) of blocks of training rows."""
