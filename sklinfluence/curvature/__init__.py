@@ -35,6 +35,7 @@ from sklinfluence.curvature._solvers._conjugate_gradient import ConjugateGradien
 from sklinfluence.curvature._solvers._ekfac import EKFAC
 from sklinfluence.curvature._solvers._lissa import DivergenceError, LiSSA
 from sklinfluence.curvature._solvers._nystrom import Nystrom
+from sklinfluence.curvature._solvers._sketch import Sketch
 from sklinfluence.curvature._solvers._solver import (
     Solver,
     SolverState,
@@ -51,6 +52,7 @@ __all__ = [
     "LiSSA",
     "Nystrom",
     "SingularHessianError",
+    "Sketch",
     "Solver",
     "SolverState",
     "choose_solver",

@@ -57,7 +57,8 @@ class DeepInfluenceRanker(BaseRanker):
         a network usually is, and is then refused with the damping that it would take.
     solver : str or solver object, default="auto"
         How H^-1 is applied; the solvers of ``sklinfluence.curvature``: "cholesky",
-        "cg", "lissa", "arnoldi", "nystrom" or "ekfac". "auto": Cholesky up to 2000
+        "cg", "lissa", "arnoldi", "nystrom", "sketch" or "ekfac". "auto": Cholesky up to
+        2000
         parameters, else conjugate gradients, preconditioned by EK-FAC. "ekfac": an
         approximation, :class:`~sklinfluence.curvature.EKFAC` with 200 directions; it
         costs the same however many rows are asked about, as self-influence of all of
