@@ -1081,6 +1081,7 @@ RECIPES = {
     "ConjugateGradient": solver,
     "LiSSA": solver,
     "Nystrom": solver,
+    "Sketch": solver,
     "choose_solver": choice,
     "detection_curve": of_vectors({"is_mislabelled": _truth, "scores": _vector}),
     "flip_detection_scorer": scorer,

@@ -55,7 +55,7 @@ NETS = "DeepInfluenceRanker TracInRanker HydraRanker SGDInfluenceRanker"
 BOOSTED = "LeafInfluenceRanker LeafRefitRanker BoostInRanker"
 TREES = f"{BOOSTED} ForestRanker TrexRanker"
 RANKERS = f"{HEADS} {TREES} {NETS}"
-SOLVERS = "Cholesky ConjugateGradient LiSSA Arnoldi Nystrom"
+SOLVERS = "Cholesky ConjugateGradient LiSSA Arnoldi Nystrom Sketch"
 EVERY = "test_every_ranker.py::"
 
 ORACLES = [
