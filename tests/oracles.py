@@ -864,6 +864,12 @@ ORACLES = [
         "datasets/test_backdoor.py::test_rows_of_other_classes_get_trigger_and_target",
     ),
     Oracle(
+        "apply_review",
+        "",
+        "the lines of random reviews, followed by hand",
+        "datasets/test_review.py::test_any_review_of_any_labels_is_applied_as_written",
+    ),
+    Oracle(
         "corrupt_targets",
         "",
         "rows counted, moves in units of the spread",
