@@ -92,7 +92,9 @@ print(f"{'':28s} all rows  top twentieth (each surrogate)")
 measured = {}
 for name, measure in rows.items():
     values = [measure(ranker) for ranker in rankers]
-    measured[name] = [(v.mean(), v[t].mean()) for v, t in zip(values, tops, strict=True)]
+    measured[name] = [
+        (v.mean(), v[t].mean()) for v, t in zip(values, tops, strict=True)
+    ]
     everywhere = np.mean(measured[name], axis=0)[0]
     each = "  ".join(f"{top:.2f}" for _, top in measured[name])
     print(f"{name:28s} {everywhere:8.2f}  {each}")

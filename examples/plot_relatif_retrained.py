@@ -96,7 +96,9 @@ for column, ax in enumerate(axes, start=1):
         ax.plot(rise, np.full(len(rise), place), "o", color="C0", alpha=0.5)
         ax.plot(rise.mean(), place, "k|", ms=22, mew=2)
     ax.axvline(0, color="0.7", lw=1)
-    ax.set_title(["each without its own", "without all rows", "as many rows"][column - 1])
+    ax.set_title(
+        ["each without its own", "without all rows", "as many rows"][column - 1]
+    )
     ax.title.set_size(14)
     ax.set_xlabel("rise of the loss, nats", fontsize=14)
     ax.margins(y=0.12)
