@@ -1,7 +1,13 @@
 """Curvature of a linear head: losses, the Hessian as an operator, its solvers."""
 
 from sklinfluence.curvature._active_set import ActiveSetObjective, WholeDesign
-from sklinfluence.curvature._contrasts import apart, contract, contrasts_of, expand
+from sklinfluence.curvature._contrasts import (
+    apart,
+    contract,
+    contract_blocks,
+    contrasts_of,
+    expand,
+)
 from sklinfluence.curvature._design import Design
 from sklinfluence.curvature._losses import (
     LogisticLoss,
