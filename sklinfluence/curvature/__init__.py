@@ -47,6 +47,7 @@ from sklinfluence.curvature._solvers._in_contrasts import (
 )
 from sklinfluence.curvature._solvers._lissa import DivergenceError, LiSSA
 from sklinfluence.curvature._solvers._nystrom import Nystrom
+from sklinfluence.curvature._solvers._sketch import Sketch
 from sklinfluence.curvature._solvers._solver import Solver, SolverState
 from sklinfluence.curvature._solvers._spectral import Spectral
 
@@ -59,6 +60,7 @@ __all__ = [
     "LiSSA",
     "Nystrom",
     "SingularHessianError",
+    "Sketch",
     "Solver",
     "SolverState",
     "choose_solver",
