@@ -841,9 +841,17 @@ ORACLES = [
     ),
     Oracle(
         "DiagnosticsDisplay",
-        "leverage residual cooks_distance",
+        "leverage residual cooks_distance row_names",
         "identity: the table; its contours by the distances of rows on them",
-        "inspection/test_displays.py::test_contours_are_where_cooks_distance_is_that",
+        "inspection/test_displays.py::test_contours_are_where_cooks_distance_is_that "
+        "inspection/test_displays.py::test_rows_of_a_model_bear_their_names",
+    ),
+    Oracle(
+        "ProponentsDisplay",
+        "cells_",
+        "identity: the ranker's strongest rows",
+        "inspection/test_displays.py::test_rows_are_the_rankers_strongest "
+        "inspection/test_displays.py::test_images_and_texts",
     ),
     Oracle(
         "InfluenceDisplay",
@@ -854,7 +862,7 @@ ORACLES = [
     ),
     Oracle(
         "NoiseDisplay",
-        "transition text_",
+        "transition text_ display_labels",
         "counts by hand",
         "inspection/test_displays.py::test_transition_is_counted_by_hand",
     ),

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 from sklearn.base import BaseEstimator, clone
 from sklearn.datasets import load_diabetes, load_digits, load_iris
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -93,6 +94,8 @@ def test_columns_by_name(pyplot, ranker):
     assert display.feature_names == ["d", "b"]
     with pytest.raises(ValueError, match="are names, and X is no frame"):
         InfluenceDisplay.from_estimator(ranker, X, columns=("d", "b"))
+    with pytest.raises(ValueError, match="drawn, and X has 4 columns"):
+        InfluenceDisplay.from_estimator(ranker, sparse.csr_matrix(X), columns=(0, 4))
     with pytest.raises(ValueError, match="must name two columns"):
         InfluenceDisplay.from_estimator(ranker, X, columns=(1,))
     with pytest.raises(ValueError, match="points has 4 columns"):
@@ -119,6 +122,7 @@ def test_transition_is_counted_by_hand(pyplot):
     assert_array_equal(by_filter.transition, display.transition)
     names = [tick.get_text() for tick in display.ax_.get_xticklabels()]
     assert names == list("abc")
+    assert_array_equal(display.display_labels, list("abc"))
 
 
 def test_a_class_that_nothing_is_of(pyplot):
@@ -126,6 +130,11 @@ def test_a_class_that_nothing_is_of(pyplot):
     assert np.isnan(display.transition[1]).all()
     assert display.text_[1, 0].get_text() == ""
     assert NoiseDisplay(transition=np.eye(2)).plot(include_values=False).text_ is None
+
+
+def test_real_targets_are_named(pyplot):
+    with pytest.raises(ValueError, match="y_given holds real targets"):
+        NoiseDisplay.from_predictions([0, 1], [0.5, 1.25])
 
 
 def test_who_suggests_no_labels_is_named(pyplot, ranker):
@@ -163,6 +172,7 @@ def test_rows_of_a_model_bear_their_names(pyplot):
     model = Ridge().fit(data, y[:40])
     display = DiagnosticsDisplay.from_estimator(model, data, y[:40])
     assert all(text.get_text().startswith("row ") for text in display.labels_)
+    assert_array_equal(display.row_names, data.index)
     assert not display.plot(n_labels=0, levels=[]).contours_
 
 
