@@ -55,7 +55,7 @@ NETS = "DeepInfluenceRanker TracInRanker HydraRanker SGDInfluenceRanker"
 BOOSTED = "LeafInfluenceRanker LeafRefitRanker BoostInRanker"
 TREES = f"{BOOSTED} ForestRanker TrexRanker"
 RANKERS = f"{HEADS} {TREES} {NETS}"
-SOLVERS = "Cholesky ConjugateGradient LiSSA Arnoldi Nystrom"
+SOLVERS = "Cholesky ConjugateGradient LiSSA Arnoldi Nystrom Sketch"
 EVERY = "test_every_ranker.py::"
 
 ORACLES = [
@@ -709,6 +709,15 @@ ORACLES = [
     ),
     Oracle(
         "MislabelFilter",
+        "scores_ label_quality_ get_support",
+        "real targets: scipy's Student t, a grid of laws; forests of scikit-learn",
+        "filtering/test_error_law.py::test_of_clean_residuals_is_scipys_fit "
+        "filtering/test_error_law.py::test_no_law_on_a_grid_is_likelier "
+        "filtering/test_forest_vote.py"
+        "::test_of_given_targets_is_scikit_learns_out_of_bag",
+    ),
+    Oracle(
+        "MislabelFilter",
         "sample_indices_ transform fit_transform",
         "identity: the kept rows, donors of the same label",
         "filtering/test_filter.py::test_fit_transform_is_not_transform_on_noisy_data "
@@ -886,6 +895,12 @@ ORACLES = [
         "",
         "rows counted; a model that obeys the trigger",
         "datasets/test_backdoor.py::test_rows_of_other_classes_get_trigger_and_target",
+    ),
+    Oracle(
+        "apply_review",
+        "",
+        "the lines of random reviews, followed by hand",
+        "datasets/test_review.py::test_any_review_of_any_labels_is_applied_as_written",
     ),
     Oracle(
         "corrupt_targets",

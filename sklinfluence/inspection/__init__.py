@@ -8,11 +8,13 @@ from sklinfluence.inspection._influence_display import InfluenceDisplay
 from sklinfluence.inspection._noise_display import NoiseDisplay
 from sklinfluence.inspection._proponents_display import ProponentsDisplay
 from sklinfluence.inspection._removal_curve_display import RemovalCurveDisplay
+from sklinfluence.inspection._report import LabelReport, read_summary
 
 __all__ = [
     "DetectionCurveDisplay",
     "DiagnosticsDisplay",
     "InfluenceDisplay",
+    "LabelReport",
     "NoiseDisplay",
     "ProponentsDisplay",
     "RemovalCurveDisplay",

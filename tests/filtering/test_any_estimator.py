@@ -44,8 +44,8 @@ from sklinfluence.filtering import (
     MislabelFilter,
     MislabelSampler,
 )
-from sklinfluence.filtering._calibrated_evidence import calibration
-from sklinfluence.filtering._steps import see_targets
+from sklinfluence.filtering._evidence._steps import see_targets
+from sklinfluence.filtering._noise._temperature import calibration
 from sklinfluence.gradient import InfluenceRanker
 
 rng = np.random.default_rng(0)
