@@ -809,6 +809,37 @@ def display(case, public):
     plt.close("all")
 
 
+def picture(case, public):
+    """A display of what a ranker, or a filter, found."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    rows, name = Rows(case.draw), public.__name__
+    unfitted = gradient.InfluenceRanker(_plain(case, rows))
+    if name == "NoiseDisplay":
+        unfitted = filtering.MislabelFilter()
+    fitted = fit(case, unfitted, rows)
+    if fitted is case.FAILED:
+        return
+    X, y, _ = rows.training()
+    asked, _ = rows.queries()
+    if hasattr(asked, "shape") and not case.draw.odd("X"):
+        asked = asked[:1]
+    given = {
+        "DiagnosticsDisplay": {},
+        "InfluenceDisplay": {"X": X},
+        "NoiseDisplay": {"y": y},
+        "ProponentsDisplay": {"X": X, "y": y, "X_query": asked, "n": 1},
+        "RemovalCurveDisplay": {"X": X, "y": y, "X_test": X, "y_test": y},
+    }[name]
+    if name == "RemovalCurveDisplay":
+        given |= {"removed": case.draw.one([[0.0], [0.0, 0.3], [1.0]]), "n_random": 0}
+    case.call("from_estimator", public.from_estimator, fitted, **given)
+    plt.close("all")
+
+
 def _any_detector(case, rows):
     if case.draw.chance(0.5):
         return filtering.MislabelFilter()
@@ -1144,6 +1175,11 @@ RECIPES = {
     "corrupt_targets": corruption,
     "flip_labels": corruption,
     "DetectionCurveDisplay": display,
+    "DiagnosticsDisplay": picture,
+    "InfluenceDisplay": picture,
+    "NoiseDisplay": picture,
+    "ProponentsDisplay": picture,
+    "RemovalCurveDisplay": picture,
     "LabelReport": label_report,
     "diagnostics": row_diagnostics,
     "CheckpointRecorder": recorder,

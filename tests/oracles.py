@@ -849,6 +849,39 @@ ORACLES = [
         "::test_average_precision_and_auroc_by_their_definitions",
     ),
     Oracle(
+        "DiagnosticsDisplay",
+        "leverage residual cooks_distance row_names",
+        "identity: the table; its contours by the distances of rows on them",
+        "inspection/test_displays.py::test_contours_are_where_cooks_distance_is_that "
+        "inspection/test_displays.py::test_rows_of_a_model_bear_their_names",
+    ),
+    Oracle(
+        "ProponentsDisplay",
+        "cells_",
+        "identity: the ranker's strongest rows",
+        "inspection/test_displays.py::test_rows_are_the_rankers_strongest "
+        "inspection/test_displays.py::test_images_and_texts",
+    ),
+    Oracle(
+        "InfluenceDisplay",
+        "points influence queries",
+        "identity: the ranker's; areas of artists",
+        "inspection/test_displays.py::test_influence_is_the_rankers "
+        "inspection/test_displays.py::test_area_and_marker_are_the_influence",
+    ),
+    Oracle(
+        "NoiseDisplay",
+        "transition text_ display_labels",
+        "counts by hand",
+        "inspection/test_displays.py::test_transition_is_counted_by_hand",
+    ),
+    Oracle(
+        "RemovalCurveDisplay",
+        "removed scores chance_scores",
+        "refits by hand",
+        "inspection/test_displays.py::test_scores_are_those_of_refits",
+    ),
+    Oracle(
         "diagnostics",
         "",
         "statsmodels; refits with a penalty",
