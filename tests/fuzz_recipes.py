@@ -44,7 +44,7 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn.utils import check_array
 
-from sklinfluence import curvature, filtering, gradient
+from sklinfluence import curvature, filtering, gradient, metrics
 from sklinfluence.base import BaseRanker
 from sklinfluence.heads import linear_head
 
@@ -642,7 +642,8 @@ def fidelity(case, public):
     X, y, _ = rows.training()
     asked = rows.queries()
     case.asked.append(asked[0])
-    case.call(public.__name__, public, fitted, X, y, *asked, **chosen)
+    trained = () if public is metrics.pbrf else (X, y)
+    case.call(public.__name__, public, fitted, *trained, *asked, **chosen)
 
 
 def scorer(case, public):
@@ -1068,6 +1069,7 @@ RECIPES = {
     "flip_detection_scorer": scorer,
     "lds": fidelity,
     "loo_correlation": fidelity,
+    "pbrf": fidelity,
     "poisoning_ratio": of_vectors(
         {"influence": _matrix, "is_poisoned": _truth, "y": _labels}
     ),
