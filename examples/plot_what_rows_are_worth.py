@@ -1,18 +1,18 @@
 """
-=======================================
+========================================
 What a row is worth: six methods at once
-=======================================
+========================================
 
-A value says what having a row does to a score. If it is right, a model without the rows
-of lowest value gets better, or at least not worse, and one without those of highest value
-gets worse, both sooner than without rows drawn at random.
+A value says what having a row does to a score. If it is right, a model without the
+rows of lowest value gets better, or at least not worse, and one without those of
+highest value gets worse, both sooner than without rows drawn at random.
 """
 
 # %%
 # Rows with wrong labels among them
 # ---------------------------------
-# A hundred rows of scikit-learn's breast cancer set, a fifth of their labels flipped. The
-# values are of a logistic regression's accuracy on other rows, which are right.
+# A hundred rows of scikit-learn's breast cancer set, a fifth of their labels flipped.
+# The values are of a logistic regression's accuracy on other rows, which are right.
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_breast_cancer
