@@ -14,12 +14,21 @@ ROOT = Path(sklinfluence.__file__).parent
 
 # Bottom up: a room imports rooms of lower floors only, and none of its own floor.
 FLOORS = (
-    {"_blocks", "_messages", "_scheduling", "_typing", "_whole_fit"},
+    {
+        "_blocks",
+        "_messages",
+        "_raw_change",
+        "_scheduling",
+        "_spreadsheet",
+        "_typing",
+        "_whole_fit",
+    },
     {"_sklearn_compat"},
     {"_parts", "_progress"},
     {"_estimators"},
     {"curvature"},
     {"_nets"},
+    {"_valuer"},
     {"base", "datasets"},
     {"heads"},
     {"_removal", "metrics"},
@@ -27,13 +36,24 @@ FLOORS = (
     {"deep"},
     {"model_selection", "filtering"},
     {"inspection"},
+    {"_command"},
+    {"__main__"},
     {"__init__"},
 )
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 # These load torch and skorch; everything else may reach them only by name, when the
 # first net is met.
 NETS = {"_nets", "deep", "heads._skorch"}
-HEAVY = ("torch", "skorch", "matplotlib", "pandas", "skrub", "dask")
+HEAVY = (
+    "torch",
+    "skorch",
+    "matplotlib",
+    "pandas",
+    "skrub",
+    "dask",
+    "jinja2",
+    "PIL",
+)
 
 
 def modules():
@@ -92,6 +112,21 @@ def test_other_rooms_are_entered_by_their_door(module):
             assert "." not in name, (
                 f"{module} imports {name}: let {room_of(name)}/__init__.py hand it out"
             )
+
+
+def inner_rooms():
+    """Folders within a room whose door hands out names; others are mere folders."""
+    for name, path in MODULES.items():
+        if "." in name and path.name == "__init__.py" and any(imports(path)):
+            yield name
+
+
+@pytest.mark.parametrize("inner", inner_rooms())
+def test_inner_rooms_are_entered_by_their_door(inner):
+    for module, path in MODULES.items():
+        if not f"{module}.".startswith(f"{inner}."):
+            for name in imported_modules(path):
+                assert not name.startswith(f"{inner}."), f"{module} imports {name}"
 
 
 def test_no_circles():
