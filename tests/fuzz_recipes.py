@@ -45,7 +45,7 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn.utils import check_array
 
-from sklinfluence import curvature, filtering, gradient
+from sklinfluence import curvature, filtering, gradient, metrics
 from sklinfluence.base import BaseRanker
 from sklinfluence.heads import linear_head
 
@@ -643,7 +643,8 @@ def fidelity(case, public):
     X, y, _ = rows.training()
     asked = rows.queries()
     case.asked.append(asked[0])
-    case.call(public.__name__, public, fitted, X, y, *asked, **chosen)
+    trained = () if public is metrics.pbrf else (X, y)
+    case.call(public.__name__, public, fitted, *trained, *asked, **chosen)
 
 
 def on_metric(case, public):
@@ -1166,6 +1167,7 @@ RECIPES = {
     "loo_correlation": fidelity,
     "metric_influence": on_metric,
     "RawChange": contract,
+    "pbrf": fidelity,
     "poisoning_ratio": of_vectors(
         {"influence": _matrix, "is_poisoned": _truth, "y": _labels}
     ),

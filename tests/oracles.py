@@ -258,6 +258,26 @@ ORACLES = [
         "retraining/test_influence.py::test_downsampling_is_the_mean_loss_of_refits",
     ),
     Oracle(
+        "DownsamplingRanker",
+        "values_ influence self_influence_",
+        "of density models: mean log densities of its own draws, in a loop",
+        "retraining/test_density.py::test_log_densities_of_subsets",
+    ),
+    Oracle(
+        "ExpectedRanker",
+        "values_ values_std_",
+        "refits without each row, in a loop over seeds and orders",
+        "retraining/test_expected_values.py::test_expected_leave_one_out_by_a_loop",
+    ),
+    Oracle(
+        "ShapleyRanker BanzhafRanker LeaveOneOutRanker",
+        "values_",
+        "in closed form: refits by scikit-learn; leaves' means in loops over trees",
+        "retraining/test_closed_forms.py::test_ridge_is_its_refits "
+        "retraining/test_closed_forms.py::test_votes_of_neighbors_are_their_refits "
+        "retraining/test_closed_forms.py::test_leaves_are_means_of_the_rows_of_a_set",
+    ),
+    Oracle(
         "DataOOBRanker",
         "values_ values_stderr_ n_oob_",
         "a loop over the members and the rows that each did not see",
@@ -826,6 +846,14 @@ ORACLES = [
         "::test_raw_predictions_without_a_row_are_the_refits "
         "trees/test_forest.py"
         "::test_raw_change_is_the_prediction_when_a_row_leaves_its_leaves",
+    ),
+    Oracle(
+        "pbrf",
+        "",
+        "refits of heads; minima by torch and by finite differences",
+        "metrics/test_pbrf.py::test_of_a_head_at_its_optimum_it_is_retraining "
+        "metrics/test_pbrf.py::test_damping_holds_a_head_to_its_parameters "
+        "metrics/test_pbrf.py::test_a_net_by_torchs_own_minimum",
     ),
     Oracle(
         "poisoning_ratio",
