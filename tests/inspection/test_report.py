@@ -516,6 +516,8 @@ def test_other_rows_or_labels_than_those_of_the_fit_are_told(table):
         LabelReport.from_filter(found, X, y[::-1])
     with pytest.raises(ValueError, match="X has 149 rows"):
         LabelReport.from_filter(found, X[1:], y)
+    with pytest.raises(TypeError, match=r"InfluenceRanker\(...\) finds no suspects"):
+        LabelReport.from_filter(found.ranker_, X, y)
     with pytest.raises(NotFittedError):
         LabelReport.from_filter(MislabelFilter(), X, y)
 

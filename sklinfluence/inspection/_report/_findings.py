@@ -80,11 +80,18 @@ def findings(mislabel_filter, y):
 
     Raises
     ------
+    TypeError
+        If it is no filter.
     ValueError
         If y is not what the filter was fitted on.
     """
-    check_is_fitted(mislabel_filter)
     name = type(mislabel_filter).__name__
+    if not hasattr(mislabel_filter, "get_support"):
+        raise TypeError(
+            f"filter={name}(...) finds no suspects: pass a fitted MislabelFilter, such "
+            f"as MislabelFilter({name}(...)).fit(X, y)."
+        )
+    check_is_fitted(mislabel_filter)
     y = column_or_1d(y)
     scores = mislabel_filter.scores_
     if len(y) != len(scores):
