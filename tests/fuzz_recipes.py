@@ -646,6 +646,25 @@ def fidelity(case, public):
     case.call(public.__name__, public, fitted, X, y, *asked, **chosen)
 
 
+def on_metric(case, public):
+    rows = Rows(case.draw)
+    fitted = _fitted_ranker(case, rows)
+    if fitted is case.FAILED:
+        return
+    chosen = options(case, public, skip=("ranker", "X", "y", "groups", "metric"))
+    X, y = rows.queries()
+    names = ["neg_log_loss", "neg_brier_score", "neg_calibration_error", "roc_auc"]
+    names += ["neg_mean_squared_error", "r2", "worst_group", "neg_group_gap"]
+    odd = ["accuracy", None, 3, lambda y, raw: raw.sum(), lambda y, raw: "much"]
+    chosen["metric"] = case.draw.one(odd if case.draw.odd("parameters") else names)
+    if "group" in str(chosen["metric"]) or case.draw.chance(0.1):
+        chosen["groups"] = np.arange(rows.n) % case.draw.one([1, 2, 3])
+        if hasattr(y, "__len__"):
+            chosen["groups"] = chosen["groups"][: len(y)]
+    case.asked.append(X)
+    case.call(public.__name__, public, fitted, X=X, y=y, **chosen)
+
+
 def scorer(case, public):
     rows = Rows(case.draw, is_class=case.draw.chance(0.9) or None)
     made = case.call("make", public, **options(case, public))
@@ -1108,11 +1127,14 @@ RECIPES = {
     "ConjugateGradient": solver,
     "LiSSA": solver,
     "Nystrom": solver,
+    "Sketch": solver,
     "choose_solver": choice,
     "detection_curve": of_vectors({"is_mislabelled": _truth, "scores": _vector}),
     "flip_detection_scorer": scorer,
     "lds": fidelity,
     "loo_correlation": fidelity,
+    "metric_influence": on_metric,
+    "RawChange": contract,
     "poisoning_ratio": of_vectors(
         {"influence": _matrix, "is_poisoned": _truth, "y": _labels}
     ),

@@ -17,6 +17,7 @@ FLOORS = (
     {
         "_blocks",
         "_messages",
+        "_raw_change",
         "_scheduling",
         "_spreadsheet",
         "_typing",
@@ -27,6 +28,7 @@ FLOORS = (
     {"_estimators"},
     {"curvature"},
     {"_nets"},
+    {"_valuer"},
     {"base", "datasets"},
     {"heads"},
     {"_removal", "metrics"},
@@ -110,6 +112,21 @@ def test_other_rooms_are_entered_by_their_door(module):
             assert "." not in name, (
                 f"{module} imports {name}: let {room_of(name)}/__init__.py hand it out"
             )
+
+
+def inner_rooms():
+    """Folders within a room whose door hands out names; others are mere folders."""
+    for name, path in MODULES.items():
+        if "." in name and path.name == "__init__.py" and any(imports(path)):
+            yield name
+
+
+@pytest.mark.parametrize("inner", inner_rooms())
+def test_inner_rooms_are_entered_by_their_door(inner):
+    for module, path in MODULES.items():
+        if not f"{module}.".startswith(f"{inner}."):
+            for name in imported_modules(path):
+                assert not name.startswith(f"{inner}."), f"{module} imports {name}"
 
 
 def test_no_circles():

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, clone, is_regressor
-from sklearn.frozen import FrozenEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_consistent_length, get_tags
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
@@ -24,43 +23,28 @@ from sklinfluence._sklearn_compat import (
     _safe_indexing,
 )
 from sklinfluence._typing import Rows
-from sklinfluence.filtering._any_estimator import (
-    EstimatorLabelModel,
-    EstimatorModel,
-    EstimatorTargetModel,
-    seeded,
-)
-from sklinfluence.filtering._calibration import probability_right
-from sklinfluence.filtering._cross_fit import cross_fit
-from sklinfluence.filtering._evidence import kind_of, scorer, training_evidence
-from sklinfluence.filtering._flagging import FlagRule
-from sklinfluence.filtering._given_ranker import (
-    is_estimator,
-    is_precomputed,
-    refuse_no_ranker,
-    refuse_score,
-)
-from sklinfluence.filtering._inputs import as_rows, check_new_rows
-from sklinfluence.filtering._label_models import NoiseAwareRanker, PooledLabelModel
-from sklinfluence.filtering._linear_evidence import leave_one_out_ranker
-from sklinfluence.filtering._pooled_detector import VOTES, check_pool
-from sklinfluence.filtering._precomputed import (
+from sklinfluence.filtering._evidence import (
     PRECOMPUTED,
-    PrecomputedLabelModel,
-    PrecomputedTargetModel,
-    is_one_column,
-    refuse_one_column,
-)
-from sklinfluence.filtering._report import report_table, summary_text
-from sklinfluence.filtering._task import (
-    default_regression_ranker,
+    cross_fit,
+    fit_trimmed,
+    goes_with_rows,
+    has_head,
+    is_precomputed,
+    kind_of,
+    model_for,
+    ranker_of,
     score_to_ask,
-    takes_classes,
+    scorer,
+    training_evidence,
 )
+from sklinfluence.filtering._flagging import FlagRule
+from sklinfluence.filtering._inputs import as_rows, check_new_rows
+from sklinfluence.filtering._noise import probability_right
+from sklinfluence.filtering._parameters import check_parameters
+from sklinfluence.filtering._report import report_table, summary_text
 from sklinfluence.filtering._thresholds import expected_wrong_share
 from sklinfluence.filtering._training_rows import check_training_rows
-from sklinfluence.filtering._trimming import fit_trimmed
-from sklinfluence.gradient import InfluenceRanker
+from sklinfluence.filtering._votes import relative_weights
 
 
 class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
@@ -94,22 +78,22 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
 
     def __init__(
         self,
-        ranker=None,
+        ranker,
         *,
-        label_score="auto",
-        noise="class",
-        n_rounds=3,
-        threshold="auto",
-        fdr=0.05,
-        contamination=None,
-        cv=None,
-        duplicates=0.0,
-        classes=None,
-        pool=VOTES,
-        min_per_class=1,
-        max_share=0.5,
-        n_jobs=None,
-        random_state=None,
+        label_score,
+        noise,
+        n_rounds,
+        threshold,
+        fdr,
+        contamination,
+        cv,
+        duplicates,
+        classes,
+        pool,
+        min_per_class,
+        max_share,
+        n_jobs,
+        random_state,
     ):
         self.ranker = ranker
         self.label_score = label_score
@@ -151,17 +135,19 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         self : object
             The fitted detector.
         """
-        self._check_parameters(groups)
+        check_parameters(self, groups)
         rows = check_training_rows(self, X, y, sample_weight, groups)
-        unfitted, rule = self._model_for(rows), FlagRule.of(self)
+        rule = FlagRule.of(self)
+        unfitted = model_for(self, rows, rule.fit_level)
         tracker = FitTracker(self, rows.X, rows.y)
-        fit = partial(self._fit_model, unfitted, rule)
+        fit = partial(self._fit_model, unfitted, rule.fit_level)
         model = fit(rows, partial(tracker.fitting, "fit the ranker"))
         score = score_to_ask(model, self.label_score)
         evidence = training_evidence(model, score, rows.X, rows.copies)
         self._check_scored_rows(evidence, len(rows))
         self.evidence_ = kind_of(model, evidence)
-        if self.cv is not None and not isinstance(model, EstimatorModel):
+        # What takes groups has made folds of its own.
+        if self.cv is not None and "groups" not in goes_with_rows(model):
             each_fit = tracker.each_fit
             evidence = cross_fit(fit, score, rows, self.cv, evidence, each_fit)
             self.evidence_ = "cross-fitted"
@@ -174,74 +160,16 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         tracker.done()
         return self
 
-    def _model_for(self, rows):
-        """What is fitted: a ranker, or a label model for ``label_score="auto"``."""
-        ranker, y = self._get_ranker(), rows.y
-        if is_precomputed(ranker):
-            return self._precomputed_model(rows)
-        if is_estimator(ranker):
-            return self._estimator_model(rows)
-        if not takes_classes(ranker, y):
-            return default_regression_ranker() if self.ranker is None else ranker
-        if self.label_score != "auto":
-            return ranker
-        if self.ranker is None:
-            return PooledLabelModel(
-                noise=self.noise,
-                n_rounds=self.n_rounds,
-                pool=self.pool,
-                n_jobs=self.n_jobs,
-                random_state=self.random_state,
-            )
-        if isinstance(ranker, InfluenceRanker):
-            return self._noise_aware(ranker)
-        return ranker
-
-    def _noise_aware(self, ranker):
-        return NoiseAwareRanker(ranker, noise=self.noise, n_rounds=self.n_rounds)
-
-    def _estimator_model(self, rows):
-        """The cheapest honest evidence of a classifier or regressor."""
-        is_real = is_regressor(self.ranker)
-        refuse_score(self.ranker, self.label_score, is_real)
-        if self.cv is None and rows.groups is None:
-            estimator = seeded(self.ranker, self.random_state)
-            ranker = leave_one_out_ranker(estimator, rows)
-            if ranker is not None:
-                return ranker if is_real else self._noise_aware(ranker)
-        held_out = {name: getattr(self, name) for name in ("cv", "n_jobs")}
-        held_out["random_state"] = self.random_state
-        if is_real:
-            fdr = self.fdr if FlagRule.of(self).is_automatic else None
-            return EstimatorTargetModel(self.ranker, fdr=fdr, **held_out)
-        em = {"noise": self.noise, "n_rounds": self.n_rounds}
-        return EstimatorLabelModel(self.ranker, **em, **held_out)
-
-    def _precomputed_model(self, rows):
-        """What judges by probabilities, or predictions, that came as X."""
-        is_real = is_one_column(rows.X)
-        refuse_score(self.ranker, self.label_score, is_real)
-        if is_real:
-            refuse_one_column(rows.y)
-            return PrecomputedTargetModel()
-        return PrecomputedLabelModel(
-            self.classes, noise=self.noise, n_rounds=self.n_rounds
-        )
-
-    def _fit_model(self, unfitted, rule, rows, fitting):
+    def _fit_model(self, unfitted, fdr, rows, fitting):
         """A clone fitted to rows; of real targets, without the gross errors."""
         X, y, weight = rows.X, rows.targets, rows.sample_weight
         model = clone(unfitted)
         keywords = weight_keywords(model, weight)
-        if isinstance(model, PooledLabelModel | NoiseAwareRanker):
-            keywords["copies"] = rows.copies
-        if isinstance(model, EstimatorModel):
-            keywords.update(groups=rows.groups, copies=rows.copies)
+        keywords |= {name: getattr(rows, name) for name in goes_with_rows(model)}
         with fitting(model):
             model.fit(X, y, **keywords)
         asked = score_to_ask(model, self.label_score)
-        if isinstance(model, InfluenceRanker) and asked == "studentized":
-            fdr = self.fdr if rule.is_automatic else None
+        if has_head(model) and asked == "studentized":
             return fit_trimmed(model, X, y, weight, fdr, rows.copies)
         return model
 
@@ -250,11 +178,12 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         if rule.is_automatic:
             self._check_held_out(evidence)
         verdict, self._in_use = self._verdict(evidence, rows), rows.in_use
+        weight = rows.weights
         self._classes, self._given_labels = evidence.classes, rows.y
         self._predicted_labels = verdict.predicted_labels
         self.scores_ = _without_nan(evidence.scores)
         self.label_quality_ = verdict.quality
-        flags = rule.flag(self.scores_, verdict, self._in_use)
+        flags = rule.flag(self.scores_, verdict, weight)
         # A noise model knows which class such a given label mostly stands for; a
         # plain one can only say what it predicts.
         self.suggested_labels_ = self._predicted_labels
@@ -262,16 +191,14 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
             self.suggested_labels_ = self._model.suggest_labels(verdict.contradicted)
         self._support = ~flags
         self.threshold_ = rule.threshold_in_force(self.scores_, flags)
-        used = verdict.take(self._in_use)
-        self._expected_wrong = expected_wrong_share(used, flags[self._in_use])
+        self._expected_wrong = expected_wrong_share(verdict, flags, weight)
 
     def _verdict(self, evidence, rows):
         """What held-out evidence says of the given labels, and how sure it is."""
-        verdict = evidence.on(rows.y)
+        weight = relative_weights(rows.weights, len(rows))
+        verdict = evidence.on(rows.y, weight)
         if evidence.classes is None or not evidence.held_out:
             return verdict
-        weight = rows.sample_weight
-        weight = np.ones(len(rows)) if weight is None else weight
         proba, given = evidence.prediction, verdict.given
         right = probability_right(proba, given, weight, self.noise)
         return replace(verdict, right=right)
@@ -396,59 +323,6 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         rows = np.flatnonzero(self._support)
         return _safe_indexing(as_rows(self, X), rows), _safe_indexing(y, rows), rows
 
-    def _get_ranker(self):
-        return InfluenceRanker() if self.ranker is None else self.ranker
-
-    def _check_parameters(self, groups):
-        refuse_no_ranker(self.ranker)
-        self._check_precomputed(groups)
-        check_pool(self.pool)
-        if self.cv is not None and isinstance(self.ranker, FrozenEstimator):
-            raise ValueError(
-                f"cv={self.cv!r} scores every row by a ranker fitted without its fold, "
-                "and a FrozenEstimator is never fitted. Pass the ranker itself, or "
-                "leave cv=None."
-            )
-        is_ours_to_split = is_estimator(self.ranker)
-        if groups is not None and self.cv is None and not is_ours_to_split:
-            raise ValueError(
-                "groups were given, but cv=None scores every row by leave-one-out and "
-                "uses no folds. Set cv to a splitter that takes groups, such as "
-                "GroupKFold()."
-            )
-        if self.contamination is None:
-            return
-        if self.threshold != "auto":
-            raise ValueError(
-                f"threshold={self.threshold!r} and contamination="
-                f"{self.contamination!r} both say which rows to flag. Leave one of "
-                "them at its default."
-            )
-        if self.contamination > self.max_share:
-            raise ValueError(
-                f"contamination={self.contamination!r} asks for more rows to be "
-                f"flagged than max_share={self.max_share!r} allows. Lower the former "
-                "or raise the latter."
-            )
-
-    def _check_precomputed(self, groups):
-        """Parameters that are for probabilities alone, or are not for them."""
-        if not is_precomputed(self.ranker):
-            if self.classes is not None:
-                raise ValueError(
-                    f"classes={self.classes!r} says which class each column of "
-                    "probabilities is about, and is for ranker='precomputed'. Leave "
-                    "classes=None: the classes are those of y."
-                )
-            return
-        for name, given in (("cv", self.cv), ("groups", groups)):
-            if given is not None:
-                raise ValueError(
-                    f"{name} says how rows are held out, and with ranker='precomputed' "
-                    "nothing is fitted: X must hold what models say of rows that they "
-                    f"have not seen. Leave {name}=None."
-                )
-
     def _check_held_out(self, evidence):
         if evidence.held_out:
             return
@@ -471,10 +345,10 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         if is_precomputed(self.ranker):
             tags.target_tags.required = True
             return tags
-        ranker_tags = get_tags(self._get_ranker())
+        ranker_tags = get_tags(ranker_of(self))
         tags.input_tags.sparse = ranker_tags.input_tags.sparse
         # Its own models take holes: a forest as they are, the others filled.
-        is_own = self.ranker is None and self.label_score == "auto"
+        is_own = self.ranker is None
         tags.input_tags.allow_nan = is_own or ranker_tags.input_tags.allow_nan
         tags.input_tags.string = ranker_tags.input_tags.string
         tags.target_tags.required = True

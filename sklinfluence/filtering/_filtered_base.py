@@ -39,10 +39,9 @@ from sklinfluence._sklearn_compat import (
 )
 from sklinfluence._typing import Rows
 from sklinfluence.filtering._detector import _LabelNoiseDetector
+from sklinfluence.filtering._evidence import is_estimator, is_precomputed, keeps_column
 from sklinfluence.filtering._filter import MislabelFilter
-from sklinfluence.filtering._given_ranker import is_estimator, is_precomputed
 from sklinfluence.filtering._inputs import check_columns, unfrozen
-from sklinfluence.filtering._net_targets import keeps_column
 
 _DELEGATED = ("predict", "predict_proba", "predict_log_proba", "decision_function")
 

@@ -14,10 +14,9 @@ from sklinfluence._estimators import (
     sliceable,
 )
 from sklinfluence._sklearn_compat import _check_sample_weight, _safe_indexing
-from sklinfluence.filtering._copies import warn_about_copies
-from sklinfluence.filtering._given_ranker import is_precomputed
+from sklinfluence.filtering._evidence import is_precomputed, keeps_column
 from sklinfluence.filtering._inputs import as_rows, check_columns
-from sklinfluence.filtering._net_targets import keeps_column
+from sklinfluence.filtering._votes import warn_about_copies
 
 
 @dataclass(frozen=True)
@@ -54,11 +53,14 @@ class TrainingRows:
         return self.y.reshape(-1, 1) if self.in_column else self.y
 
     @property
+    def weights(self):
+        """Weights of the rows; ones where none were given."""
+        return np.ones(len(self)) if self.sample_weight is None else self.sample_weight
+
+    @property
     def in_use(self):
         """Rows of positive weight."""
-        if self.sample_weight is None:
-            return np.ones(len(self), dtype=bool)
-        return self.sample_weight > 0
+        return self.weights > 0
 
     def take(self, index):
         """The rows of these numbers, without their groups: those are for splitting."""

@@ -8,8 +8,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from sklinfluence.datasets import corrupt_targets, flip_labels
 from sklinfluence.filtering import MislabelFilter, MislabelSampler
-from sklinfluence.filtering._calibration import probability_right
-from sklinfluence.filtering._evidence import Verdict
+from sklinfluence.filtering._evidence._label_evidence import Verdict
+from sklinfluence.filtering._noise._probability_right import probability_right
 from sklinfluence.filtering._thresholds import expected_wrong_share, flag_expected
 from sklinfluence.gradient import InfluenceRanker, RepresenterRanker
 

@@ -28,9 +28,9 @@ from sklinfluence.filtering import (
     MislabelFilter,
     MislabelSampler,
 )
-from sklinfluence.filtering._neighbor_votes import neighbor_votes
-from sklinfluence.filtering._out_of_bag import out_of_bag
-from sklinfluence.filtering._sample import Sample
+from sklinfluence.filtering._evidence._neighbor_votes import neighbor_votes
+from sklinfluence.filtering._evidence._out_of_bag import out_of_bag
+from sklinfluence.filtering._evidence._sample import Sample
 from sklinfluence.gradient import InfluenceRanker
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*rows have copies")

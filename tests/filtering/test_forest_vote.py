@@ -5,7 +5,7 @@ import pytest
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
-from sklinfluence.filtering._forest_vote import ForestVote, LeafMeans
+from sklinfluence.filtering._votes._forest_vote import ForestVote, LeafMeans
 
 # Sums of the same numbers in another order.
 ROUNDING = 1e-12

@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklinfluence.datasets import flip_labels
 from sklinfluence.filtering import MislabelFilter, MislabelSampler
-from sklinfluence.filtering._label_models import (
+from sklinfluence.filtering._evidence._label_models import (
     NoiseAwareRanker,
     PooledLabelModel,
 )

@@ -7,7 +7,7 @@ from sklinfluence.curvature._design import Design
 from sklinfluence.curvature._losses import SoftmaxLoss, SquaredLoss
 from sklinfluence.curvature._newton import minimize
 from sklinfluence.curvature._objective import Objective
-from sklinfluence.filtering._leave_one_out import (
+from sklinfluence.filtering._votes._leave_one_out import (
     leave_groups_out,
     loo_raw_by_output,
     loo_raw_coupled,

@@ -4,8 +4,8 @@ from sklearn.datasets import load_iris, load_wine
 from sklearn.linear_model import LogisticRegressionCV
 from sklearn.preprocessing import scale
 
-from sklinfluence.filtering import _linear_search
-from sklinfluence.filtering._linear_search import tune_linear_surrogate
+from sklinfluence.filtering._votes import _linear_search
+from sklinfluence.filtering._votes._linear_search import tune_linear_surrogate
 
 
 def noisy(loader):

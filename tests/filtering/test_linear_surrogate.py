@@ -8,9 +8,9 @@ from sklearn.preprocessing import scale
 from sklinfluence.curvature._design import Design
 from sklinfluence.curvature._losses import LogisticLoss, SoftmaxLoss
 from sklinfluence.curvature._objective import Objective
-from sklinfluence.filtering import _linear_surrogate
-from sklinfluence.filtering._linear_search import tune_linear_surrogate
-from sklinfluence.filtering._linear_surrogate import LinearSurrogate
+from sklinfluence.filtering._votes import _linear_surrogate
+from sklinfluence.filtering._votes._linear_search import tune_linear_surrogate
+from sklinfluence.filtering._votes._linear_surrogate import LinearSurrogate
 
 
 def noisy(loader, n_classes=3, rate=0.1, seed=0):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sklinfluence.filtering._noise_model import (
+from sklinfluence.filtering._noise._noise_model import (
     forward_risk,
     log_odds_wrong,
     posterior,

@@ -5,7 +5,7 @@ import pytest
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 
-from sklinfluence.filtering._own_forest import content_numbers, grow_classes
+from sklinfluence.filtering._votes._own_forest import content_numbers, grow_classes
 
 
 @pytest.fixture

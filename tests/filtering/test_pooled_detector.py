@@ -5,7 +5,7 @@ from sklearn.datasets import load_digits, load_iris, make_classification, make_m
 from sklearn.metrics import average_precision_score
 
 from sklinfluence.datasets import flip_labels
-from sklinfluence.filtering._pooled_detector import PooledDetector
+from sklinfluence.filtering._votes._pooled_detector import PooledDetector
 
 
 def detect(X, codes, n_classes, weight=None, **params):

@@ -22,7 +22,7 @@ from sklinfluence.filtering import (
     MislabelFilter,
     MislabelSampler,
 )
-from sklinfluence.filtering._likelihood import noise_in_force
+from sklinfluence.filtering._noise._likelihood import noise_in_force
 
 X, species = load_iris(return_X_y=True)
 NAMES = np.array(["setosa", "versicolor", "virginica"])

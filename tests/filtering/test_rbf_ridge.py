@@ -3,10 +3,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from sklinfluence.filtering._rbf_ridge import (
-    RBFRidge,
-    choose_landmarks,
-)
+from sklinfluence.filtering._votes._rbf_ridge import RBFRidge, choose_landmarks
 
 
 def make_data(seed=0, n_rows=60, n_features=3, n_classes=3):

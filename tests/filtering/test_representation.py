@@ -4,7 +4,7 @@ from scipy import sparse
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.preprocessing import StandardScaler
 
-from sklinfluence.filtering._representation import MAX_AXES, Representation
+from sklinfluence.filtering._columns._representation import MAX_AXES, Representation
 
 
 def represent(X, weight=None):

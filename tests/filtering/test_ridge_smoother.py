@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from sklinfluence.filtering._ridge_smoother import RidgeSmoother
+from sklinfluence.filtering._votes._ridge_smoother import RidgeSmoother
 
 
 def make_case(seed=0, n_rows=25, n_features=4):

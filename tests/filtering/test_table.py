@@ -17,7 +17,7 @@ from sklinfluence.filtering import (
     MislabelFilter,
     MislabelSampler,
 )
-from sklinfluence.filtering._table import TableColumns
+from sklinfluence.filtering._columns._table import TableColumns
 
 FRAMES = {"pandas": pd.DataFrame, "polars": lambda table: pl.from_pandas(table)}
 COLOURS = np.array(["red", "green", "blue", "grey"])

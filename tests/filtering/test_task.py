@@ -11,8 +11,11 @@ from sklearn.preprocessing import StandardScaler
 
 from sklinfluence.base import BaseRanker, BaseValuer
 from sklinfluence.filtering import MislabelFilter
-from sklinfluence.filtering._label_models import NoiseAwareRanker, PooledLabelModel
-from sklinfluence.filtering._task import score_to_ask, takes_classes
+from sklinfluence.filtering._evidence._label_models import (
+    NoiseAwareRanker,
+    PooledLabelModel,
+)
+from sklinfluence.filtering._evidence._task import score_to_ask, takes_classes
 from sklinfluence.gradient import InfluenceRanker, RepresenterRanker
 
 X = np.random.default_rng(0).normal(size=(30, 2))

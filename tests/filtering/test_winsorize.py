@@ -3,7 +3,7 @@ import pytest
 from scipy import sparse
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklinfluence.filtering._winsorize import Winsorizer, value_range
+from sklinfluence.filtering._columns._winsorize import Winsorizer, value_range
 
 
 def held(column, weight=None):
