@@ -853,7 +853,7 @@ def review(case, public):
     draw, n = case.draw, rows.n
     labels = np.asarray(rows.y, dtype=object).ravel()
     lines = [draw.one(["row,given_label,verdict,new_label", "row;given_label;verdict"])]
-    for row in range(0, n, 3):
+    for row in range(0, min(n, labels.size), 3):
         given, new = (
             draw.one([labels[row], "unseen", ""]),
             draw.one([labels[0], "", "="]),
