@@ -103,7 +103,7 @@ def test_the_model_follows_the_ranker_and_the_targets():
     for ranker, y, kind in [
         (None, integers, PooledLabelModel),
         (InfluenceRanker(), integers, InfluenceRanker),
-        (None, reals, InfluenceRanker),
+        (None, reals, PooledTargetModel),
     ]:
         detector = MislabelFilter(ranker, random_state=0).fit(X, y)
         assert type(detector.ranker_) is kind
