@@ -15,6 +15,7 @@ from sklinfluence.filtering._evidence._label_models import (
     NoiseAwareRanker,
     PooledLabelModel,
 )
+from sklinfluence.filtering._evidence._target_model import PooledTargetModel
 from sklinfluence.filtering._evidence._task import score_to_ask, takes_classes
 from sklinfluence.gradient import InfluenceRanker, RepresenterRanker
 

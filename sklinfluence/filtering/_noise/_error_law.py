@@ -46,11 +46,11 @@ MAX_SHARE = 0.2
 # larger than two, of normal ones one in 140 than four.
 FIRST_EDGE = 4.0
 # No edge so near to the end that a few honest rows of the tail make a cluster.
-LAST_EDGE = 0.45
+LAST_EDGE = 0.4
 N_EDGES = 6
 # Medians that the reach may be away: one residual of 1e8 must not spread the gross
 # errors so thin that they are none.
-_FARTHEST = 50.0
+_FARTHEST = 20.0
 _N_STEPS, _N_MORE_STEPS = 40, 100
 # A scale below this share of the reach is a perfect fit but for rounding.
 _SMALLEST_SCALE = 1e-12
