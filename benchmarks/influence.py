@@ -1,38 +1,70 @@
 """How close the Cholesky route comes to what the machine can multiply, and to peers.
 
-Every figure is a ratio within one run: CPU seconds of a step over the time that the
-same count of floating-point operations takes as plain matrix products (measured here,
-first and last), or over a peer's time for the same work. Run it on one thread:
+A limit is the time that the floating-point operations of a step, counted for all K
+outputs of a softmax, take as plain matrix products. Every case runs in a process of
+its own for each number of threads, best of three. Rates move with the machine's load:
+ratios are of wall time to the largest rate of wall time seen with that many threads,
+and of CPU time to that of CPU time, for machines that others use too.
 
-    OMP_NUM_THREADS=1 python benchmarks/influence.py [--quick]
+    python benchmarks/influence.py [--quick] [--threads 1 2] [--cases digits wide ...]
 """
 
 import argparse
+import json
+import os
 import resource
+import subprocess
+import sys
 import time
 
-import numpy as np
-from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
+# Rows, columns, classes.
+CASES = {
+    "digits": (1437, 64, 10),
+    "wide": (20_000, 256, 10),
+    "three": (50_000, 200, 3),
+    "fifty": (8_000, 64, 50),
+    "hundred": (8_000, 64, 100),
+    "binary": (100_000, 128, 2),
+    "ridge": (50_000, 200, 0),
+}
+N_QUERIES = 1000
+REPEATS = 3
 
-from sklinfluence.gradient import InfluenceRanker
 
+class Stopwatch:
+    """Least wall and CPU time of each step."""
 
-def cpu_seconds(function, repeats=1):
-    """Least CPU time of a few runs, and the last result."""
-    best = np.inf
-    for _ in range(repeats):
-        start = time.process_time()
+    def __init__(self):
+        self.best = {}
+
+    def time(self, name, function):
+        wall, cpu = time.perf_counter(), time.process_time()
         result = function()
-        best = min(best, time.process_time() - start)
-    return best, result
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        least = self.best.get(name, (wall, cpu))
+        self.best[name] = min(wall, least[0]), min(cpu, least[1])
+        return result
 
 
 def product_rate(size=2000):
-    """Floating-point operations a CPU second of a matrix product."""
+    """Operations of a matrix product a second of wall time, and of CPU time."""
+    import numpy as np
+
     A = np.random.default_rng(0).standard_normal((size, size))
-    seconds, _ = cpu_seconds(lambda: A @ A, repeats=5)
-    return 2 * size**3 / seconds
+    watch = Stopwatch()
+    for _ in range(5):
+        watch.time("product", lambda: A @ A)
+    return [2 * size**3 / seconds for seconds in watch.best["product"]]
+
+
+def kernels():
+    """What multiplies, and with which instructions."""
+    import numpy as np
+    from threadpoolctl import threadpool_info
+
+    blas = {f"{i['internal_api']} {i.get('architecture')}" for i in threadpool_info()}
+    simd = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
+    return f"{', '.join(sorted(blas))}; numpy {' '.join(simd)}"
 
 
 def peak_mib():
@@ -40,69 +72,75 @@ def peak_mib():
 
 
 def make_classes(n_rows, n_features, n_classes, seed=0):
+    import numpy as np
+
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((n_rows, n_features))
     raw = X @ rng.normal(scale=0.1, size=(n_features, n_classes))
     return X, np.argmax(raw + rng.gumbel(size=raw.shape), axis=1)
 
 
-def operations(n_rows, n_columns, n_classes, n_hessians):
-    """Operations of a fit: Hessians by symmetric updates, factors, inverse, B_i."""
+def operations(n_rows, n_columns, n_classes, n_hessians, m):
+    """Operations of each step, of all outputs, in the textbook's way."""
     n_outputs = 1 if n_classes == 2 else n_classes
     pairs = n_outputs * (n_outputs + 1) / 2
     p = n_outputs * n_columns
-    hessian = pairs * n_rows * n_columns**2
-    factor = p**3 / 3
+    # Symmetric updates, a factor, its inverse and the rows' blocks.
+    fit = n_hessians * (pairs * n_rows * n_columns**2 + p**3 / 3)
+    fit += 2 * p**3 / 3 + pairs * 2 * n_rows * n_columns**2
+    first_order = 2.0 * n_rows * p * m + 4.0 * p**2 * m
+    by_row = 2.0 * n_rows * p**2 + 2.0 * n_rows * m * p
+    newton = by_row if n_outputs > 1 else first_order
+    return {"fit": fit, "influence": first_order, "newton": newton}
+
+
+def bench_classes(shape):
+    """Seconds, operations and peak memory of a fit and of both matrices."""
+    from sklearn.frozen import FrozenEstimator
+    from sklearn.linear_model import LogisticRegression
+
+    from sklinfluence.gradient import InfluenceRanker
+
+    X, y = make_classes(*shape)
+    model = FrozenEstimator(LogisticRegression(tol=1e-8, max_iter=1000).fit(X, y))
+    asked = make_classes(N_QUERIES, *shape[1:], seed=1)
+    rates, before, watch = [product_rate()], peak_mib(), Stopwatch()
+    peaks = {}
+
+    def fit(method):
+        ranker = InfluenceRanker(model, method=method).fit(X, y)
+        return ranker, ranker.self_influence_, ranker.leverage_, ranker.loo_proba_
+
+    for _ in range(REPEATS):
+        ranker = watch.time("fit", lambda: fit("influence"))[0]
+        peaks.setdefault("fit", peak_mib() - before)
+        watch.time("influence", lambda ranker=ranker: ranker.influence(*asked))
+        ranker = fit("newton")[0]
+        watch.time("newton", lambda ranker=ranker: ranker.influence(*asked))
+    # A model at its optimum needs one Hessian: the gap says whether it was.
+    n_hessians = 1 if ranker.stationarity_gap_ < 1e-6 else 2
+    counts = operations(shape[0], shape[1] + 1, shape[2], n_hessians, N_QUERIES)
+    peaks["all"] = peak_mib() - before
     return {
-        "fit": n_hessians * (hessian + factor)
-        + 2 * p**3 / 3
-        + pairs * 2 * n_rows * n_columns**2,
-        "influence": lambda m: 2.0 * n_rows * p * m + 4.0 * p**2 * m,
-        "newton": lambda m: (
-            2.0 * n_rows * p**2 + 2.0 * n_rows * m * p
-            if n_outputs > 1
-            else 2.0 * n_rows * p * m + 4.0 * p**2 * m
-        ),
+        "seconds": watch.best,
+        "operations": counts,
+        "peaks": peaks,
+        "rates": [*rates, product_rate()],
+        "hessians": n_hessians,
     }
 
 
-def report(name, seconds, count, rate):
-    limit = count / rate
-    print(
-        f"  {name:34s} {seconds:8.2f} s   {count / 1e9:8.1f} GFLOP   "
-        f"limit {limit:7.2f} s   ratio {seconds / limit:5.2f}"
-    )
-
-
-def bench_classes(n_rows, n_features, n_classes, n_queries, rate):
-    print(f"\n{n_rows} x {n_features}, {n_classes} classes, {n_queries} queries")
-    X, y = make_classes(n_rows, n_features, n_classes)
-    model = FrozenEstimator(LogisticRegression(tol=1e-8, max_iter=1000).fit(X, y))
-    X_asked, y_asked = make_classes(n_queries, n_features, n_classes, seed=1)
-    before = peak_mib()
-    ranker = InfluenceRanker(model)
-    seconds, _ = cpu_seconds(lambda: ranker.fit(X, y))
-    print(f"  peak memory above the data: {peak_mib() - before:.0f} MiB")
-    # A model at its optimum needs one Hessian: the gap says whether it was.
-    n_hessians = 1 if ranker.stationarity_gap_ < 1e-6 else 2
-    counts = operations(n_rows, n_features + 1, n_classes, n_hessians)
-    name = f"{n_hessians} Hessian(s), factor, self-influence, LOO"
-    report(name, seconds, counts["fit"], rate)
-    seconds, _ = cpu_seconds(lambda: ranker.influence(X_asked, y_asked))
-    report("influence matrix", seconds, counts["influence"](n_queries), rate)
-    newton = InfluenceRanker(model, method="newton").fit(X, y)
-    seconds, _ = cpu_seconds(lambda: newton.influence(X_asked, y_asked))
-    report("newton matrix", seconds, counts["newton"](n_queries), rate)
-
-
-def bench_ridge(n_rows, n_features):
+def bench_ridge(shape):
     """Leverage, leave-one-out and Cook's distance of a linear model."""
+    import numpy as np
     import statsmodels.api as sm
+    from sklearn.linear_model import Ridge, RidgeCV
 
-    print(f"\nLinear model, {n_rows} x {n_features}: fit, leverage, LOO, Cook")
+    from sklinfluence.gradient import InfluenceRanker
+
     rng = np.random.default_rng(0)
-    X = rng.standard_normal((n_rows, n_features))
-    y = X @ rng.standard_normal(n_features) + rng.standard_normal(n_rows)
+    X = rng.standard_normal(shape[:2])
+    y = X @ rng.standard_normal(shape[1]) + rng.standard_normal(shape[0])
 
     def ours():
         ranker = InfluenceRanker(Ridge()).fit(X, y)
@@ -116,29 +154,73 @@ def bench_ridge(n_rows, n_features):
     def ridge_cv():
         return RidgeCV(alphas=[1.0], store_cv_results=True).fit(X, y).cv_results_
 
-    own, _ = cpu_seconds(ours, repeats=3)
-    print(f"  sklinfluence Ridge                  {own:8.2f} s")
-    for name, peer in (
-        ("statsmodels OLS (no penalty)", statsmodels_ols),
-        ("RidgeCV (squared LOO residuals only)", ridge_cv),
-    ):
-        seconds, _ = cpu_seconds(peer, repeats=3)
-        print(f"  {name:35s} {seconds:8.2f} s   ratio {seconds / own:5.2f}")
+    rates, watch = [product_rate()], Stopwatch()
+    for _ in range(REPEATS):
+        watch.time("leverage, LOO, Cook", ours)
+        watch.time("RidgeCV (LOO alone)", ridge_cv)
+        watch.time("statsmodels OLS", statsmodels_ols)
+    return {"seconds": watch.best, "rates": [*rates, product_rate()]}
+
+
+def run_alone(case, n_threads, quick):
+    """What one case prints in a process whose BLAS has so many threads."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    environment = {**os.environ, **dict.fromkeys(names, str(n_threads))}
+    command = [sys.executable, __file__, "--alone", case]
+    command += ["--quick"] if quick else []
+    done = subprocess.run(
+        command, env=environment, stdout=subprocess.PIPE, text=True, check=True
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def report(case, shape, found, rate):
+    print(f"\n{case}: {shape[0]} x {shape[1]}, {shape[2] or 'no'} classes")
+    if "operations" not in found:
+        own = next(iter(found["seconds"].values()))[0]
+        for name, (wall, cpu) in found["seconds"].items():
+            time = f"{wall:7.2f} s (CPU {cpu:6.2f})"
+            print(f"  {name:22s} {time}   of ours {wall / own:.2f}")
+        return
+    for name, (wall, cpu) in found["seconds"].items():
+        limit, of_cpu = (found["operations"][name] / each for each in rate)
+        print(
+            f"  {name:10s} {wall:7.2f} s (CPU {cpu:6.2f})   limit {limit:6.2f} s   "
+            f"ratio {wall / limit:5.2f} (CPU {cpu / of_cpu:5.2f})"
+        )
+    print(
+        f"  {found['hessians']} Hessian(s); peak above the data: fit "
+        f"{found['peaks']['fit']:.0f} MiB, all {found['peaks']['all']:.0f} MiB"
+    )
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the rows")
-    shrink = 10 if parser.parse_args().quick else 1
-    rate = product_rate()
-    print(f"Matrix products: {rate / 1e9:.1f} GFLOP a CPU second")
-    bench_classes(1437, 64, 10, 360, rate)
-    bench_classes(20_000 // shrink, 256, 10, 1000 // shrink, rate)
-    bench_classes(100_000 // shrink, 128, 2, 1000 // shrink, rate)
-    bench_ridge(50_000 // shrink, 200)
-    print(
-        f"\nMatrix products at the end: {product_rate() / 1e9:.1f} GFLOP a CPU second"
-    )
+    parser.add_argument("--threads", type=int, nargs="+", default=[1])
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--alone", choices=CASES, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    shrink = 10 if asked.quick else 1
+    shapes = {
+        name: (max(shape[0] // shrink, 400), *shape[1:])
+        for name, shape in CASES.items()
+    }
+    if asked.alone:
+        bench = bench_ridge if asked.alone == "ridge" else bench_classes
+        print(json.dumps(bench(shapes[asked.alone])))
+        return
+    for n_threads in asked.threads:
+        found = {case: run_alone(case, n_threads, asked.quick) for case in asked.cases}
+        rates = [rate for one in found.values() for rate in one["rates"]]
+        walls, cpus = zip(*rates, strict=True)
+        print(
+            f"\n{n_threads} thread(s): products at {min(walls) / 1e9:.1f} to "
+            f"{max(walls) / 1e9:.1f} GFLOP a second ({max(cpus) / 1e9:.1f} a CPU "
+            f"second); {kernels()}"
+        )
+        for case, one in found.items():
+            report(case, shapes[case], one, (max(walls), max(cpus)))
 
 
 if __name__ == "__main__":

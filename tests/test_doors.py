@@ -14,12 +14,21 @@ ROOT = Path(sklinfluence.__file__).parent
 
 # Bottom up: a room imports rooms of lower floors only, and none of its own floor.
 FLOORS = (
-    {"_blocks", "_messages", "_scheduling", "_typing", "_whole_fit"},
+    {
+        "_blocks",
+        "_messages",
+        "_raw_change",
+        "_scheduling",
+        "_spreadsheet",
+        "_typing",
+        "_whole_fit",
+    },
     {"_sklearn_compat"},
     {"_parts", "_progress"},
     {"_estimators"},
     {"curvature"},
     {"_nets"},
+    {"_valuer"},
     {"base", "datasets"},
     {"heads"},
     {"_removal", "metrics"},
@@ -27,13 +36,24 @@ FLOORS = (
     {"deep"},
     {"model_selection", "filtering"},
     {"inspection"},
+    {"_command"},
+    {"__main__"},
     {"__init__"},
 )
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 # These load torch and skorch; everything else may reach them only by name, when the
 # first net is met.
 NETS = {"_nets", "deep", "heads._skorch"}
-HEAVY = ("torch", "skorch", "matplotlib", "pandas", "skrub", "dask")
+HEAVY = (
+    "torch",
+    "skorch",
+    "matplotlib",
+    "pandas",
+    "skrub",
+    "dask",
+    "jinja2",
+    "PIL",
+)
 
 
 def modules():

@@ -10,6 +10,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy import sparse
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
 from sklearn.pipeline import make_pipeline
 
@@ -24,12 +30,32 @@ from sklinfluence.gradient import InfluenceRanker, RepresenterRanker
 from sklinfluence.inspection import diagnostics, select_diverse
 from sklinfluence.metrics import loo_correlation, stability
 from sklinfluence.retraining import ExpectedRanker
+from sklinfluence.trees import (
+    BoostInRanker,
+    ForestRanker,
+    LeafEmbedding,
+    LeafInfluenceRanker,
+    LeafRefitRanker,
+    TrexRanker,
+)
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(30, 3))
 QUERIES = RNG.normal(size=(5, 3))
 LABELS = (X[:, 0] + RNG.normal(size=30) > 0).astype(int)
 VALUES = X[:, 0] + RNG.normal(size=30)
+
+
+def of_trees(boosted, forest):
+    return {
+        "LeafInfluenceRanker": LeafInfluenceRanker(boosted),
+        "LeafRefitRanker": LeafRefitRanker(boosted),
+        "BoostInRanker": BoostInRanker(boosted),
+        "LeafEmbedding": LeafEmbedding(boosted),
+        "TrexRanker": TrexRanker(boosted),
+        "ForestRanker": ForestRanker(forest),
+    }
+
 
 OF_CLASSES = {
     "InfluenceRanker": InfluenceRanker(LogisticRegression()),
@@ -38,12 +64,14 @@ OF_CLASSES = {
     "MislabelFilter": MislabelFilter(),
     "MislabelSampler": MislabelSampler(),
     "FilteredClassifier": FilteredClassifier(LogisticRegression()),
+    **of_trees(HistGradientBoostingClassifier(max_iter=3), RandomForestClassifier(5)),
 }
 OF_VALUES = {
     "InfluenceRanker": InfluenceRanker(Ridge()),
     "RepresenterRanker": RepresenterRanker(Ridge()),
     "MislabelFilter": MislabelFilter(),
     "FilteredRegressor": FilteredRegressor(Ridge()),
+    **of_trees(HistGradientBoostingRegressor(max_iter=3), RandomForestRegressor(5)),
 }
 EVERY = [(name, it, LABELS) for name, it in OF_CLASSES.items()]
 EVERY += [(f"{name} of values", it, VALUES) for name, it in OF_VALUES.items()]

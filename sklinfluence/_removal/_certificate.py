@@ -19,7 +19,12 @@ import numpy as np
 from scipy.special import logsumexp
 
 from sklinfluence._blocks import block_slices
-from sklinfluence.curvature import Cholesky, SingularHessianError
+from sklinfluence.curvature import (
+    Cholesky,
+    SingularHessianError,
+    init_state,
+    solutions,
+)
 
 
 @dataclass
@@ -62,11 +67,11 @@ def certify_removal(objective, theta):
     raw = objective.raw(theta)
     solver = Cholesky()
     try:
-        state = solver.init(objective.hessian(raw))
+        state = init_state(solver, objective.hessian(raw))
     except SingularHessianError:
         return nowhere
     gradient = objective.gradient(theta, raw).reshape(-1, 1)
-    solved, _ = solver.solve(state, gradient)
+    solved, _ = solutions(solver, state, gradient)
     length = np.sqrt(np.maximum((gradient * solved).reshape(n_parts, -1).sum(1), 0.0))
     reach = np.sqrt(_largest_spread(objective, state))
     return Certificate(theta, _radius(length, reach), state)

@@ -5,11 +5,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sklinfluence.curvature import (
+    ContrastState,
     Objective,
     Solver,
     SolverState,
+    apart,
+    contract,
+    contrasts_of,
     init_state,
     resolve_solver,
+    solutions,
     warn_about_residual,
 )
 
@@ -101,9 +106,25 @@ class FittedHead:
 
     def solve(self, B):
         """H^+ B, with a warning for a residual above the solver's tolerance."""
-        X, info = self.solver.solve(self.state, B)
+        X, info = solutions(self.solver, self.state, B)
         warn_about_residual(self.solver, info)
         return X
+
+    @property
+    def contrasts(self):
+        """The head in the contrasts that its state is of, or None: of all outputs."""
+        if not isinstance(self.state, ContrastState):
+            return None
+        operator = contrasts_of(self.operator)
+        return replace(
+            self,
+            objective=operator.objective,
+            theta=contract(self.theta),
+            raw=contract(self.raw.T).T,  # the factor may be of one a little older
+            residual=contract(self.residual.T).T,
+            operator=operator,
+            state=self.state.inner,
+        )
 
     def solve_rows(self, coefficients, rows):
         """H^+ (c_i (x) x_i) of a block of rows, (p, n_chosen)."""
@@ -112,10 +133,49 @@ class FittedHead:
             return self.state.apply_inverse(B)
         return self.solve(B)
 
+    def row_moves(self, coefficients, rows):
+        """H^+ (c_i (x) x_i) of a softmax, less the last output: (K - 1, q, b)."""
+        inside, (K, q) = self.contrasts, self.theta.shape
+        if inside is not None:
+            coefficients = contract(coefficients.T).T
+            moves = inside.solve_rows(coefficients, rows)
+            return apart(moves.reshape(K - 1, q, len(rows)))
+        moves = self.solve_rows(coefficients, rows).reshape(K, q, len(rows))
+        return moves[:-1] - moves[-1]
+
+    def solve_apart(self, rows):
+        """What a softmax's outputs, less the last, move at rows as others leave.
+
+        Returns
+        -------
+        solved : ndarray of shape (K - 1, n_chosen, size)
+        right : callable
+            From coefficients (b, K) and rows (b, q) of those that leave to (size, b):
+            ``solved`` times it are the moves.
+        """
+        inside = self.contrasts
+        at = self if inside is None else inside
+        n_outputs = len(at.theta)
+        solved = at.solve(outer_rows(rows, n_outputs))
+        solved = solved.reshape(-1, len(rows), n_outputs).transpose(2, 1, 0)
+        solved = solved[:-1] - solved[-1] if inside is None else apart(solved)
+
+        def right(coefficients, rows):
+            if inside is not None:
+                coefficients = contract(coefficients.T).T
+            return gradient_rows(coefficients, rows).T
+
+        return np.ascontiguousarray(solved), right
+
     def row_blocks(self, rows):
-        """(I (x) x)^T H^+ (I (x) x) of each row: (b, K), or (b, K, K) for a softmax."""
+        """(I (x) x)^T H^+ (I (x) x) of each row: (b, K), or (b, K, K) for a softmax.
+
+        Of a softmax in contrasts, without the part common to all outputs.
+        """
         if self.state.row_blocks is not None:
             return self.state.row_blocks(rows)
+        if self.contrasts is not None:
+            return self.state.spread(self.contrasts.row_blocks(rows))
         K, q = self.theta.shape
         if self.objective.loss.separable:
             solved = self.solve(np.tile(rows.T, (K, 1))).reshape(K, q, len(rows))

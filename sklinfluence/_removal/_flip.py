@@ -60,9 +60,12 @@ def _most_eroding(at, head, query, gone, n_jobs):
     shifts = query_shifts(at, query)
     eroded = np.empty(objective.design.n_rows)
     for block in block_slices(len(eroded), at.theta.size + 4 * query.raw.size):
-        shift = shifts(coefficients[block], objective.design.rows(block))[0]
+        move = shifts(coefficients[block], objective.design.rows(block))
+        shift = move(slice(None))[0]
         targets = np.repeat(query.targets, len(shift), axis=0)
-        eroded[block] = margin(targets, query.raw + shift)
+        raw = np.tile(query.raw, (len(shift), 1))
+        raw[:, : shift.shape[1]] += shift
+        eroded[block] = margin(targets, raw)
     eroded[~candidates | np.isnan(eroded)] = -np.inf
     best = int(np.argmax(eroded))
     return best if np.isfinite(eroded[best]) else None

@@ -16,7 +16,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklinfluence._estimators import check_rows
 from sklinfluence._removal._fitted_head import gradient_rows, outer_rows
 from sklinfluence._scheduling import map_blocks
-from sklinfluence.curvature import SingularHessianError, minimize
+from sklinfluence.curvature import (
+    SingularHessianError,
+    expand,
+    init_state,
+    minimize,
+    solutions,
+)
 
 ORDERS = ("first", "second", "newton", "exact")
 
@@ -177,8 +183,10 @@ def _newton_change(fitted, group):
     (K, q), m = fitted.theta.shape, len(group)
     if m == 0:
         return np.zeros((K, q))
-    separable = fitted.objective.loss.separable
-    if fitted.has_factor and (m < q if separable else m * K < K * q):
+    if fitted.has_factor and m < q:
+        inside = fitted.contrasts
+        if inside is not None:
+            return expand(_woodbury(inside, group).reshape(K - 1, q))
         change = _woodbury(fitted, group)
     else:
         change = _refactored(fitted, group)
@@ -187,10 +195,10 @@ def _newton_change(fitted, group):
 
 def _refactored(fitted, group):
     try:
-        state = fitted.solver.init(_without(fitted, group).hessian(fitted.raw))
+        state = init_state(fitted.solver, _without(fitted, group).hessian(fitted.raw))
     except SingularHessianError:
         return np.full(fitted.theta.size, np.nan)
-    solved, _ = fitted.solver.solve(state, _only(fitted, group)[:, None])
+    solved, _ = solutions(fitted.solver, state, _only(fitted, group)[:, None])
     return solved[:, 0]
 
 

@@ -47,7 +47,7 @@ def train_scale(reading):
         own = own_influence(reading)
         return inverse_ratio(1.0, np.sqrt(np.maximum(own, 0.0)))
     if normalize == "theta" and reading.uses_curvature:
-        lengths = change_lengths(fitted, moving_coefficients(reading))
+        lengths = change_lengths(fitted, moving_coefficients(reading), reading.n_jobs)
         if reading.method == "newton" and reading.refined.index.size:
             change = reading.refined.change
             lengths[reading.refined.index] = np.linalg.norm(change, axis=(1, 2))

@@ -15,9 +15,18 @@ import numpy as np
 
 from sklinfluence._blocks import block_slices
 from sklinfluence._progress import untracked
-from sklinfluence._scheduling import map_blocks
-from sklinfluence.curvature import KroneckerBlocks, row_curvature, solve_added
+from sklinfluence._scheduling import map_rows
+from sklinfluence.curvature import (
+    KroneckerBlocks,
+    contract,
+    contract_blocks,
+    expand,
+    row_curvature,
+    solve_added,
+)
 
+# What a block of so many rows leaves behind is still in cache when it is needed.
+_CACHED_ROWS = 512
 # Below this, what is left of a row's curvature once it is taken out of H is rounding.
 _LEVERAGE_ONE = 1e-9
 
@@ -126,9 +135,10 @@ def _remove_from(heads, row_blocks, n_jobs, each):
     values_per_row = heads[0].state.values_per_row
     if values_per_row is None:
         values_per_row = len(heads) * (2 * heads[0].theta.size + 4 * K * K)
-    blocks = block_slices(n_rows, values_per_row)
+    heads[0].state.prepare()
+    blocks = block_slices(n_rows, values_per_row, _CACHED_ROWS)
     remove = partial(_remove_block, heads, row_blocks)
-    parts = map_blocks(remove, each("leave each row out", blocks), n_jobs=n_jobs)
+    parts = map_rows(remove, each("leave each row out", blocks), n_jobs=n_jobs)
     return [
         Removal(*map(np.concatenate, zip(*of_head, strict=True)))
         for of_head in zip(*parts, strict=True)
@@ -212,15 +222,19 @@ def removed_residual(curvature, B, residual):
         kept = 1.0 + curvature * B
         kept[kept < _LEVERAGE_ONE] = np.nan
         return residual / kept
-    kept = np.eye(B.shape[1]) + curvature @ B
+    # Both sides are blind to what all outputs share: nothing is lost in contrasts, and
+    # beside large blocks that direction's 1 would be lost to rounding.
+    kept = contract_blocks(curvature) @ contract_blocks(B)
+    kept += np.eye(kept.shape[1])
     # The product of 1 - h over the eigenvalues h: small only if one of them is 1.
     for i in np.flatnonzero(~(np.linalg.det(kept) > _LEVERAGE_ONE)):
         if np.min(np.linalg.eigvals(kept[i]).real) < _LEVERAGE_ONE:
             kept[i] = np.nan
-    out = np.full_like(residual, np.nan)
+    out = np.full((len(B), kept.shape[1]), np.nan)
     sound = ~np.isnan(kept[:, 0, 0])
-    out[sound] = np.linalg.solve(kept[sound], residual[sound][:, :, None])[:, :, 0]
-    return out
+    residual = contract(residual.T).T[sound]
+    out[sound] = np.linalg.solve(kept[sound], residual[:, :, None])[:, :, 0]
+    return expand(out.T).T
 
 
 def _largest_leverage(curvature, B):

@@ -10,9 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from sklinfluence._blocks import block_slices
-from sklinfluence._removal._fitted_head import gradient_rows, outer_rows
+from sklinfluence._removal._fitted_head import gradient_rows
 from sklinfluence._removal._one_row import apply_block, removed_residual
+from sklinfluence._scheduling import map_rows
 from sklinfluence.curvature import Design, PredictionDrop, row_curvature
+
+# Rows of one product with all queries: wide enough for its full rate.
+_PRODUCT_ROWS = 1024
+# Queries whose shifts are turned into rises while they are in cache.
+_QUERIES_AT_ONCE = 128
 
 
 @dataclass
@@ -67,7 +73,7 @@ class Queries:
         return gradient_rows(self.residual, self.design.rows(slice(None))).T
 
 
-def first_order(fitted, queries, *, use_curvature=True):
+def first_order(fitted, queries, *, use_curvature=True, n_jobs=None):
     """g_j^T H^+ g_i (or g_j^T g_i), Koh and Liang's influence with its sign turned.
 
     Returns
@@ -77,16 +83,25 @@ def first_order(fitted, queries, *, use_curvature=True):
     V = queries.gradients()
     if use_curvature:
         V = fitted.solve(V)
-    return _gradient_products(fitted, V)
+    return _gradient_products(fitted, V, n_jobs)
 
 
-def _gradient_products(fitted, V):
+def _gradient_products(fitted, V, n_jobs=None):
     """Products of V's columns with every training gradient, (m, n_train)."""
     design, coefficients = fitted.objective.design, fitted.coefficients
-    out = np.empty((V.shape[1], design.n_rows))
-    for block in block_slices(design.n_rows, V.shape[0] + V.shape[1]):
+    if not fitted.objective.loss.separable:
+        # Coefficients sum to zero: what all outputs of V share meets nothing.
+        V = V.reshape(*fitted.theta.shape, -1)
+        V = (V[:-1] - V[-1]).reshape(-1, V.shape[2])
+        coefficients = coefficients[:, :-1]
+    out, V = np.empty((V.shape[1], design.n_rows)), np.ascontiguousarray(V.T)
+
+    def of_block(block):
         gradients = gradient_rows(coefficients[block], design.rows(block))
-        np.matmul(V.T, gradients.T, out=out[:, block])
+        np.matmul(V, gradients.T, out=out[:, block])
+
+    blocks = block_slices(design.n_rows, sum(V.shape), _PRODUCT_ROWS)
+    map_rows(of_block, blocks, n_jobs=n_jobs)
     return out
 
 
@@ -104,7 +119,7 @@ def apply_gradients(fitted, direction):
     return np.einsum("ik,ik->i", fitted.coefficients, along)
 
 
-def one_step_newton(fitted, removal, queries):
+def one_step_newton(fitted, removal, queries, n_jobs=None):
     """Each query's loss at the Newton step without each row, less its loss.
 
     Returns
@@ -114,29 +129,33 @@ def one_step_newton(fitted, removal, queries):
     """
     coefficients = fitted.objective.weights[:, None] * removal.residual
     n_queries, K = queries.raw.shape
+    fitted.state.prepare()
     n_train, p = len(coefficients), fitted.theta.size
     out = np.empty((n_queries, n_train))
     if _solve_per_row(fitted, n_queries, n_train):
-        _fill_rises(out, fitted, queries, coefficients, row_shifts(fitted, queries))
+        shifts = row_shifts(fitted, queries)
+        _fill_rises(out, fitted, queries, coefficients, shifts, n_jobs)
         return out
     # Solved queries are held in memory: as many at a time as working_memory takes.
     for chunk in block_slices(n_queries, 3 * p * K):
         part = queries.take(chunk)
         shifts = query_shifts(fitted, part)
-        _fill_rises(out[chunk], fitted, part, coefficients, shifts)
+        _fill_rises(out[chunk], fitted, part, coefficients, shifts, n_jobs)
     return out
 
 
-def _fill_rises(out, fitted, queries, coefficients, shifts):
+def _fill_rises(out, fitted, queries, coefficients, shifts, n_jobs):
     """Fill (n_queries, n_train) block by block of training rows."""
-    design = fitted.objective.design
-    n_shifts = queries.raw.size
-    # The shifts of a block are walked through several times: keep them in cache.
-    at_most = max(64, 2**20 // max(n_shifts, 1))
-    values_per_row = fitted.theta.size + 6 * n_shifts
-    for block in block_slices(design.n_rows, values_per_row, at_most):
-        shift = shifts(coefficients[block], design.rows(block))
-        out[:, block] = loss_rise(queries, shift)
+    design, n_queries = fitted.objective.design, len(queries.raw)
+
+    def fill(block):
+        move = shifts(coefficients[block], design.rows(block))
+        # Shifts are walked through several times: by so few queries, in cache.
+        for some in block_slices(n_queries, 1, _QUERIES_AT_ONCE):
+            out[some, block] = loss_rise(queries.take(some), move(some))
+
+    blocks = block_slices(design.n_rows, 3 * fitted.theta.size, _PRODUCT_ROWS)
+    map_rows(fill, blocks, n_jobs=n_jobs)
 
 
 def loss_rise(queries, shift):
@@ -145,6 +164,7 @@ def loss_rise(queries, shift):
     Parameters
     ----------
     shift : ndarray of shape (n_queries, b, n_outputs)
+        Of a softmax, also (n_queries, b, n_outputs - 1) less the last output's.
 
     Returns
     -------
@@ -154,12 +174,11 @@ def loss_rise(queries, shift):
 
 
 def _solve_per_row(fitted, n_queries, n_train):
-    """Whether one solve a training row is less work than n_outputs a query."""
-    K, _ = fitted.theta.shape
+    """Whether one solve a training row is less work than one a query and contrast."""
     if fitted.objective.loss.separable:
         return False
-    p = fitted.theta.size
-    return n_train * (p + n_queries) < n_queries * K * (p + n_train)
+    n_moving, p = len(fitted.theta) - 1, fitted.theta.size
+    return n_train * (p + n_queries) < n_queries * n_moving * (p + n_train)
 
 
 def row_shifts(fitted, queries):
@@ -168,36 +187,36 @@ def row_shifts(fitted, queries):
     Returns
     -------
     shifts : callable
-        (coefficients (b, K), rows (b, q)) to (n_queries, b, K).
+        From coefficients (b, K) and rows (b, q) to a function of a slice of the
+        queries, whose moves (n_chosen, b, K) it gives; of a softmax the
+        (n_chosen, b, K - 1) less the last output's.
     """
-    K, q = fitted.theta.shape
     asked = queries.design.rows(slice(None))
 
     def shifts(coefficients, rows):
-        change = fitted.solve_rows(coefficients, rows).reshape(K, q, -1)
-        return np.stack([asked @ change[k] for k in range(K)], axis=2)
+        moves = fitted.row_moves(coefficients, rows)
+        return lambda some: (asked[some] @ moves).transpose(1, 2, 0)
 
     return shifts
 
 
 def query_shifts(fitted, queries):
-    """The same, solving once for each query and output."""
-    K, q = fitted.theta.shape
+    """The same, solving once for each query and output, or contrast of outputs."""
     asked = queries.design.rows(slice(None))
-    m = len(asked)
     if fitted.objective.loss.separable:
-        solved = fitted.solve(np.tile(asked.T, (K, 1))).reshape(K, q, m)
+        K, q = fitted.theta.shape
+        solved = fitted.solve(np.tile(asked.T, (K, 1))).reshape(K, q, -1)
+        solved = np.ascontiguousarray(solved.transpose(0, 2, 1))
 
-        def shifts(coefficients, rows):
-            moves = [(rows * coefficients[:, k, None] @ solved[k]).T for k in range(K)]
-            return np.stack(moves, axis=2) if K > 1 else moves[0][:, :, None]
+        def right(coefficients, rows):
+            return coefficients.T[:, None, :] * rows.T
 
     else:
-        solved = fitted.solve(outer_rows(asked, K))
+        solved, right = fitted.solve_apart(asked)
 
-        def shifts(coefficients, rows):
-            products = gradient_rows(coefficients, rows) @ solved
-            return products.reshape(len(rows), m, K).transpose(1, 0, 2)
+    def shifts(coefficients, rows):
+        gradients = right(coefficients, rows)
+        return lambda some: (solved[:, some] @ gradients).transpose(1, 2, 0)
 
     return shifts
 
@@ -209,14 +228,18 @@ def parameter_change(fitted, coefficients, index):
     return change.T.reshape(len(rows), *fitted.theta.shape)
 
 
-def change_lengths(fitted, coefficients):
+def change_lengths(fitted, coefficients, n_jobs=None):
     """Length of every row's `parameter_change`, in blocks: (n_train,)."""
-    n_rows = fitted.objective.design.n_rows
-    lengths = [
-        np.linalg.norm(parameter_change(fitted, coefficients, block), axis=(1, 2))
-        for block in block_slices(n_rows, 4 * fitted.theta.size)
-    ]
-    return np.concatenate(lengths)
+
+    def lengths(block):
+        change = parameter_change(fitted, coefficients, block)
+        return np.linalg.norm(change, axis=(1, 2))
+
+    fitted.state.prepare()
+    blocks = block_slices(
+        fitted.objective.design.n_rows, 4 * fitted.theta.size, _PRODUCT_ROWS
+    )
+    return np.concatenate(map_rows(lengths, blocks, n_jobs=n_jobs))
 
 
 def gradient_lengths(design, coefficients):

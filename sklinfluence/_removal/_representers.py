@@ -17,6 +17,7 @@ from scipy import sparse
 from sklinfluence._blocks import block_slices
 from sklinfluence._removal._one_row import apply_block
 from sklinfluence._removal._queries import _gradient_products, inverse_ratio
+from sklinfluence.curvature import init_state
 
 REPRESENTERS = ("l2", "lje", "l1")
 
@@ -154,7 +155,7 @@ def _moved(fitted, theta):
         raw=raw,
         residual=fitted.objective.residual(raw),
         operator=operator,
-        state=fitted.solver.init(operator),
+        state=init_state(fitted.solver, operator),
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from sklinfluence._removal._fitted_head import gradient_rows
-from sklinfluence.curvature import solver_name, warn_about_residual
+from sklinfluence.curvature import solutions, solver_name, warn_about_residual
 
 # Training gradients on which a factor's residual is measured (a factor serves every
 # row at once, so no right-hand side of its own is solved a row).
@@ -22,7 +22,7 @@ def describe_solver(fitted, damping):
     gradients = gradient_rows(
         fitted.coefficients[probes], objective.design.rows(probes)
     )
-    _, info = fitted.solver.solve(fitted.state, gradients.T)
+    _, info = solutions(fitted.solver, fitted.state, gradients.T)
     warn_about_residual(fitted.solver, info)
     _warn_about_approximation(fitted.solver, info)
     out = {

@@ -16,7 +16,7 @@ from sklinfluence._removal._groups import (
     _without,
 )
 from sklinfluence._removal._one_row import Removal, apply_block, removed_residual
-from sklinfluence.curvature import SingularHessianError
+from sklinfluence.curvature import SingularHessianError, init_state
 
 
 @dataclass
@@ -143,7 +143,7 @@ def _sum_by_group(values, copies):
 def _blocks_without(fitted, rows):
     """x^T H^-1 x of rows, H being the Hessian without them."""
     try:
-        state = fitted.solver.init(_without(fitted, rows).hessian(fitted.raw))
+        state = init_state(fitted.solver, _without(fitted, rows).hessian(fitted.raw))
     except SingularHessianError:
         return np.nan
     design = fitted.objective.design

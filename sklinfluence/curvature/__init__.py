@@ -1,6 +1,13 @@
 """Curvature of a linear head: losses, the Hessian as an operator, its solvers."""
 
 from sklinfluence.curvature._active_set import ActiveSetObjective, WholeDesign
+from sklinfluence.curvature._contrasts import (
+    apart,
+    contract,
+    contract_blocks,
+    contrasts_of,
+    expand,
+)
 from sklinfluence.curvature._design import Design
 from sklinfluence.curvature._losses import (
     LogisticLoss,
@@ -33,13 +40,15 @@ from sklinfluence.curvature._solvers._base import SingularHessianError
 from sklinfluence.curvature._solvers._cholesky import Cholesky
 from sklinfluence.curvature._solvers._conjugate_gradient import ConjugateGradient
 from sklinfluence.curvature._solvers._ekfac import EKFAC
+from sklinfluence.curvature._solvers._in_contrasts import (
+    ContrastState,
+    init_state,
+    solutions,
+)
 from sklinfluence.curvature._solvers._lissa import DivergenceError, LiSSA
 from sklinfluence.curvature._solvers._nystrom import Nystrom
-from sklinfluence.curvature._solvers._solver import (
-    Solver,
-    SolverState,
-    init_state,
-)
+from sklinfluence.curvature._solvers._sketch import Sketch
+from sklinfluence.curvature._solvers._solver import Solver, SolverState
 from sklinfluence.curvature._solvers._spectral import Spectral
 
 __all__ = [
@@ -51,6 +60,7 @@ __all__ = [
     "LiSSA",
     "Nystrom",
     "SingularHessianError",
+    "Sketch",
     "Solver",
     "SolverState",
     "choose_solver",

@@ -25,15 +25,22 @@ class Design:
         self.n_rows, n_features = X.shape
         self.n_columns = n_features + bool(fit_intercept)
 
-    def rows(self, index):
-        """The chosen rows as a float64 array of shape (n_chosen, n_columns)."""
+    def rows(self, index, factors=None):
+        """The chosen rows as a float64 array of shape (n_chosen, n_columns).
+
+        With ``factors``, of shape (n_chosen,), each times its own.
+        """
         block = self.X[index]
         if sparse.issparse(block):
             block = block.toarray()
         out = np.empty((block.shape[0], self.n_columns))
-        out[:, : block.shape[1]] = block
+        inner = out[:, : block.shape[1]]
+        if factors is None:
+            inner[:] = block
+        else:
+            np.multiply(block, factors[:, None], out=inner)
         if self.fit_intercept:
-            out[:, -1] = 1.0
+            out[:, -1] = 1.0 if factors is None else factors
         return out
 
     def take(self, index):
@@ -94,6 +101,6 @@ class Design:
         columns = np.arange(self.n_columns) if columns is None else columns
         total = np.zeros((len(columns), len(columns)))
         for block in block_slices(self.n_rows, self.n_columns):
-            rows = self.rows(block)[:, columns] * np.sqrt(weights[block])[:, None]
+            rows = self.rows(block, np.sqrt(weights[block]))[:, columns]
             total += rows.T @ rows
         return total

@@ -6,13 +6,19 @@ outputs first, columns second. Neither form ever holds one gradient a row.
 """
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
-from scipy.linalg.blas import dsyrk
 
 from sklinfluence._blocks import block_slices
+from sklinfluence._scheduling import map_rows, tree_sum
 from sklinfluence.curvature._kronecker import KroneckerFactors
 from sklinfluence.curvature._operator import Operator
+
+# Symmetric updates are at their fastest with about this many rows at a time.
+_UPDATE_ROWS = 1024
+# Into how many sums the Hessian's passes are split at least, whatever the threads.
+_N_SUMS = 16
 
 
 class Hessian(Operator):
@@ -178,26 +184,15 @@ class Hessian(Operator):
         return H
 
     def _fill_coupled(self, H):
-        """Write what the rows give into H, for outputs that interact.
-
-        A softmax's curvature sums to zero over the outputs, so the blocks of one
-        output are those of the others, summed and negated. It is the one with the
-        largest curvature: sums of smaller things lose nothing to cancellation.
-        """
-        K, q = self.n_outputs, self.n_columns
-        objective = self.objective
-        curvature = objective.loss.curvature_diagonal(objective.targets, self.raw)
-        last = int(np.argmax(objective.weights @ curvature))
-        at = [slice(k * q, (k + 1) * q) for k in range(K)]
-        others = [k for k in range(K) if k != last]
-        pairs = [(k, m) for k in others for m in others if k <= m]
+        """Write what the rows give into H, for outputs that interact."""
+        K, q, loss = self.n_outputs, self.n_columns, self.objective.loss
+        outputs = range(loss.n_paired(K))
+        pairs = [(k, m) for k in outputs for m in outputs if k <= m]
+        # Symmetric, it is its transpose, whose rows are contiguous.
+        blocks = H.T.reshape(K, q, K, q)
         for (k, m), block in self._accumulate(pairs).items():
-            H[at[k], at[m]] = block
-            H[at[m], at[k]] = block
-        for k in others:
-            H[at[last], at[k]] = -sum(H[at[m], at[k]] for m in others)
-            H[at[k], at[last]] = H[at[last], at[k]]
-        H[at[last], at[last]] = -sum(H[at[k], at[last]] for k in others)
+            blocks[k, :, m] = blocks[m, :, k] = block
+        loss.complete(blocks)
 
     def _accumulate(self, pairs):
         """Sum of s_i S_i[k, m] x_i x_i^T for each pair (k, m), a dict of arrays.
@@ -206,19 +201,42 @@ class Hessian(Operator):
         weight, half the work of a general product. Off the diagonal the softmax's
         curvature -p_k p_m is never positive, so the update is subtracted.
         """
-        q = self.n_columns
-        sums = {pair: np.zeros((q, q), order="F") for pair in pairs}
-        only_diagonal = all(k == m for k, m in pairs)
-        design = self.objective.design
-        for block in block_slices(design.n_rows, 2 * q + self.n_outputs**2):
-            rows = design.rows(block)
-            scaled = np.empty_like(rows)
-            curvature = self._weighted_curvature(block, diagonal=only_diagonal)
-            for k, m in pairs:
-                weight = curvature[:, k] if curvature.ndim == 2 else curvature[:, k, m]
-                sign = 1.0 if k == m else -1.0
-                np.multiply(rows, np.sqrt(sign * weight)[:, None], out=scaled)
-                dsyrk(sign, scaled.T, beta=1.0, c=sums[k, m], lower=1, overwrite_c=1)
-        for total in sums.values():
-            total += np.tril(total, -1).T
-        return sums
+        runs = _runs(self.n_rows, max(1, _N_SUMS // len(pairs)))
+        roots = self._curvature_roots(pairs)
+        tasks = [(pair, run) for pair in pairs for run in runs]
+        sums = map_rows(partial(self._update, roots), *zip(*tasks, strict=True))
+        n = len(runs)
+        return {
+            pair: tree_sum(sums[at * n : (at + 1) * n]) for at, pair in enumerate(pairs)
+        }
+
+    def _curvature_roots(self, pairs):
+        """Roots of outputs' own curvatures, and factors of what couples pairs of them.
+
+        Each (n_outputs, n_rows).
+        """
+        objective = self.objective
+        weights, loss = objective.weights, objective.loss
+        if all(k == m for k, m in pairs):
+            own = loss.curvature_diagonal(objective.targets, self.raw)
+            return np.sqrt(own.T * weights), None
+        own, coupling = loss.pairs(self.raw)
+        return np.sqrt(own.T * weights), np.sqrt(coupling.T) * weights**0.25
+
+    def _update(self, roots, pair, run):
+        """What a run of rows gives to one pair of outputs, (n_columns, n_columns)."""
+        (k, m), (own, coupling) = pair, roots
+        design, total = self.objective.design, np.zeros((self.n_columns,) * 2)
+        for at in block_slices(run.stop - run.start, 2 * self.n_columns, _UPDATE_ROWS):
+            block = slice(run.start + at.start, run.start + at.stop)
+            root = own[k, block] if k == m else coupling[k, block] * coupling[m, block]
+            scaled = design.rows(block, root)
+            # numpy takes it for the symmetric update that it is.
+            total += scaled.T @ scaled
+        return total if k == m else np.negative(total, out=total)
+
+
+def _runs(n_rows, n_runs):
+    """The rows in at most this many runs, none shorter than a block but the last."""
+    length = max(-(-n_rows // n_runs), _UPDATE_ROWS)
+    return [slice(i, min(i + length, n_rows)) for i in range(0, n_rows, length)]

@@ -13,11 +13,15 @@ do not interact (``separable``), else (n_rows, n_outputs, n_outputs). All are th
 an unweighted row; units are nats (half squared target units for the squared loss).
 """
 
+from math import factorial
+
 import numpy as np
 from scipy.special import expit
 
 # Logit moves beyond it are no longer small changes of a loss: differences serve.
 _WIDE = 1.0
+# As many terms of a series are quicker than exponentials and logarithms.
+_MOST_TERMS = 5
 
 
 class _SeparableCurvature:
@@ -100,6 +104,9 @@ class LogisticLoss(_SeparableCurvature):
 
     def rise(self, targets, raw, shift):
         """Rise in each row's loss for each of its shifts: (m, b) for (m, b, K)."""
+        n_terms = _n_terms(shift)
+        if n_terms <= _MOST_TERMS:
+            return self._rise_by_series(targets, raw, shift, n_terms)
         whole, positive = self._term_weights(targets)
         # log(1 + e^(f + d)) - log(1 + e^f) = log(1 + p (e^d - 1)): no cancellation.
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
@@ -109,6 +116,26 @@ class LogisticLoss(_SeparableCurvature):
         rise = terms - positive[:, None, :] * shift
         rise = rise[:, :, 0] if rise.shape[2] == 1 else rise.sum(axis=2)
         return _mend(self, rise, targets, raw, shift)
+
+    def _rise_by_series(self, targets, raw, shift, n_terms):
+        """The same by Taylor's series, whose terms are the cumulants of the label."""
+        curvature, tilt = self.curvature(targets, raw), -np.tanh(0.5 * raw)
+        spread = expit(raw) * expit(-raw)
+        terms = [
+            self.gradient(targets, raw),
+            curvature / 2,
+            curvature * tilt / 6,
+            curvature * (1.0 - 6.0 * spread) / 24,
+            curvature * tilt * (1.0 - 12.0 * spread) / 120,
+        ]
+        rise = 0.0
+        for k, move in enumerate(shift.transpose(2, 0, 1)):
+            part = move * terms[n_terms - 1][:, [k]]
+            for term in terms[n_terms - 2 :: -1]:
+                part += term[:, [k]]
+                part *= move
+            rise = part if k == 0 else rise + part
+        return rise
 
     def unweighted(self):
         return self if self.positive_weight is None else LogisticLoss()
@@ -159,16 +186,43 @@ class SoftmaxLoss:
         return proba @ basis**2 - (proba @ basis) ** 2
 
     def rise(self, targets, raw, shift):
-        """Rise in each row's loss for each of its shifts: (m, b) for (m, b, K)."""
+        """Rise in each row's loss for each of its shifts: (m, b) for (m, b, K).
+
+        Also for (m, b, K - 1), the last output not moving: all that it sees.
+        """
         proba, _ = _probabilities(raw)
+        rise, along = (np.zeros(shift.shape[:2]) for _ in range(2))
         # log sum_k p_k e^d_k = log(1 + sum_k p_k (e^d_k - 1)): no cancellation.
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            rise = np.log1p(np.einsum("jik,jk->ji", np.expm1(shift), proba))
-            rise -= np.einsum("jik,jk->ji", shift, targets)
+            for k, move in enumerate(shift.transpose(2, 0, 1)):
+                along += targets[:, [k]] * move
+                move = np.expm1(move)
+                move *= proba[:, [k]]
+                rise += move
+            np.log1p(rise, out=rise)
+            rise -= along
         return _mend(self, rise, targets, raw, shift)
 
     def unweighted(self):
         return self
+
+    def blind(self, n_outputs):
+        """The one shift of its outputs that it does not see, (n_outputs, 1)."""
+        return np.full((n_outputs, 1), n_outputs**-0.5)
+
+    def n_paired(self, n_outputs):
+        """Of how many outputs the pairs say all: of the last, the others do."""
+        return n_outputs - 1
+
+    def pairs(self, raw):
+        """Curvature of each output, and R: -R_ik R_im couples k and m. (n_rows, K)."""
+        proba, complement = _probabilities(raw)
+        return proba * complement, proba
+
+    def complete(self, blocks):
+        """The last output's blocks of (K, q, K, q): the others', summed and negated."""
+        np.negative(blocks[:-1, :, :-1].sum(axis=2), out=blocks[:-1, :, -1])
+        np.negative(blocks[:-1].sum(axis=0), out=blocks[-1])
 
 
 def _softmax_parts(raw):
@@ -193,13 +247,24 @@ def _probabilities(raw):
     return proba, complement
 
 
+def _n_terms(shift):
+    """How many terms of a loss's series say its rise to rounding, relatively."""
+    size, n_terms = max(np.max(shift, initial=0.0), -np.min(shift, initial=0.0)), 2
+    # What is left is below d^n / (n + 1)! of the first term; not a number never is.
+    while n_terms <= _MOST_TERMS and not size**n_terms / factorial(n_terms + 1) < 4e-16:
+        n_terms += 1
+    return n_terms
+
+
 def _mend(loss, rise, targets, raw, shift):
     """Rises of wide shifts as differences of losses, where e^shift serves no more."""
     # Two passes without a copy settle most blocks; NaN fails both comparisons.
     if np.max(shift, initial=0.0) <= _WIDE and np.min(shift, initial=0.0) >= -_WIDE:
         return rise
     j, i = np.nonzero(np.max(np.abs(shift), axis=2) > _WIDE)
-    moved = loss.loss(targets[j], raw[j] + shift[j, i])
+    moved = raw[j]
+    moved[:, : shift.shape[2]] += shift[j, i]
+    moved = loss.loss(targets[j], moved)
     rise[j, i] = moved - loss.loss(targets[j], raw[j])
     return rise
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklinfluence.curvature._solvers._solver import init_state
+from sklinfluence.curvature._solvers._in_contrasts import init_state, solutions
 
 # A raw prediction that moved by more than this, relative to the largest, since the
 # Hessian was formed leaves errors in the influences that a fresh factor does not.
@@ -115,7 +115,7 @@ def _factor(objective, raw, solver):
 def _step(objective, theta, raw, solver, factor):
     """Newton's step, and whether the solver came anywhere near it."""
     gradient = objective.gradient(theta, raw).reshape(-1, 1)
-    step, info = solver.solve(factor[1], gradient)
+    step, info = solutions(solver, factor[1], gradient)
     is_solved = np.max(info.get("residual", 0.0), initial=0.0) < _UNSOLVED
     return -step.reshape(theta.shape), is_solved
 

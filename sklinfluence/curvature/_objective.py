@@ -129,22 +129,16 @@ class Objective:
         n_outputs, n_columns = self.shape
         if self.proximal:
             return np.zeros((n_outputs * n_columns, 0))
-        directions = []
-        for output in range(n_outputs):
-            if self.loss.separable:
-                outputs = np.zeros((n_outputs, 1))
-                outputs[output] = 1.0
-            elif output == 0:
-                outputs = _contrasts(n_outputs)
-            else:
-                break
-            blind = self._blind_columns(output)
-            directions.append(np.kron(outputs, blind))
-        if not self.loss.separable:
-            free = np.flatnonzero(self.penalty[0] == 0)
-            shift = np.full((n_outputs, 1), n_outputs**-0.5)
-            directions.append(np.kron(shift, np.eye(n_columns)[:, free]))
-        return np.hstack(directions)
+        if self.loss.separable:
+            each = range(n_outputs)
+            unit = np.eye(n_outputs)[:, :, None]
+            blind = [np.kron(unit[k], self._blind_columns(k)) for k in each]
+            return np.hstack(blind)
+        shifts = self.loss.blind(n_outputs)
+        seen = np.linalg.qr(np.hstack([shifts, np.eye(n_outputs)]))[0]
+        free = np.eye(n_columns)[:, self.penalty[0] == 0]
+        beside = np.kron(seen[:, shifts.shape[1] :], self._blind_columns(0))
+        return np.hstack([beside, np.kron(shifts, free)])
 
     def _blind_columns(self, output):
         """Basis of the unpenalised column combinations that are zero on all rows."""
@@ -163,9 +157,3 @@ class Objective:
         basis = np.zeros((n_columns, blind.shape[1]))
         basis[free] = np.linalg.qr(blind / scale[:, None])[0]
         return basis
-
-
-def _contrasts(n_outputs):
-    """Orthonormal basis of the vectors that sum to zero, (n_outputs, n_outputs - 1)."""
-    full = np.column_stack([np.ones(n_outputs), np.eye(n_outputs)[:, :-1]])
-    return np.linalg.qr(full)[0][:, 1:]

@@ -11,7 +11,7 @@ from sklinfluence._removal import (
     refined_from,
     remove_each_along,
 )
-from sklinfluence.curvature import MEMORY, Spectral
+from sklinfluence.curvature import MEMORY, Spectral, init_state
 from sklinfluence.gradient._influence import influence_on, influence_on_own
 from sklinfluence.gradient._leave_one_out import loo_score
 
@@ -50,7 +50,7 @@ def _heads_along(fitted, dampings):
     """The fitted head at each damping, all with one decomposition."""
     solver = Spectral()
     plain = replace(fitted.objective, proximal=0.0, center=None)
-    state = solver.init(plain.hessian(fitted.raw))
+    state = init_state(solver, plain.hessian(fitted.raw))
     path = []
     for damping in dampings:
         objective = plain.damped(damping, fitted.theta)
@@ -70,7 +70,7 @@ def _first_order_along(reading, path, queries):
     """All dampings in one product with the training gradients."""
     shifts = [fitted.state.shift for fitted in path]
     V = path[0].state.apply_many(queries.gradients(), shifts)
-    products = _gradient_products(reading.fitted, V.reshape(len(V), -1))
+    products = _gradient_products(reading.fitted, V.reshape(len(V), -1), reading.n_jobs)
     influence = products.reshape(len(path), len(queries.raw), -1)
     if reading.normalize is not None:
         # Only the loss's scale is of leave-one-out passes, which are cheaper together.

@@ -31,11 +31,16 @@ def influence_on(reading, queries):
     queries : Queries
     """
     if reading.method == "newton":
-        influence = one_step_newton(reading.fitted, reading.removal, queries)
+        influence = one_step_newton(
+            reading.fitted, reading.removal, queries, reading.n_jobs
+        )
         _put_refined(influence, reading.refined, queries)
     else:
         influence = first_order(
-            reading.fitted, queries, use_curvature=reading.uses_curvature
+            reading.fitted,
+            queries,
+            use_curvature=reading.uses_curvature,
+            n_jobs=reading.n_jobs,
         )
     if reading.normalize is not None:
         influence *= reading.scale

@@ -59,8 +59,8 @@ class InfluenceRanker(GroupRanker):
         change (theta-RelatIF); "loss": the root of its self-influence (l-RelatIF);
         "gradient": the length of its gradient (renormalised influence); "cosine": the
         lengths of both gradients. 0 / 0 is 0.
-    solver : {"auto", "cholesky", "cg", "lissa", "arnoldi", "ekfac", "nystrom"} or \
-            solver object, default="auto"
+    solver : {"auto", "cholesky", "cg", "lissa", "arnoldi", "ekfac", "nystrom", \
+            "sketch"} or solver object, default="auto"
         How H^-1 is applied. An object with ``init`` and ``solve``, such as
         :class:`sklinfluence.curvature.ConjugateGradient`, carries parameters of its
         own (``solver__tol``). "auto": Cholesky while H can be factored, else
@@ -83,8 +83,9 @@ class InfluenceRanker(GroupRanker):
         over parameters does not compute them twice for one fold: the optimum for
         all ``method``, ``normalize`` and ``damping``, the factor for one damping.
     n_jobs : int, default=None
-        Threads that share the training rows. None means 1 unless in a
-        :func:`joblib.parallel_config` context.
+        Threads that share the training rows. None means what
+        :func:`joblib.parallel_config` says, else as many as BLAS would use; inside a
+        worker of joblib's it is one.
     random_state : int, RandomState instance or None, default=None
         Seeds the estimator's own ``random_state`` parameters. None leaves them as
         they are.
@@ -130,7 +131,8 @@ class InfluenceRanker(GroupRanker):
         has a weight (``refit_head=False``: that one Newton step would make).
     solver_info_ : dict
         ``solver``, ``n_parameters``, ``damping``, ``damping_in_force`` (on the sum
-        form), ``smallest_eigenvalue`` and ``largest_eigenvalue`` (estimates),
+        form), ``smallest_eigenvalue`` and ``largest_eigenvalue`` (estimates; on the
+        contrasts between a softmax's outputs where the solver works on these),
         ``condition_number``, and ``residual``: what right-hand sides that are
         training gradients were solved to. ``reason`` of the choice; ``rows``: what
         leave-one-out quantities come from, "solver" or an approximation. And what a

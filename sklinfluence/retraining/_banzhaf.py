@@ -8,8 +8,13 @@ import numpy as np
 
 from sklinfluence._sklearn_compat import Interval
 from sklinfluence._typing import RandomState
-from sklinfluence.retraining._enumerate import enumerated, every_subset
+from sklinfluence.retraining._enumerate import (
+    enumerated,
+    every_subset,
+    reaches_all_sets,
+)
 from sklinfluence.retraining._reuse import is_settled_by_reuse, with_minus_without
+from sklinfluence.retraining._stopping import remembered
 from sklinfluence.retraining._units import SetUnit, generator
 from sklinfluence.retraining._valuer import PARAMETERS, RetrainingValuer
 
@@ -69,6 +74,9 @@ class BanzhafRanker(RetrainingValuer):
         Scores that were evaluated.
     n_failed_ : int
         Scores that could not be: they are left out.
+    closed_form_ : {"ridge", "neighbors", "leaves"} or None
+        What stood for the fits, to rounding: see `ShapleyRanker`. None: there were
+        fits.
     estimator_ : estimator
         The model of all rows.
     classes_ : ndarray of shape (n_classes,)
@@ -135,16 +143,17 @@ class BanzhafRanker(RetrainingValuer):
 
     def _value(self, run):
         n, seed = run.utility.n_players, run.journal.seed
-        if n < 60 and 2**n <= self.max_evaluations:
+        if reaches_all_sets(n, self.max_evaluations):
             values = enumerated(every_subset(run), "banzhaf")
             return run.values(values, np.zeros(n))
 
         def membership(k):
             return generator(seed, k).random(n) < 0.5
 
+        drawn = remembered(lambda k, steps: membership(k))
+
         def sets_and_utilities(outcomes):
-            sets = np.array([membership(k) for k in range(len(outcomes))])
-            return sets, np.array([steps[0] for steps in outcomes])
+            return drawn(outcomes), np.array([steps[0] for steps in outcomes])
 
         outcomes = run.evaluate(
             lambda k: SetUnit(membership(k)),

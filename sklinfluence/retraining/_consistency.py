@@ -105,7 +105,7 @@ def consistency_score(
     classes = np.unique(y) if takes_classes(estimator, y) else None
     sizes = [_size(share, len(y)) for share in shares]
     players = tuple(np.arange(len(y))[:, None])
-    utility = Utility(estimator, X, y, None, players, classes, *[None] * 4)
+    utility = Utility.of_training(estimator, X, y, None, players, classes)
     sizes_of_each = np.repeat(sizes, n_repeats)
     orders = (generator(seed, k).permutation(len(y)) for k in range(len(sizes_of_each)))
     out_of_sample = partial(_out_of_sample, utility)

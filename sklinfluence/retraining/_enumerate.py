@@ -6,6 +6,11 @@ from sklinfluence.retraining._semivalues import log_binomial, size_weights
 from sklinfluence.retraining._units import SetUnit
 
 
+def reaches_all_sets(n_players, max_evaluations):
+    """Whether so many evaluations are enough for every set."""
+    return n_players < 60 and 2**n_players <= max_evaluations
+
+
 def every_subset(run):
     """Utilities of all sets, by their bits: (2^n,)."""
     n = run.utility.n_players

@@ -1,8 +1,13 @@
 """Utilities of many sets of players, in batches that workers share."""
 
 from functools import partial
+from itertools import chain
+from math import ceil
+
+from joblib import effective_n_jobs
 
 from sklinfluence._scheduling import pool_of_fits
+from sklinfluence.retraining._units import WalkUnit, walk_together
 
 # Units between two looks at a stopping rule. It is fixed, so that where a run stops
 # does not depend on the number of workers.
@@ -45,10 +50,15 @@ def evaluate_units(utility, make_unit, n_units, *, journal, split, n_jobs, each,
             numbers = range(start, min(start + BATCH, n_units))
             units = [make_unit(k) for k in numbers]
             evaluated = [known.get(k, {}) for k in numbers]
-            outcome = map_units(partial(_run, utility), units, evaluated)
-            for k, found in zip(numbers, outcome, strict=True):
-                for step, value, error in found:
-                    journal.add(split, k, step, value, error)
+            chunks = _chunks(utility, units, n_jobs)
+            outcome = map_units(
+                partial(_run, utility),
+                [units[chunk] for chunk in chunks],
+                [evaluated[chunk] for chunk in chunks],
+            )
+            for k, found in zip(numbers, chain.from_iterable(outcome), strict=True):
+                for record in found:
+                    journal.add(split, k, *record)
                 outcomes.append(
                     {step: value for step, (value, _) in known.get(k, {}).items()}
                 )
@@ -58,5 +68,17 @@ def evaluate_units(utility, make_unit, n_units, *, journal, split, n_jobs, each,
     return outcomes
 
 
-def _run(utility, unit, known):
-    return unit.run(utility, known)
+def _chunks(utility, units, n_jobs):
+    """Units that a worker takes at once: one, or its share where they are cheap."""
+    n = 1
+    if utility.closed_form is not None:
+        n = ceil(len(units) / effective_n_jobs(n_jobs))
+    return [slice(start, start + n) for start in range(0, len(units), n)]
+
+
+def _run(utility, units, evaluated):
+    """What is new of each unit."""
+    if utility.closed_form is not None and isinstance(units[0], WalkUnit):
+        return walk_together(utility, units, evaluated)
+    pairs = zip(units, evaluated, strict=True)
+    return [unit.run(utility, known) for unit, known in pairs]

@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn import config_context
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import _num_samples
 
 from sklinfluence._estimators import label_index, takeable
@@ -82,26 +83,23 @@ class RetrainingRanker(RetrainingValuer, BaseRanker):
     def _trained(self):
         """(players' rows, sets, a model of each set), on all rows."""
         if not self._kept:
+            refuse_frozen(self.estimator_)
             X, y = self._training
             players = players_of(len(y), self._groups, self._sample_weight)
             players = tuple(rows for rows in players if len(rows))
             classes = getattr(self, "classes_", None)
-            utility = Utility(
-                self.estimator_,  # cloned in each fit: its random_state is fixed
-                X,
-                y,
-                self._sample_weight,
-                players,
-                classes,
-                None,
-                None,
-                None,
-                None,
+            model = self._retrainable()
+            utility = Utility.of_training(
+                model, X, y, self._sample_weight, players, classes
             )
             sets = self._sets(len(players))
             models = map_fits(partial(_fitted, utility), sets, n_jobs=self.n_jobs)
             self._kept["trained"] = players, sets, models
         return self._kept["trained"]
+
+    def _retrainable(self):
+        """The model that is cloned in each fit: its random_state is fixed."""
+        return self.estimator_
 
     def _influence_block(self, X, y):
         players, sets, models = self._trained()
@@ -136,6 +134,16 @@ class RetrainingRanker(RetrainingValuer, BaseRanker):
     def _own_losses(self, model, rows):
         X, y = self._training
         return self._losses(model, _safe_indexing(X, rows), y[rows])
+
+
+def refuse_frozen(model):
+    """Name a model that no set of rows changes."""
+    if isinstance(model, FrozenEstimator):
+        raise TypeError(
+            "Influence compares models that were trained on sets of the rows, and a "
+            "FrozenEstimator is not trained. Pass the unfrozen estimator, or take "
+            "sklinfluence.trees.ForestRanker for a fitted forest."
+        )
 
 
 def _fitted(utility, chosen):

@@ -11,7 +11,11 @@ from sklearn.utils import Bunch
 
 from sklinfluence._sklearn_compat import Interval, StrOptions, validate_params
 from sklinfluence._typing import RandomState, Rows
-from sklinfluence.retraining._enumerate import enumerated, every_subset
+from sklinfluence.retraining._enumerate import (
+    enumerated,
+    every_subset,
+    reaches_all_sets,
+)
 from sklinfluence.retraining._semivalues import log_binomial
 from sklinfluence.retraining._stopping import mean_and_error
 from sklinfluence.retraining._units import generator
@@ -184,7 +188,7 @@ class _PairValuer(RetrainingValuer):
 
     def _value(self, run):
         n = run.utility.n_players
-        if n < 60 and 2**n <= self.max_evaluations:
+        if reaches_all_sets(n, self.max_evaluations):
             found = _enumerated_pairs(every_subset(run), self.index)
             return run.values(found, np.zeros((n, n)))
         empty, whole = run.ends()

@@ -38,24 +38,40 @@ class Journal:
         self._file = file
         self._known = {}
         for record in records:
-            value = np.nan if record["utility"] is None else record["utility"]
+            value = record["utilities" if "utilities" in record else "utility"]
             place = record["split"], record["k"], record["step"]
             self._note(*place, value, record.get("error"))
 
-    def _note(self, split, k, step, value, error):
-        self._known.setdefault(split, {}).setdefault(k, {})[step] = (value, error)
+    def _note(self, split, k, first, values, error):
+        steps = self._known.setdefault(split, {}).setdefault(k, {})
+        several = values if isinstance(values, list) else [values]
+        for step, value in enumerate(several, start=first):
+            failed = value is None or np.isnan(value)
+            steps[step] = (np.nan, error) if failed else (value, None)
 
     def units(self, split):
         """What is known of a split: k to step to (value, error)."""
         return self._known.setdefault(split, {})
 
     def add(self, split, k, step, value, error):
-        """Note one evaluation; it is on the disk when `sync` has been called."""
+        """Note one evaluation; it is on the disk when `sync` has been called.
+
+        Parameters
+        ----------
+        split, k, step : int
+        value : float or list of float
+            A list is of this step and those after it. NaN where one failed.
+        error : str or None
+            What it failed with.
+        """
         self._note(split, k, step, value, error)
         if self._file is None:
             return
         record = {"split": split, "k": k, "step": step}
-        record["utility"] = None if np.isnan(value) else value
+        if isinstance(value, list):
+            record["utilities"] = [None if np.isnan(one) else one for one in value]
+        else:
+            record["utility"] = None if np.isnan(value) else value
         if error is not None:
             record["error"] = error
         self.write(record)

@@ -8,9 +8,13 @@ import numpy as np
 
 from sklinfluence._sklearn_compat import Interval, StrOptions
 from sklinfluence._typing import RandomState
-from sklinfluence.retraining._enumerate import enumerated, every_subset
+from sklinfluence.retraining._enumerate import (
+    enumerated,
+    every_subset,
+    reaches_all_sets,
+)
 from sklinfluence.retraining._semivalues import size_weights
-from sklinfluence.retraining._stopping import is_settled, mean_and_error
+from sklinfluence.retraining._stopping import is_settled, mean_and_error, remembered
 from sklinfluence.retraining._units import (
     GradientUnit,
     WalkUnit,
@@ -90,6 +94,8 @@ class ShapleyRanker(RetrainingValuer):
         Scores that were evaluated.
     n_failed_ : int
         Scores that could not be: their gains are left out on both sides.
+    closed_form_ : {"ridge", "neighbors", "leaves"} or None
+        What stood for the fits, to rounding (see Notes); None: there were fits.
     estimator_ : estimator
         The model of all rows.
     classes_ : ndarray of shape (n_classes,)
@@ -111,6 +117,15 @@ class ShapleyRanker(RetrainingValuer):
     them (of their mean, for real targets), that of rows of one class the class.
     Values sum to the score of all rows less that of none, for ``semivalue="shapley"``
     without truncation. Where no validation set is given, values are means over folds.
+
+    Three kinds of model need no fits. Of ``Ridge`` (a positive alpha, a direct
+    solver, float64 rows) R2 and squared errors follow from rank-one updates; of
+    ``KNeighborsClassifier`` and ``KNeighborsRegressor`` all scores follow from one
+    sort of the distances. Their scores are compared with one fit first. A fitted tree
+    or forest whose leaves are means, as ``FrozenEstimator(forest)``, keeps its splits,
+    and each leaf says the mean of the rows of a set that lie in it (where none does,
+    its nearest ancestor speaks): what rows are worth to that forest, which refits of
+    other splits would not say. Other frozen models are refused.
 
     References
     ----------
@@ -173,11 +188,15 @@ class ShapleyRanker(RetrainingValuer):
         self._check_method(estimator)
         return estimator
 
+    def _quickest(self, utility):
+        # Steps of training have no closed form, even where training to the end has.
+        return utility if self.method == "gradient" else super()._quickest(utility)
+
     def _value(self, run):
         n, by_steps = run.utility.n_players, self.method == "gradient"
         # Of all sets: what a walk of steps scores is no function of the set.
         is_plain = not self.truncation and not by_steps
-        if is_plain and n < 60 and 2**n <= self.max_evaluations:
+        if is_plain and reaches_all_sets(n, self.max_evaluations):
             return run.values(
                 enumerated(every_subset(run), self.semivalue), np.zeros(n)
             )
@@ -190,14 +209,9 @@ class ShapleyRanker(RetrainingValuer):
                 return GradientUnit(order)
             return WalkUnit(order, whole, self.truncation)
 
-        def gains(outcomes):
-            return np.array(
-                [
-                    self._gain(make_unit(k), steps, empty, whole, weights)
-                    for k, steps in enumerate(outcomes)
-                ]
-            )
-
+        gains = remembered(
+            lambda k, steps: self._gain(make_unit(k), steps, empty, whole, weights)
+        )
         n_walked = n if by_steps else max(n - 1, 1)
         n_units = max(1, self.max_evaluations // (2 * n_walked))
         outcomes = run.evaluate(

@@ -9,6 +9,24 @@ LEAST_UPDATES = 16
 _PER_SKEWNESS = 10.0
 
 
+def remembered(make_row):
+    """A function from outcomes to their rows, each made once: `stop` asks often.
+
+    Parameters
+    ----------
+    make_row : callable
+        ``make_row(k, steps)``: what unit k says, an array.
+    """
+    rows = []
+
+    def of(outcomes):
+        for k in range(len(rows), len(outcomes)):
+            rows.append(make_row(k, outcomes[k]))
+        return np.array(rows[: len(outcomes)])
+
+    return of
+
+
 def mean_and_error(samples):
     """Mean of each column and its standard error; NaN entries are left out.
 

@@ -1,6 +1,7 @@
 """What a worker evaluates at once: a set of players, or a permutation both ways."""
 
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 
@@ -53,6 +54,42 @@ class WalkUnit:
                 if abs(self.whole - value) < self.truncation:
                     break
         return found
+
+
+def walk_together(utility, units, evaluated):
+    """What is new of many `WalkUnit`, whose utility is in closed form.
+
+    A whole walk costs no more than its last step: it is one record, (first step,
+    utilities, error).
+    """
+    n, todo = len(units[0].order), []
+    for at, (unit, known) in enumerate(zip(units, evaluated, strict=True)):
+        for first, order in ((0, unit.order), (n + 1, unit.order[::-1])):
+            if not _is_walked(unit, known, first):
+                todo.append((at, first + 1, order))
+    found = [[] for _ in units]
+    if todo:
+        orders = np.array([order for _, _, order in todo])
+        walks, error = utility.along_orders(orders)
+        for (at, first, _), values in zip(todo, walks[:, :-1], strict=True):
+            walked = values[: _n_walked(units[at], values)].tolist()
+            found[at].append((first, walked, error))
+    return found
+
+
+def _n_walked(unit, values):
+    """Steps until a walk is near enough to the end."""
+    near = np.flatnonzero(np.abs(unit.whole - values) < unit.truncation)
+    return near[0] + 1 if near.size else len(values)
+
+
+def _is_walked(unit, known, first):
+    """Whether every step of a walk is known, up to where it ends."""
+    n = len(unit.order)
+    steps = [known.get(first + size) for size in range(1, n)]
+    values = [outcome[0] for outcome in takewhile(bool, steps)]
+    ends = np.abs(unit.whole - np.array(values)) < unit.truncation
+    return len(values) == n - 1 or bool(ends.any())
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ import joblib
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
@@ -27,6 +28,7 @@ from sklinfluence._sklearn_compat import (
 )
 from sklinfluence._typing import Rows
 from sklinfluence.base import BaseValuer
+from sklinfluence.retraining._closed_forms._choose import in_closed_form
 from sklinfluence.retraining._evaluate import evaluate_units
 from sklinfluence.retraining._journal import Journal, opened
 from sklinfluence.retraining._utility import Utility
@@ -115,7 +117,12 @@ class RetrainingValuer(BaseValuer):
             whole = (estimator, X, y, sample_weight)
             model = self._of_all_rows(whole, classes)
             validation = (X_val, y_val, sample_weight_val)
-            splits = list(self._splits(whole, classes, scorer, groups, validation))
+            splits = [
+                (self._quickest(utility.checked(model)), plays)
+                for utility, plays in self._splits(
+                    whole, classes, scorer, groups, validation
+                )
+            ]
             parts = [
                 self._value(
                     SplitRun(utility, split, journal, tracker.each, self.n_jobs)
@@ -123,6 +130,7 @@ class RetrainingValuer(BaseValuer):
                 for split, (utility, _) in enumerate(splits)
             ]
         self.estimator_ = model
+        self.closed_form_ = splits[0][0].closed_form
         self._begin(len(y), self.estimator_, classes)
         self._settle([plays for _, plays in splits], parts, groups, sample_weight)
         tracker.done()
@@ -138,11 +146,15 @@ class RetrainingValuer(BaseValuer):
         """The model that rows are valued for; one that fails ends the run at once."""
         rows = (np.arange(len(whole[2])),)
         try:
-            return Utility(*whole, rows, classes, *[None] * 4).fitted([0])
+            return Utility.of_training(*whole, rows, classes).fitted([0])
         except Exception as error:
             name = type(whole[0]).__name__
             error.add_note(f"{name} cannot be fitted on all rows: none can be valued.")
             raise
+
+    def _quickest(self, utility):
+        """The utility in closed form, where it has one."""
+        return in_closed_form(utility)
 
     def _unfitted(self, y):
         if self.estimator is None:
@@ -155,6 +167,9 @@ class RetrainingValuer(BaseValuer):
             for name, value in self.get_params(deep=True).items()
             if name not in _HOW
         }
+        # What is frozen is what it was fitted to be, which its name does not say.
+        frozen = self.estimator if isinstance(self.estimator, FrozenEstimator) else None
+        data = data if frozen is None else (*data, frozen)
         return joblib.hash((type(self).__name__, repr(parameters), data))
 
     # -- utilities ----------------------------------------------------------------
@@ -301,7 +316,7 @@ def _game(whole, players, classes, scorer, asked):
         raise ValueError(
             "No row with a weight above 0 may train here: there is nothing to value."
         )
-    return Utility(*whole, playing, classes, scorer, *asked), plays
+    return Utility(*whole, playing, classes, scorer, *asked, is_checked=False), plays
 
 
 def fix_random_states(estimator, seed):

@@ -1,9 +1,16 @@
-"""Queries of a boosted ensemble: their leaves, and the loss that is asked about."""
+"""What is asked of a boosted ensemble: queries, by their leaves and a measure.
+
+An `Asked` is all that the passes over the stages know of the rows that a question is
+about, be they new queries or the training rows themselves: which leaves they are in,
+and whether their loss or their prediction is measured at the end.
+"""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from sklinfluence.trees._losses import WeightedRaw
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,11 @@ def asked(replay, leaves, targets):
     if targets is None:
         return Asked(leaves, np.zeros_like(raw), replay.loss.drop, raw)
     return Asked(leaves, targets, replay.loss, raw)
+
+
+def asked_about_sum(leaves, gradient, raw):
+    """Rows asked about a weighted sum of their raw predictions."""
+    return Asked(leaves, gradient, WeightedRaw(), raw)
 
 
 def training_rows(replay):

@@ -45,6 +45,9 @@ class BoostedTrees:
         Penalty on leaves.
     floor : float, default=0.0
         What is added to the sum of second derivatives beside ``l2``.
+    further_l2 : list over stages of lists over outputs of ndarray, default=None
+        What single leaves are penalised beside ``l2``, arrays of shape (n_leaves,).
+        None: nothing.
     splits_only : bool, default=False
         Whether a tree without a split adds nothing, whatever its rows' derivatives.
     leaves : list over stages of ndarray of shape (n_train, n_outputs), default=None
@@ -61,6 +64,7 @@ class BoostedTrees:
     hessian_scale: float = 1.0
     l2: float = 0.0
     floor: float = 0.0
+    further_l2: Any = None
     splits_only: bool = False
     leaves: Any = None
 
@@ -85,9 +89,20 @@ class BoostedTrees:
         """Whether a tree of so many leaves says nothing of its rows."""
         return self.splits_only and n_leaves == 1
 
-    def newton(self, gradient, hessian):
+    @property
+    def penalties(self):
+        """``further_l2``, or zeros, for every leaf."""
+        if self.further_l2 is not None:
+            return self.further_l2
+        return [[np.zeros(len(v)) for v in stage] for stage in self.leaf_values]
+
+    def curvature(self, hessian, further_l2):
+        """What leaves with these sums of second derivatives divide gradients by."""
+        return self.hessian_scale * hessian + self.l2 + further_l2 + self.floor
+
+    def newton(self, gradient, hessian, further_l2):
         """Values of leaves with these sums of weighted derivatives; 0 if empty."""
-        curvature = self.hessian_scale * hessian + self.l2 + self.floor
+        curvature = self.curvature(hessian, further_l2)
         step = np.zeros_like(gradient)
         return np.divide(
             -self.step * gradient, curvature, out=step, where=curvature > 0

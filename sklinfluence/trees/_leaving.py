@@ -1,9 +1,10 @@
-"""By how much the values of a row's own leaves change when the row leaves.
+"""A row leaves its leaves: by how much their values change.
 
-Everything else stays: the structures, the leaves of other trees, and the raw
-predictions at which other rows enter the sums. All functions give *changes*, theta
-without the row less theta, so that a change times the slope of a query's loss is the
-rise of that loss.
+The step that all methods for boosted ensembles are made of, to first order in the
+row's weight or exactly. Everything else stays: the structures, the leaves of other
+trees, and the raw predictions at which other rows enter the sums. All functions give
+*changes*, theta without the row less theta, so that a change times the slope of a
+query's loss is the rise of that loss.
 """
 
 import numpy as np
@@ -42,7 +43,7 @@ def leaf_slopes(trees, stage):
     -------
     shrink, of_hessian : ndarray of shape (n_leaves,)
     """
-    curvature = trees.hessian_scale * stage.hessian + trees.l2 + trees.floor
+    curvature = trees.curvature(stage.hessian, stage.further_l2)
     shrink = np.zeros(stage.n_leaves)
     np.divide(-trees.step, curvature, out=shrink, where=curvature > 0)
     return shrink, trees.hessian_scale / trees.step * stage.values
@@ -68,7 +69,7 @@ def left_values(trees, stage, at, found, weights):
     weights = weights[:, None]
     gradient = _without_each(at, weights * found.g, stage.gradient)
     hessian = _without_each(at, weights * found.h, stage.hessian)
-    return trees.newton(gradient, hessian)
+    return trees.newton(gradient, hessian, stage.further_l2[at])
 
 
 def joining(trees, stage, at, found):
@@ -76,7 +77,11 @@ def joining(trees, stage, at, found):
 
     That is, theta less what it would be with each of the rows, (n_rows, n_outputs).
     """
-    joined = trees.newton(stage.gradient[at] + found.g, stage.hessian[at] + found.h)
+    joined = trees.newton(
+        stage.gradient[at] + found.g,
+        stage.hessian[at] + found.h,
+        stage.further_l2[at],
+    )
     return stage.values[at] - joined
 
 

@@ -34,17 +34,24 @@ _NEUTRAL = {
 @read_leaves.register(LGBMClassifier)
 @read_leaves.register(LGBMRegressor)
 def _leaves(model):
-    booster = model.booster_
-    n_outputs = booster.num_model_per_iteration()
-    trees = [_tree(info) for info in booster.dump_model()["tree_info"]]
-    stages = [trees[at : at + n_outputs] for at in range(0, len(trees), n_outputs)]
-    # Predictions are made of the best stages of early stopping.
-    stages = stages[: model.best_iteration_ or len(stages)]
+    stages = _stages(model, [_tree(info) for info in _dumped(model)["tree_info"]])
     return AskedLeaves(
         partial(_asked, model),
         [[values for values, *_ in stage] for stage in stages],
         [[tuple(children) for _, *children in stage] for stage in stages],
     )
+
+
+def _dumped(model):
+    return model.booster_.dump_model()
+
+
+def _stages(model, trees):
+    """What there is of each tree, as stages of outputs."""
+    n_outputs = model.booster_.num_model_per_iteration()
+    stages = [trees[at : at + n_outputs] for at in range(0, len(trees), n_outputs)]
+    # Predictions are made of the best stages of early stopping.
+    return stages[: model.best_iteration_ or len(stages)]
 
 
 def _asked(model, X, first, n):
@@ -69,6 +76,39 @@ def _tree(info):
     return values, left, right
 
 
+def _further_l2(model):
+    """cat_l2 for leaves right below a split into two sets of categories."""
+    dumped, settings = _dumped(model), model.get_params()
+    # Features of few categories are split one against the rest, without cat_l2.
+    most = settings.get("max_cat_to_onehot", 4)
+    infos = dumped["feature_infos"]
+    of_sets = {
+        at
+        for at, name in enumerate(dumped["feature_names"])
+        if len(infos.get(name, {}).get("values", ())) > most
+    }
+    penalties = [
+        settings.get("cat_l2", 10.0) * _below(info, of_sets)
+        for info in dumped["tree_info"]
+    ]
+    return _stages(model, penalties)
+
+
+def _below(info, features):
+    """1.0 for leaves right below a split of one of the features, else 0.0."""
+    is_below = np.zeros(info["num_leaves"])
+    waiting = [info["tree_structure"]]
+    while waiting:
+        node = waiting.pop()
+        if "split_index" not in node:
+            continue
+        for child in (node["left_child"], node["right_child"]):
+            if node["split_feature"] in features and "split_index" not in child:
+                is_below[child.get("leaf_index", 0)] = 1.0
+            waiting.append(child)
+    return is_below
+
+
 @read_ensemble.register(LGBMClassifier)
 @read_ensemble.register(LGBMRegressor)
 def read_lightgbm(model, X, y, sample_weight=None):
@@ -86,6 +126,7 @@ def read_lightgbm(model, X, y, sample_weight=None):
         reader,
         step=model.learning_rate,
         l2=model.reg_lambda,
+        further_l2=_further_l2(model),
         splits_only=True,
         hessian_scale=_hessian_scale(model, loss, n_outputs),
         loss=loss,

@@ -1,4 +1,8 @@
-"""Proof that arrays are a fitted model: its predictions, and its leaves, come out."""
+"""Proof that the arrays read of a model are the model, and refusal where they are not.
+
+The predictions, and the values of all leaves from the training rows, are made again
+and must be the model's.
+"""
 
 from dataclasses import replace
 
@@ -86,7 +90,7 @@ def proved(
             f"its leaves differ by {away / scale:.1e} of the largest from a Newton "
             "step of the loss on these rows. Either X, y or sample_weight are not what "
             "it was trained on, or one of these had a part in them: a monotone "
-            "constraint, a subsample, another loss, max_delta_step, cat_l2, an "
+            "constraint, a subsample, another loss, max_delta_step, an "
             "init_score or base_margin, warm_start with other parameters, early "
             "stopping whose split cannot be redone (random_state=None), or rows so "
             "certain that their second derivatives are rounding (a high learning_rate)",
@@ -102,14 +106,15 @@ def _replay(trees, hessian_rounding):
     w = trees.weights
     raw = np.tile(trees.baseline, (len(targets), 1))
     away = 0.0
-    for values, leaves in zip(trees.leaf_values, trees.leaves, strict=True):
+    stages = zip(trees.leaf_values, trees.leaves, trees.penalties, strict=True)
+    for values, leaves, further_l2 in stages:
         found = loss.at(targets, raw)
         for k, value in enumerate(values):
             gradient, hessian, weight = (
                 np.bincount(leaves[:, k], part, len(value))
                 for part in (w * found.g[:, k], w * found.h[:, k], w)
             )
-            again = trees.newton(gradient, hessian)
+            again = trees.newton(gradient, hessian, further_l2[k])
             if trees.adds_nothing(len(value)):
                 again = np.zeros_like(again)
             miss = np.abs(again - value)

@@ -31,7 +31,7 @@ def values_without(replay, rows, start):
     raw = np.tile(start.T, (len(weights), 1, 1))
     for stage in replay.stages:
         at, gradient, hessian = _sums(replay, stage, weights, raw)
-        values = replay.trees.newton(gradient, hessian)
+        values = replay.trees.newton(gradient, hessian, stage.further_l2[:, None])
         yield stage, values
         raw += values[at]
 
@@ -98,7 +98,7 @@ def own_raw_with(replay, queries, start):
         )
         gradient[asked_at, each] += joined.g
         hessian[asked_at, each] += joined.h
-        values = replay.trees.newton(gradient, hessian)
+        values = replay.trees.newton(gradient, hessian, stage.further_l2[:, None])
         raw += values[at]
         own += values[asked_at, each]
     return own

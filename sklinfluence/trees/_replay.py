@@ -33,6 +33,8 @@ class Stage:
         where a leaf's value is 0 whatever its rows say.
     weight : ndarray of shape (n_leaves,)
         Sum of the weights of rows.
+    further_l2 : ndarray of shape (n_leaves,)
+        Penalty beside the ensemble's.
     """
 
     leaves: Any
@@ -41,6 +43,7 @@ class Stage:
     gradient: Any
     hessian: Any
     weight: Any
+    further_l2: Any
 
     @property
     def is_still(self):
@@ -168,16 +171,16 @@ def replay(trees):
     loss = LOSSES[trees.loss]
     targets = loss.code(trees.targets, trees.n_outputs)
     raw, stages = np.tile(trees.baseline, (len(targets), 1)), []
-    for values, leaves in zip(trees.leaf_values, trees.leaves, strict=True):
+    for leaves, further_l2 in zip(trees.leaves, trees.penalties, strict=True):
         found = loss.at(targets, raw)
-        sizes = [len(of_tree) for of_tree in values]
-        stage = _summed(trees, leaves, sizes, found)
+        stage = _summed(trees, leaves, further_l2, found)
         raw += stage.values[stage.numbered(leaves)]
         stages.append(stage)
     return Replay(trees, loss, targets, stages, raw)
 
 
-def _summed(trees, leaves, sizes, found):
+def _summed(trees, leaves, further_l2, found):
+    sizes = [len(of_tree) for of_tree in further_l2]
     starts, n_leaves = np.cumsum([0, *sizes[:-1]]), sum(sizes)
     at, weights = leaves + starts, trees.weights[:, None]
     gradient, hessian, weight = (
@@ -186,5 +189,6 @@ def _summed(trees, leaves, sizes, found):
     )
     still = [trees.adds_nothing(size) for size in sizes]
     hessian[starts[still]] = np.inf
-    values = trees.newton(gradient, hessian)
-    return Stage(leaves, starts, values, gradient, hessian, weight)
+    further_l2 = np.concatenate(further_l2)
+    values = trees.newton(gradient, hessian, further_l2)
+    return Stage(leaves, starts, values, gradient, hessian, weight, further_l2)

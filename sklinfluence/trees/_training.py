@@ -1,4 +1,7 @@
-"""Targets and weights of training rows, as rankers of trees take them."""
+"""What rankers of trees are trained on: one target a row, and its weight.
+
+Forests may have several targets; what is said of rows here is said of one.
+"""
 
 from sklearn.utils import column_or_1d
 

@@ -133,7 +133,7 @@ def test_with_hessians_it_follows_retraining_without_the_row(data, settings):
         ]
     ).T
     influence = ranker.influence(queries, labels)
-    # First order in a weight that goes all the way from 1 to 0; the issue asks .95.
+    # First order in a weight that goes all the way from 1 to 0.
     assert np.corrcoef(influence.ravel(), truth.ravel())[0, 1] > 0.97
     fast = HydraRanker(net, random_state=0).fit(X, y).influence(queries, labels)
     error = np.linalg.norm(influence - truth)

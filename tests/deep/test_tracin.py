@@ -78,7 +78,7 @@ def unit(G):
     return G / np.linalg.norm(G, axis=1, keepdims=True)
 
 
-# float64 sums of the same products in another order; the issue asks for 1e-6.
+# float64 sums of the same products in another order.
 CLOSE = {"rtol": 1e-9, "atol": 1e-12}
 
 
@@ -178,7 +178,7 @@ def test_ideal_is_the_loop_and_telescopes(data, device):
         expected[:, i] += before[0] - losses(module, queries, labels)
         own[i] += (before[1] - losses(module, X[[i]], y[[i]])).item()
     influence = ranker.influence(queries, labels)
-    # The issue's tolerance; the two runs do the same float64 arithmetic.
+    # The two runs do the same float64 arithmetic.
     np.testing.assert_allclose(influence, expected, rtol=0, atol=1e-10)
     np.testing.assert_allclose(ranker.self_influence_, own, rtol=0, atol=1e-10)
     last = losses(module, queries, labels)

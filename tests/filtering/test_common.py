@@ -61,8 +61,10 @@ DETECTORS = [
         random_state=0,
     ),
 ]
+# What the filter is by default is run above: the doors need one that is quick.
+quick = MislabelFilter(pool=["linear"], n_rounds=1, random_state=0)
 META_ESTIMATORS = [
-    FilteredClassifier(LogisticRegression()),
+    FilteredClassifier(LogisticRegression(), quick),
     FilteredClassifier(
         DecisionTreeClassifier(random_state=0),
         MislabelSampler(action="relabel", pool=["kernel"], random_state=0),
@@ -119,7 +121,7 @@ def test_checks_for_all(estimator, check):
 @pytest.mark.parametrize("check", FOR_TRANSFORMERS, ids=lambda check: check.__name__)
 # What judges the labels has no say in what transform gives: a few are enough.
 @pytest.mark.parametrize(
-    "estimator", [est for est in DETECTORS if hasattr(est, "transform")][:3]
+    "estimator", [est for est in DETECTORS if hasattr(est, "transform")][1:4]
 )
 def test_checks_for_transformers(estimator, check):
     check(type(estimator).__name__, estimator)

@@ -26,23 +26,24 @@ import sklinfluence
 from sklinfluence.filtering import *
 
 sklearn.set_config(enable_metadata_routing=True)
-X, y = load_iris(return_X_y=True)
-params = {"sample_weight": np.linspace(0.1, 3, 150), "groups": np.arange(150) % 7}
+X, y = (rows[::3] for rows in load_iris(return_X_y=True))
+params = {"sample_weight": np.linspace(0.1, 3, 50), "groups": np.arange(50) % 7}
 asked = {"sample_weight": True, "groups": True}
 folds = GroupKFold(3)
-unaware = MislabelFilter(cv=folds, pool=["linear"])
+quick = {"cv": folds, "pool": ["linear"], "n_rounds": 1}
+unaware = MislabelFilter(**quick)
 unaware = unaware.fit(X, y, groups=params["groups"]).scores_
-expected = MislabelFilter(cv=folds, pool=["linear"]).fit(X, y, **params).scores_
+expected = MislabelFilter(**quick).fit(X, y, **params).scores_
 assert not np.allclose(unaware, expected)
 early = [
-    MislabelSampler(cv=folds, pool=["linear"]).set_fit_request(**asked),
-    MislabelSampler(cv=folds, pool=["linear"]).set_fit_resample_request(**asked),
+    MislabelSampler(**quick).set_fit_request(**asked),
+    MislabelSampler(**quick).set_fit_resample_request(**asked),
 ]
-in_the_middle = MislabelFilter(cv=folds, pool=["linear"]).set_fit_request(**asked)
+in_the_middle = MislabelFilter(**quick).set_fit_request(**asked)
 
 from imblearn.pipeline import make_pipeline as make_imblearn_pipeline
 
-late = MislabelSampler(cv=folds, pool=["linear"]).set_fit_resample_request(**asked)
+late = MislabelSampler(**quick).set_fit_resample_request(**asked)
 last = LogisticRegression().set_fit_request(sample_weight=False)
 scoring = make_scorer(accuracy_score).set_score_request(sample_weight=False)
 doors = [make_pipeline(in_the_middle, last)]

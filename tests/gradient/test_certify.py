@@ -228,7 +228,7 @@ def test_figures_of_the_bounds(name, C):
     n = len(y)
     rows = np.arange(0, n, max(1, n // 60))
     truth, lower, upper = assert_holds(ranker, C, X, y, rows, (X, y))
-    # What the issue of finiteness is asked of: every row.
+    # Finite or not is asked of every row.
     all_rows = np.arange(n) if name != "digits" else rows
     own = [ranker.certify(int(i), X[[i]], y[[i]]) for i in all_rows]
     width = np.array([high[0] - low[0] for low, high in own])

@@ -24,6 +24,8 @@ from tests.retraining.games import (
     Additive,
     Picky,
     classes_game,
+    members,
+    play,
     real_game,
     semivalue,
     total,
@@ -115,16 +117,27 @@ def test_a_row_that_changes_nothing_is_worth_nothing_and_alike_rows_alike():
 @pytest.mark.parametrize("kind", [(0.5,), (0.2, 0.4, 0.6, 0.8)])
 def test_marginal_effects_are_means_over_their_sets(kind):
     """Enough sets that least squares nears its expectation, which is enumerated."""
-    X, y, val, v = classes_game(5)
+    _, _, _, v = classes_game(5)
+    table = [v(np.flatnonzero(held)) for held in members(5)]
 
     def share(s, n):
         return np.mean([p**s * (1 - p) ** (n - 1 - s) for p in kind])
 
-    ranker = AMERanker(
-        probabilities=kind, penalize=False, max_evaluations=4000, random_state=0
-    ).fit(X, y, **val)
-    away = np.abs(ranker.values_ - semivalue(5, v, share)) / ranker.values_stderr_
+    ranker = AMERanker(probabilities=kind, penalize=False, max_evaluations=4000)
+    found = play(ranker, table)
+    away = np.abs(found.values - semivalue(5, v, share)) / found.stderr
     assert away.max() < 4
+
+
+@pytest.mark.parametrize("kind", [(0.5,), (0.2, 0.4, 0.6, 0.8)])
+def test_marginal_effects_of_refits_are_those_of_the_game(kind):
+    X, y, val, v = classes_game(5)
+    table = [v(np.flatnonzero(held)) for held in members(5)]
+    ranker = AMERanker(
+        probabilities=kind, penalize=False, max_evaluations=60, random_state=3
+    )
+    found = play(ranker, table, seed=3)
+    assert_allclose(ranker.fit(X, y, **val).values_, found.values, **EXACT)
 
 
 def test_lasso_finds_the_few_rows_that_matter():

@@ -5,6 +5,7 @@ of a model's leaves is used, which has tests of its own.
 """
 
 import numpy as np
+import pytest
 from sklearn._loss.loss import (
     HalfBinomialLoss,
     HalfGammaLoss,
@@ -12,6 +13,7 @@ from sklearn._loss.loss import (
     HalfPoissonLoss,
     HalfSquaredError,
 )
+from sklearn.base import clone
 from sklearn.ensemble import (
     GradientBoostingClassifier,
     GradientBoostingRegressor,
@@ -33,6 +35,20 @@ def hist(**options):
 def few(**options):
     """Options of a GradientBoosting* of few small trees."""
     return {"n_estimators": 4, "max_depth": 2, "random_state": 0, **options}
+
+
+def of_categories():
+    """A LightGBM model whose leaves have penalties of their own."""
+    lightgbm = pytest.importorskip("lightgbm")
+    return lightgbm.LGBMRegressor(
+        n_estimators=4,
+        num_leaves=5,
+        min_child_samples=2,
+        min_data_per_group=1,
+        cat_smooth=0.5,
+        cat_l2=3.0,
+        verbose=-1,
+    )
 
 
 # Name: model, kind of targets, whether rows have weights.
@@ -58,6 +74,7 @@ MODELS = {
     "GB binary": (GradientBoostingClassifier(**few()), "binary", True),
     "GB classes": (GradientBoostingClassifier(**few()), "classes", False),
     "GB values": (GradientBoostingRegressor(**few()), "values", False),
+    "LightGBM categories": (of_categories, "of groups", True),
 }
 LOSSES = {
     "squared": HalfSquaredError,
@@ -79,9 +96,24 @@ def data(kind, weighted, seed=0):
         "values": 3.0 * signal,
         "counts": rng.poisson(np.exp(0.5 * signal)).astype(float),
         "sizes": rng.gamma(2.0, np.exp(0.5 * signal)),
+        "of groups": 3.0 * signal,
     }[kind]
     weights = rng.uniform(0.5, 2.0, size=N_TRAIN) if weighted else None
+    if kind == "of groups":
+        group = rng.integers(6, size=n)
+        y = y + np.array([4.0, -3.0, 0.0, 5.0, -4.0, 1.0])[group]
+        pandas = pytest.importorskip("pandas")
+        X = pandas.DataFrame(X, columns=list("abcd"))
+        X["d"] = pandas.Categorical(group)
     return X[:N_TRAIN], y[:N_TRAIN], weights, X[N_TRAIN:], y[N_TRAIN:]
+
+
+def fitted(name):
+    """A model of `MODELS`, fitted, and its data."""
+    model, kind, weighted = MODELS[name]
+    X, y, weights, *asked = data(kind, weighted)
+    model = model() if callable(model) else clone(model)
+    return model.fit(X, y, sample_weight=weights), X, y, weights, *asked
 
 
 class ByHand:
@@ -99,7 +131,8 @@ class ByHand:
             if trees.loss == "softmax"
             else LOSSES[trees.loss]()
         )
-        self.y, self.y_asked = (self.coded(model, given) for given in (y, y_queries))
+        self.y = np.array(trees.targets)
+        self.y_asked = self.coded(model, y_queries)
 
     def coded(self, model, y):
         if hasattr(model, "classes_"):
@@ -141,10 +174,17 @@ class ByHand:
         whole = self.loss.fit_intercept_only(self.y, self.weights)
         return self.baseline + np.ravel(constant) - np.ravel(whole)
 
-    def value(self, G, H):
-        trees = self.trees
-        bends = trees.hessian_scale * H + trees.l2 + trees.floor
-        return -trees.step * G / bends if bends > 0 else 0.0
+    def bends(self, H, *place):
+        """What the gradient of a leaf, at (stage, output, leaf), is divided by."""
+        trees, own = self.trees, 0.0
+        if trees.further_l2 is not None:
+            stage, k, leaf = place
+            own = trees.further_l2[stage][k][leaf]
+        return trees.hessian_scale * H + trees.l2 + own + trees.floor
+
+    def value(self, G, H, *place):
+        bends = self.bends(H, *place)
+        return -self.trees.step * G / bends if bends > 0 else 0.0
 
     def boost(self, weights, baseline=None):
         """theta of each leaf (stage, output, leaf), and raw predictions before each."""
@@ -159,7 +199,7 @@ class ByHand:
                 for leaf in range(len(self.trees.leaf_values[t][k])):
                     rows = np.flatnonzero((leaves[:, k] == leaf) & (weights > 0))
                     G, H = weights[rows] @ g[rows, k], weights[rows] @ h[rows, k]
-                    values[t, k, leaf] = self.value(G, H)
+                    values[t, k, leaf] = self.value(G, H, t, k, leaf)
                     raw[leaves[:, k] == leaf, k] += values[t, k, leaf]
         return values, [*before, raw]
 

@@ -16,9 +16,10 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from sklinfluence.base import RawChange
 from sklinfluence.filtering import MislabelFilter
 from sklinfluence.trees import BoostInRanker, LeafInfluenceRanker, LeafRefitRanker
-from tests.trees.boosting import MODELS, N_QUERIES, N_TRAIN, ByHand, data
+from tests.trees.boosting import MODELS, N_QUERIES, N_TRAIN, ByHand, data, fitted
 
 
 def close(ours, truth, tolerance):
@@ -28,9 +29,8 @@ def close(ours, truth, tolerance):
 
 class Case:
     def __init__(self, name):
-        model, kind, weighted = MODELS[name]
-        self.X, self.y, self.weights, self.Xq, self.yq = data(kind, weighted)
-        self.model = clone(model).fit(self.X, self.y, sample_weight=self.weights)
+        self.model, *rows = fitted(name)
+        self.X, self.y, self.weights, self.Xq, self.yq = rows
         self.hand = ByHand(self.model, self.X, self.y, self.weights, self.Xq, self.yq)
 
     def fit(self, kind, **options):
@@ -182,7 +182,7 @@ def forward(hand, single_point):
                 for leaf in range(len(hand.trees.leaf_values[t][k])):
                     rows = np.flatnonzero(leaves[:, k] == leaf)
                     through = scale * values[t, k, leaf] / step
-                    H = scale * np.sum(hand.weights[rows] * h[rows, k])
+                    H = np.sum(hand.weights[rows] * h[rows, k])
                     total = 0.0
                     if i in rows:
                         total += g[i, k] + through * h[i, k]
@@ -190,7 +190,7 @@ def forward(hand, single_point):
                         if j == i or not single_point:
                             by_raw = of_g[j, k] + through * of_h[j, k]
                             total += hand.weights[j] * by_raw @ moved[j]
-                    change = -step * total / (H + hand.trees.l2 + hand.trees.floor)
+                    change = -step * total / hand.bends(H, t, k, leaf)
                     grown[rows, k] = change
                     of_queries[i, hand.asked[t][:, k] == leaf, k] += change
             moved += grown
@@ -219,12 +219,12 @@ def removal_forward(hand):
                     through = scale * values[t, k, leaf] / step
                     by_raw = of_g[rows, k] + through * of_h[rows, k]
                     total = w @ np.sum(by_raw * moved[rows], axis=1)
-                    bends = scale * w @ h[rows, k] + hand.trees.l2 + hand.trees.floor
+                    bends = hand.bends(w @ h[rows, k], t, k, leaf)
                     change = -step * total / bends
                     grown[rows, k] += change
                     if i in rows:
                         w = hand.weights[kept]
-                        own = hand.value(w @ g[kept, k], w @ h[kept, k])
+                        own = hand.value(w @ g[kept, k], w @ h[kept, k], t, k, leaf)
                         own -= values[t, k, leaf]
                         grown[kept, k] += own
                         change += own
@@ -279,7 +279,7 @@ def test_single_point_moves_the_start(case):
                     hand.trees.hessian_scale * values[t, k, leaf] / hand.trees.step
                 )
                 H = np.sum((hand.weights * h[:, k])[leaves[:, k] == leaf])
-                bends = hand.trees.hessian_scale * H + hand.trees.l2 + hand.trees.floor
+                bends = hand.bends(H, t, k, leaf)
                 by_raw = of_g[i, k] + through * of_h[i, k]
                 grown[k] = -hand.trees.step * hand.weights[i] * by_raw @ own / bends
                 change[hand.asked[t][:, k] == leaf, k] += grown[k]
@@ -391,9 +391,9 @@ def test_boostin_is_the_sum_over_stages(case, power):
             if hand.asked[t][q, k] != leaf:
                 continue
             rows = leaves[:, k] == leaf
-            bends = scale * np.sum(hand.weights[rows] * h[rows, k]) + hand.trees.l2
+            bends = hand.bends(np.sum((hand.weights * h[:, k])[rows]), t, k, leaf)
             through = scale * values[t, k, leaf] / step
-            part = step * (g[i, k] + through * h[i, k]) / (bends + hand.trees.floor)
+            part = step * (g[i, k] + through * h[i, k]) / bends
             shared = np.sum(hand.weights[rows]) ** power
             truth[q, i] += slope[q, k] * hand.weights[i] * part / shared
     ranker = case.fit(BoostInRanker, power=power)
@@ -413,7 +413,9 @@ def own_leaf(hand):
         for i, k in np.ndindex(added.shape):
             rows = (leaves[:, k] == leaves[i, k]) & (np.arange(N_TRAIN) != i)
             weights = hand.weights[rows]
-            added[i, k] = hand.value(weights @ g[rows, k], weights @ h[rows, k])
+            added[i, k] = hand.value(
+                weights @ g[rows, k], weights @ h[rows, k], t, k, leaves[i, k]
+            )
         said.append(said[-1] + added)
     return said
 
@@ -458,8 +460,7 @@ def test_leave_one_out_predictions(case):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_own_leaves_of_one_tree_are_the_refit(name):
-    model, kind, weighted = MODELS[name]
-    X, y, weights, _, _ = data(kind, weighted)
+    model, X, y, weights, _, _ = fitted(name)
     one = {"max_iter": 1} if name.startswith("H") else {"n_estimators": 1}
     ranker = LeafRefitRanker(clone(model).set_params(**one)).fit(X, y, weights)
     rise = ranker.label_scores("loo_loss") - ranker.label_scores("loss")
@@ -666,3 +667,52 @@ def test_filters_take_them(kind, score):
     assert flagged[flipped].mean() > 0.8 and flagged.sum() < 25
     fresh = found.score_samples(X[:5], given[:5])
     assert fresh.shape == (5,)
+
+
+# --- raw predictions ---
+
+
+def test_raw_predictions_without_a_row_are_the_refits(case, refit_baseline):
+    hand = case.hand
+    ranker = case.fit(LeafRefitRanker, refit_baseline=refit_baseline)
+    change = ranker.raw_change(case.Xq)
+    assert isinstance(change, RawChange)
+    values, _ = hand.boost(hand.weights)
+    whole = hand.say(values, hand.asked)[-1]
+    close(change.raw, whole, 1e-12)
+    truth = np.empty((N_QUERIES, N_TRAIN, hand.K))
+    for i in range(N_TRAIN):
+        weights = hand.without(i)
+        start = hand.best_constant(weights) if refit_baseline else hand.baseline
+        values, _ = hand.boost(weights, start)
+        truth[:, i] = hand.say(values, hand.asked, start)[-1] - whole
+    close(np.hstack([shift for _, shift in change.without()]), truth, 1e-10)
+    gradient = np.random.default_rng(0).normal(size=whole.shape)
+    close(change.along(gradient), np.einsum("qk,qik->i", gradient, truth), 1e-10)
+
+
+@pytest.mark.parametrize("method", ["derivative", "removal", "single_point"])
+def test_raw_predictions_change_as_losses_say(case, method):
+    # Of which there is an oracle each: the slope of a loss times the change.
+    hand = case.hand
+    ranker = case.fit(LeafInfluenceRanker, method=method)
+    change = ranker.raw_change(case.Xq)
+    slope, _ = hand.derivatives(hand.y_asked, change.raw)
+    moved = np.hstack([shift for _, shift in change.without()])
+    truth = ranker.influence(case.Xq, case.yq)
+    close(np.einsum("qk,qik->qi", slope, moved), truth, 1e-12)
+    close(change.along(slope), truth.sum(axis=0), 1e-12)
+
+
+def test_links_of_raw_predictions(case):
+    change = case.fit(LeafRefitRanker).raw_change(case.Xq)
+    says = {
+        "identity": lambda raw: raw[:, 0],
+        "exp": lambda raw: np.exp(raw[:, 0]),
+        "sigmoid": lambda raw: case.hand.loss.predict_proba(raw[:, 0]),
+        "softmax": lambda raw: np.exp(raw) / np.exp(raw).sum(axis=1, keepdims=True),
+    }[change.link]
+    truth = getattr(case.model, "predict_proba", case.model.predict)(case.Xq)
+    said = says(change.raw)
+    # Libraries of trees keep leaves in single precision.
+    assert_allclose(said, truth, rtol=1e-5)

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.ensemble import (
@@ -16,7 +17,9 @@ from sklearn.ensemble import (
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.fixes import parse_version
 
+from sklinfluence.base import RawChange
 from sklinfluence.filtering import MislabelFilter
 from sklinfluence.trees import ForestRanker
 from sklinfluence.trees._forest import read_forest
@@ -73,14 +76,27 @@ def one_hot(ranker, y):
     return (y[:, None] == ranker.classes_).astype(float)
 
 
+# Since scikit-learn 1.9 bags are drawn by weight and "balanced" counts weights; before,
+# rows were drawn alike and weighed what they were drawn, and "balanced" counted rows.
+DRAWS_BY_WEIGHT = parse_version(sklearn.__version__) >= parse_version("1.9")
+
+
+def own_weights(forest, y, weights):
+    own = np.ones(len(y)) if weights is None else weights.copy()
+    given = getattr(forest, "class_weight", None)
+    if given == "balanced":
+        counted = own if DRAWS_BY_WEIGHT else np.ones(len(y))
+        totals = {label: counted[y == label].sum() for label in forest.classes_}
+        given = {k: counted.sum() / len(totals) / total for k, total in totals.items()}
+    if isinstance(given, dict):
+        own = own * np.array([given[label] for label in y])
+    return own
+
+
 def bag_weights(forest, y, weights):
     """How much each row weighs in each tree, from the forest's own samples."""
+    own = own_weights(forest, y, weights)
     if not forest.bootstrap:
-        own = np.ones(len(y)) if weights is None else weights.copy()
-        if getattr(forest, "class_weight", None) == "balanced":
-            totals = {label: own[y == label].sum() for label in forest.classes_}
-            scale = own.sum() / len(totals)
-            own = own * np.array([scale / totals[label] for label in y])
         return [own] * len(forest.estimators_)
     counted = []
     for drawn in forest.estimators_samples_:
@@ -89,7 +105,7 @@ def bag_weights(forest, y, weights):
             for label in forest.classes_:
                 of_label = y == label
                 count[of_label] *= len(drawn) / (3 * count[of_label].sum())
-        counted.append(count)
+        counted.append(count if DRAWS_BY_WEIGHT else count * own)
     return counted
 
 
@@ -411,3 +427,22 @@ def test_filter_takes_out_of_bag_losses(data):
         warnings.simplefilter("ignore")
         found = MislabelFilter(ForestRanker(forest), noise=None).fit(data.X, y)
     assert_allclose(found.scores_, ranker.label_scores("oob_loss"))
+
+
+def test_raw_change_is_the_prediction_when_a_row_leaves_its_leaves(fitted):
+    ranker, data, y, weights = fitted
+    queries = data.queries[:5]
+    now = said_without(ranker, data, y, weights, queries, None)
+    change = ranker.raw_change(queries)
+    scale = np.abs(now).max()
+    assert isinstance(change, RawChange) and change.link == "identity"
+    assert_allclose(change.raw, now, rtol=0, atol=1e-12 * scale)
+    moved = np.hstack([shift for _, shift in change.without()])
+    gradient = np.random.default_rng(0).normal(size=now.shape)
+    along = change.along(gradient)
+    for row in range(0, len(y), 9):
+        truth = said_without(ranker, data, y, weights, queries, row) - now
+        # Sums over trees in another order.
+        assert_allclose(moved[:, row], truth, rtol=0, atol=1e-12 * scale)
+        total = np.sum(gradient * truth)
+        assert_allclose(along[row], total, rtol=0, atol=1e-11 * scale)

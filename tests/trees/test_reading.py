@@ -293,13 +293,15 @@ def assert_leaves_are_newton_steps(trees, X, tolerance):
     """Leaf by leaf, over its rows, in a loop."""
     raw = np.tile(trees.baseline, (len(X), 1))
     largest = max(np.abs(v).max() for stage in trees.leaf_values for v in stage)
-    for values, leaves in zip(trees.leaf_values, trees.leaf_indices(X), strict=True):
+    stages = zip(trees.leaf_values, trees.leaf_indices(X), trees.penalties, strict=True)
+    for values, leaves, penalties in stages:
         for k, stored in enumerate(values):
             g, h = of_output(trees, raw, k)
             for leaf, value in enumerate(stored):
                 of_leaf = (leaves[:, k] == leaf) & (trees.weights > 0)
                 w = trees.weights[of_leaf]
                 total = trees.hessian_scale * (w @ h[of_leaf]) + trees.l2
+                total += penalties[k][leaf]
                 again = -trees.step * (w @ g[of_leaf]) / total
                 assert abs(again - value) <= tolerance * largest
         raw = raw + values_at(values, leaves)
@@ -372,10 +374,39 @@ def test_frames_with_categories(data):
     trees = read_ensemble(model, X, data.real)
     assert_allclose(trees.raw_predict(X)[:, 0], model.predict(X), rtol=1e-12)
     categorical = extreme("XGBRegressor", enable_categorical=True)
-    for made in (light("LGBMRegressor", cat_l2=0.0), categorical):
+    for made in (light("LGBMRegressor"), categorical):
         made.fit(X, data.real)
         raw = read_ensemble(made, X, data.real).raw_predict(X)[:, 0]
         assert_allclose(raw, made.predict(X), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options, has_penalty",
+    [
+        # Six categories, and a place for those that are missing.
+        pytest.param({"cat_l2": 0.0}, False, id="no penalty"),
+        pytest.param({"max_cat_to_onehot": 6}, True, id="two sets"),
+        pytest.param({"max_cat_to_onehot": 7}, False, id="one against the rest"),
+        pytest.param({"cat_l2": 30.0, "reg_lambda": 2.0}, True, id="much"),
+    ],
+)
+@pytest.mark.parametrize("targets", ["real", "three"])
+def test_leaves_below_sets_of_categories_have_their_penalty(
+    options, has_penalty, targets, data
+):
+    pandas = pytest.importorskip("pandas")
+    X = pandas.DataFrame(data.holes, columns=list("abcde"))
+    X["e"] = pandas.Categorical(data.X[:, 4].astype(int))
+    options = {"min_data_per_group": 1, "num_leaves": 4} | options
+    kind = "LGBMRegressor" if targets == "real" else "LGBMClassifier"
+    y = getattr(data, targets)
+    model = light(kind, **options).fit(X, y)
+    trees = read_ensemble(model, X, y)
+    penalties = np.concatenate([of for stage in trees.penalties for of in stage])
+    assert penalties.any() == has_penalty
+    assert_leaves_are_newton_steps(trees, X, 1e-5)
+    truth = model.predict(X, raw_score=True).reshape(len(X), -1)
+    assert_allclose(trees.raw_predict(X), truth, rtol=0, atol=1e-5 * truth.max())
 
 
 REFUSED = {
@@ -445,7 +476,7 @@ def test_leaves_of_rows_that_are_all_but_certain(data):
     y = (data.X[:, 0] > 0).astype(int)
     y[:10] = 1 - y[:10]
     # Further on rounding is all that there is.
-    beyond = plain(learning_rate=1.0, n_estimators=60).fit(data.X, y)
+    beyond = plain(learning_rate=1.0, n_estimators=120).fit(data.X, y)
     with pytest.raises(ValueError, match="second derivatives are rounding"):
         read_ensemble(beyond, data.X, y)
 

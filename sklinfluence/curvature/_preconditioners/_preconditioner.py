@@ -2,15 +2,16 @@
 
 from sklearn import get_config
 
+from sklinfluence.curvature._contrasts import whole_of
 from sklinfluence.curvature._preconditioners._block_preconditioners import (
     BlockCholesky,
     BlockNystrom,
 )
 from sklinfluence.curvature._solvers._ekfac import EKFAC
 from sklinfluence.curvature._solvers._given import as_solver
+from sklinfluence.curvature._solvers._in_contrasts import OfContrasts, init_state
 from sklinfluence.curvature._solvers._nystrom import Nystrom
 from sklinfluence.curvature._solvers._row_space import is_wide
-from sklinfluence.curvature._solvers._solver import init_state
 
 # Of fewer directions Nyström blocks can be worse than none, many right-hand sides and
 # a weak penalty given (usps, C=30: 50 iterations at rank 8, 37 at 32, 39 without).
@@ -30,6 +31,11 @@ def make_preconditioner(preconditioner, operator):
     -------
     made : SolverState or None
     """
+    whole = whole_of(operator)
+    if whole is not None:
+        # Blocks, and factors of outputs, are those of classes, not of contrasts.
+        made = make_preconditioner(preconditioner, whole)
+        return None if made is None else OfContrasts(made, operator.n_outputs)
     if preconditioner == "auto":
         preconditioner = _choose(operator)
     if preconditioner is None:

@@ -16,6 +16,7 @@ class ApproximateSolver(Solver):
     are, and no tolerance is asked for.
     """
 
+    keeps_outputs = True
     remedy = "Penalise the estimator more, set damping above 0 or use solver='cg'."
 
     def solve(self, state: Any, B: NDArray) -> tuple[NDArray, dict]:

@@ -158,6 +158,10 @@ class CholeskyState(SolverState):
         ranges = [factor.eigenvalue_range() for factor in distinct]
         return min(low for low, _ in ranges), max(high for _, high in ranges)
 
+    def prepare(self):
+        for factor in self.factors:
+            factor.prepare()
+
     @property
     def _is_shared(self):
         return len(self.factors) > 1 and self.factors[0] is self.factors[1]
@@ -206,9 +210,18 @@ def _full_blocks(inverse, rows, n_outputs):
         # Only the pairs m >= k: the block is symmetric.
         solved = rows @ inverse[k * q : (k + 1) * q, k * q :]
         solved = solved.reshape(n_rows, n_outputs - k, q)
-        blocks[:, k, k:] = np.einsum("imj,ij->im", solved, rows)
+        blocks[:, k, k:] = np.matmul(solved, rows[:, :, None])[:, :, 0]
         blocks[:, k:, k] = blocks[:, k, k:]
     return blocks
+
+
+def _mirror(matrix, side=256):
+    """Copy what is below the diagonal above it, in place."""
+    for at in range(0, len(matrix), side):
+        here, beyond = slice(at, at + side), slice(at + side, None)
+        corner = matrix[here, here]
+        corner[:] = np.tril(corner) + np.tril(corner, -1).T
+        matrix[here, beyond] = matrix[beyond, here].T
 
 
 class _Factor:
@@ -247,6 +260,10 @@ class _Factor:
             bent -= self.shift * (self.basis @ (self.basis.T @ X))
         return bent
 
+    def prepare(self):
+        """Compute the inverse now, with as many threads as LAPACK has."""
+        self.inverse()
+
     def apply_inverse(self, B):
         """H^+ B by the explicit inverse."""
         return self.inverse() @ B
@@ -259,8 +276,7 @@ class _Factor:
         """H^+, symmetric, computed at the first call."""
         if self._inverse is None:
             inverse, _ = dpotri(self.packed, lower=1)
-            lower = np.tril(inverse)
-            inverse = lower + np.tril(lower, -1).T
+            _mirror(inverse)
             if self.basis.shape[1]:
                 inverse -= (self.basis / self.shift) @ self.basis.T
             self._inverse = inverse

@@ -89,6 +89,8 @@ class LiSSA(Solver):
         "number. Use solver='cg', which needs its square root, or raise depth."
     )
 
+    keeps_outputs = True
+
     def __init__(
         self,
         *,

@@ -158,6 +158,9 @@ class RowSpaceFactor(HoldsOperator):
 
     apply_inverse = solve
 
+    def prepare(self):
+        """Nothing is left for later."""
+
     def product(self, V):
         """H V."""
         bent = self.curvature[:, None] * self.design.dot(V)

@@ -107,6 +107,12 @@ class SolverState(HoldsOperator):
     has_exact_rows = True
     exact = None
 
+    def prepare(self):
+        """Compute what `row_blocks` and `apply_inverse` would at their first call.
+
+        What has threads of its own has them here; passes over rows have theirs.
+        """
+
 
 class Solver(BaseEstimator):
     """Base of the solvers of H X = B; what they declare beside their two methods.
@@ -135,6 +141,11 @@ class Solver(BaseEstimator):
         this solver rather than with their own choice.
     serves_newton : bool, default=True
         Whether ``init`` is cheap enough to be called for a Hessian at every few steps.
+    keeps_outputs : bool, default=False
+        Whether ``init`` takes the Hessian of all K outputs of a softmax. Otherwise,
+        where the outputs share one l2 penalty, it is given that of K - 1 orthonormal
+        contrasts between them, p = (K - 1) x n_columns, and solves there. For what
+        approximates by the outputs as they are.
 
     See Also
     --------
@@ -177,6 +188,7 @@ class Solver(BaseEstimator):
     )
     preconditions = False
     serves_newton = True
+    keeps_outputs = False
 
     def init(self, operator: Any) -> Any:
         """Prepare for any number of right-hand sides.
@@ -213,15 +225,3 @@ class Solver(BaseEstimator):
     def class_name(self):
         """The class that the user named."""
         return type(self).__name__
-
-
-def init_state(solver, operator):
-    """``solver.init(operator)``; a TypeError unless that declares what it offers."""
-    state = solver.init(operator)
-    if not isinstance(state, SolverState):
-        raise TypeError(
-            f"{solver.class_name}.init returned {type(state).__name__}: a class that "
-            "inherits from Solver returns a SolverState. Inherit from SolverState, or "
-            "leave Solver out of the bases: then any state will do."
-        )
-    return state
