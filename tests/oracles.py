@@ -732,7 +732,7 @@ ORACLES = [
         "scores_ label_quality_ get_support",
         "real targets: scipy's Student t, a grid of laws; forests of scikit-learn",
         "filtering/test_error_law.py::test_of_clean_residuals_is_scipys_fit "
-        "filtering/test_error_law.py::test_no_law_on_a_grid_is_likelier "
+        "filtering/test_error_law.py::test_no_law_near_it_is_likelier "
         "filtering/test_forest_vote.py"
         "::test_of_given_targets_is_scikit_learns_out_of_bag",
     ),
