@@ -293,6 +293,8 @@ class RowsByPreconditioner(ConjugateGradientState):
         self.rows_from = "preconditioner" if named == "solver" else named
         self.has_exact_rows = source.has_exact_rows
         self.values_per_row = source.values_per_row
+        # Its own inverse is one of iterations: no `apply_inverse` is asked for.
+        self.serves_threads = source.serves_threads
 
     def row_blocks(self, rows):
         return self.source.row_blocks(rows)
