@@ -3,13 +3,13 @@
 The loss without the rows that IF and RelatIF point to
 =======================================================
 
-Plain influence names the rows without which a query's loss rises most, relative influence
-those that matter to it in particular; what they look like is another example
-(:ref:`sphx_glr_auto_examples_plot_relatif.py`). Balkytė's thesis ("Influence functions -
-comparison of existing methods", 2022, table 1) takes the most influential row of each of
-1 000 test digits out, trains again, and finds a slightly higher loss without the rows of
-plain influence than without those of RelatIF. Here the same is done for each row alone,
-for all at once, and for as many rows of each.
+Plain influence names the rows without which a query's loss rises most, relative
+influence those that matter to it in particular; what they look like is another example
+(:ref:`sphx_glr_auto_examples_plot_relatif.py`). A thesis that compares the two (Balkytė,
+2022, table 1) takes the most influential row of each of 1 000 test digits out, trains
+again, and finds a slightly higher loss without the rows of plain influence than without
+those of RelatIF. Here the same is done for each row alone, for all at once, and for as
+many rows of each.
 """
 
 # %%
@@ -23,7 +23,8 @@ from sklearn.model_selection import train_test_split
 
 from sklinfluence.gradient import InfluenceRanker
 
-N_TRAIN, N_TEST = 500, 200
+N_TRAIN = 500
+N_TEST = 200
 SEEDS = range(3)
 KINDS = {"IF": None, "theta-RelatIF": "theta", "l-RelatIF": "loss"}
 
@@ -44,10 +45,10 @@ def losses(rows, queries):
 # %%
 # Take out, train again
 # ---------------------
-# "its own row": every query's loss without the one row that is named for it, a refit for
-# each row that is named. "all rows": the loss of all queries without any of the rows
-# named. RelatIF names more rows in all, so "as many" takes the same number from each, those
-# that are named for most queries. Random rows are the yardstick.
+# "its own row": every query's loss without the one row that is named for it, a refit
+# for each row that is named. "all rows": the loss of all queries without any of the
+# rows named. RelatIF names more rows in all, so "as many" takes the same number from
+# each, those that are named for most queries. Random rows are the yardstick.
 measured = {name: [] for name in [*KINDS, "random"]}
 for seed in SEEDS:
     train, test = train_test_split(

@@ -40,6 +40,7 @@ from sklinfluence.retraining import (
 )
 
 N_FITS = 400
+N_EPOCHS = 40
 HEADS = InfluenceRanker, RepresenterRanker, KNNShapleyRanker
 
 X, y = load_breast_cancer(return_X_y=True)
@@ -57,7 +58,7 @@ net = NeuralNetBinaryClassifier(
     optimizer__weight_decay=1 / len(X),
     optimizer__param_groups=[("bias", {"weight_decay": 0.0})],
     batch_size=20,
-    max_epochs=40,
+    max_epochs=N_EPOCHS,
     train_split=None,
     verbose=0,
 )
@@ -91,12 +92,12 @@ rankers = {
 # %%
 # Measuring
 # ---------
-# Seconds of processor time: to fit and answer for one query, and to answer for a hundred
-# more. What is kept for later queries is what pickling it takes. The peak is of memory
-# that NumPy asks for while fitting and answering. What torch holds is not seen, so it
-# stays out for networks, and so it does for what trains again, a model at a time.
-# Values are of the mean loss of all queries and cannot be asked of a single one: another
-# set of queries costs what the first did.
+# Seconds of processor time: to fit and answer for one query, and to answer for a
+# hundred more. What is kept for later queries is what pickling it takes. The peak is of
+# memory that NumPy asks for while fitting and answering. What torch holds is not seen,
+# so it stays out for networks, and so it does for what trains again, a model at a time.
+# Values are of the mean loss of all queries and cannot be asked of a single one:
+# another set of queries costs what the first did.
 warnings.filterwarnings("ignore", message="The head that the estimator fitted")
 
 
