@@ -106,10 +106,10 @@ print(f"share of all self-influence that the top twentieth has: {np.mean(held):.
 # Cuts through influential regions
 # --------------------------------
 # The three most influential rows that are not near one another. Around each, the
-# intruder's distance and direction change; heading and speeds stay those of the row. The
-# ground is what the surrogate decides there; the marks are the 80 training rows nearest
-# to the cut, their true decisions as colours, their self-influence as area. The cross is
-# the row itself.
+# intruder's distance and direction change; heading and speeds stay those of the row.
+# The ground is what the surrogate decides there; the marks are the 80 training rows
+# nearest to the cut, their true decisions as colours, their self-influence as area. The
+# cross is the row itself.
 ranker = rankers[0]
 labels = np.array(["COC", "WL", "WR", "L", "R"])
 colors = ["0.7", "C0", "C1", "C9", "C3"]

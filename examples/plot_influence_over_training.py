@@ -3,10 +3,10 @@
 A flipped point takes over while a network trains
 =================================================
 
-One label in the plane is wrong. Picard et al. (2022, "Leveraging influence functions for
-dataset exploration and cleaning", figure 4) watch influence while a network trains: first
-the rows at the boundary have it, then those around the wrong one, and in the end the
-wrong one alone. When does that happen here, and does it happen at all?
+One label in the plane is wrong. Picard et al. (2022, "Leveraging influence functions
+for dataset exploration and cleaning", figure 4) watch influence while a network trains:
+first the rows at the boundary have it, then those around the wrong one, and in the end
+the wrong one alone. When does that happen here, and does it happen at all?
 """
 
 # %%

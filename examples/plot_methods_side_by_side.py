@@ -4,9 +4,9 @@ Proponents and opponents, by every method that has them
 =======================================================
 
 A network reads a digit wrongly. Which training rows spoke for the right answer, and
-which against it? Influenciae (Picard et al., 2023, figures 1 and 3) shows the answers of
-its methods for images; here eleven methods of this package answer for the same network and
-the same digit, and then for every digit that it gets wrong.
+which against it? Influenciae (Picard et al., 2023, figures 1 and 3) shows the answers
+of its methods for images; here eleven methods of this package answer for the same
+network and the same digit, and then for every digit that it gets wrong.
 """
 
 # %%
@@ -110,9 +110,10 @@ for column, word in {1: "proponents", 5: "opponents"}.items():
 # %%
 # Over all wrong predictions
 # --------------------------
-# Of each query's three proponents: how many have its true label. Of its three opponents:
-# how many have the label that was predicted. How many different rows are named at all.
-# And how many of the ten strongest proponents are those of the influence function.
+# Of each query's three proponents: how many have its true label. Of its three
+# opponents: how many have the label that was predicted. How many different rows are
+# named at all. And how many of the ten strongest proponents are those of the influence
+# function.
 
 
 def strongest(values, n):

@@ -7,8 +7,8 @@ Self-influence under a network's last layer finds wrong labels: under which netw
 Picard et al. (2022, "Leveraging influence functions for dataset exploration and
 cleaning", figures 5 and 6) compare architectures, a penalty on the head, and longer
 training on CIFAR-10. The architecture matters, an l1 and l2 penalty helps, and training
-for long ruins the search, they find. The same comparison on scikit-learn's digits, small
-enough to be run here.
+for long ruins the search, they find. The same comparison on scikit-learn's digits,
+small enough to be run here.
 """
 
 # %%
@@ -92,8 +92,8 @@ def train(body, penalty, rows, labels, seed):
 # The head as scikit-learn has it
 # -------------------------------
 # The last layer, as it stands, is a logistic regression on what it receives; its C and
-# l1_ratio state the penalty of the sum of losses. It is read without being refitted, with
-# a little damping, as it may have no penalty to speak of.
+# l1_ratio state the penalty of the sum of losses. It is read without being refitted,
+# with a little damping, as it may have no penalty to speak of.
 warnings.filterwarnings("ignore", message="The head that the estimator fitted")
 
 
@@ -184,7 +184,7 @@ for ax in axes.flat:
 
 # %%
 # How long the network was trained matters most, in either direction: too short, and it
-# knows no digit yet; too long, and it has learnt wrong labels by heart. The linear model,
-# which cannot, goes on improving. Architectures differ less than that once they have
-# learnt, and what a penalty of the head does is not the same for both networks.
+# knows no digit yet; too long, and it has learnt wrong labels by heart. The linear
+# model, which cannot, goes on improving. Architectures differ less than that once they
+# have learnt, and what a penalty of the head does is not the same for both networks.
 plt.show()

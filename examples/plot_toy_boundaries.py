@@ -13,9 +13,9 @@ the three are counted.
 # %%
 # Four problems
 # -------------
-# A straight boundary; one that turns into a sine; the same with five rows in six missing
-# on its right; and the straight one again, with labels thrown by a coin in a band around
-# a part of it.
+# A straight boundary; one that turns into a sine; the same with five rows in six
+# missing on its right; and the straight one again, with labels thrown by a coin in a
+# band around a part of it.
 import warnings
 
 import matplotlib.pyplot as plt
@@ -63,8 +63,8 @@ problems = {
 # Self-influence under the last layer
 # -----------------------------------
 # Two hidden layers of sigmoids, as in the paper. What a row weighs is its influence on
-# its own label, "Cook's distance" there, in the last layer's objective. The head is taken
-# to its optimum before; the warning that it was short of it is filtered.
+# its own label, "Cook's distance" there, in the last layer's objective. The head is
+# taken to its optimum before; the warning that it was short of it is filtered.
 warnings.filterwarnings("ignore", message="The head that the estimator fitted")
 
 
@@ -106,10 +106,11 @@ for ax, (name, problem) in zip(axes.flat, problems.items(), strict=True):
 # %%
 # Counted, over seeds
 # -------------------
-# How many rows lie within 0.15 of the boundary, of all rows and of the twentieth with the
-# largest self-influence. Then the mean self-influence of the unusual stretch (its rows
-# near the boundary; all rows of the noisy band) over that of the other rows near the
-# boundary, the rows of all seeds together.
+# How many rows lie within 0.15 of the boundary, of all rows and of the twentieth with
+# the largest self-influence. Then the mean self-influence of the unusual stretch (its
+# rows near the boundary; all rows of the noisy band) over that of the other rows near
+# the boundary, the rows of all seeds together.
+table = {}
 print(f"{'':14s} near the boundary: all rows  top twentieth   stretch / elsewhere")
 for name, problem in problems.items():
     shares, parts = [], {"stretch": [], "elsewhere": []}
@@ -125,6 +126,7 @@ for name, problem in problems.items():
         parts["elsewhere"].append(weight[near & ~unusual])
     everywhere, among_top = np.mean(shares, axis=0)
     stretch, elsewhere = (np.concatenate(part).mean() for part in parts.values())
+    table[name] = everywhere, among_top, stretch / elsewhere
     print(
         f"{name:14s} {everywhere:27.2f} {among_top:14.2f} {stretch / elsewhere:21.2f}"
     )

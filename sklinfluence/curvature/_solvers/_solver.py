@@ -112,7 +112,7 @@ class SolverState(HoldsOperator):
     serves_threads = False
     exact = None
 
-    def prepare(self):
+    def prepare(self) -> None:
         """Compute what `row_blocks` and `apply_inverse` would at their first call.
 
         What has threads of its own has them here; passes over rows have theirs.

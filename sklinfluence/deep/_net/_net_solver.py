@@ -13,6 +13,7 @@ from sklinfluence.curvature import (
     solver_name,
     warn_about_residual,
 )
+from sklinfluence.deep._net._candidates import fastif_solver
 
 # The dense matrix costs K backward passes a row and p^2 numbers: worth it up to here.
 _MAX_DENSE = 2000
@@ -29,6 +30,8 @@ def resolve_net_solver(solver, operator):
     """The solver object that the parameter ``solver`` stands for, for a network."""
     if solver == "auto":
         solver = "cholesky" if operator.shape[0] <= _MAX_DENSE else "cg"
+    if isinstance(solver, str) and solver == "fastif":
+        return fastif_solver(operator)
     if isinstance(solver, str) and solver == "ekfac":
         return EKFAC(n_directions=_N_DIRECTIONS)
     if isinstance(solver, str) and solver == "cg":
