@@ -28,7 +28,6 @@ CASES = {
     "ridge": (50_000, 200, 0),
 }
 N_QUERIES = 1000
-REPEATS = 3
 
 
 class Stopwatch:
@@ -94,7 +93,7 @@ def operations(n_rows, n_columns, n_classes, n_hessians, m):
     return {"fit": fit, "influence": first_order, "newton": newton}
 
 
-def bench_classes(shape):
+def bench_classes(shape, repeats):
     """Seconds, operations and peak memory of a fit and of both matrices."""
     from sklearn.frozen import FrozenEstimator
     from sklearn.linear_model import LogisticRegression
@@ -111,7 +110,7 @@ def bench_classes(shape):
         ranker = InfluenceRanker(model, method=method).fit(X, y)
         return ranker, ranker.self_influence_, ranker.leverage_, ranker.loo_proba_
 
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         ranker = watch.time("fit", lambda: fit("influence"))[0]
         peaks.setdefault("fit", peak_mib() - before)
         watch.time("influence", lambda ranker=ranker: ranker.influence(*asked))
@@ -130,7 +129,7 @@ def bench_classes(shape):
     }
 
 
-def bench_ridge(shape):
+def bench_ridge(shape, repeats):
     """Leverage, leave-one-out and Cook's distance of a linear model."""
     import numpy as np
     import statsmodels.api as sm
@@ -155,7 +154,7 @@ def bench_ridge(shape):
         return RidgeCV(alphas=[1.0], store_cv_results=True).fit(X, y).cv_results_
 
     rates, watch = [product_rate()], Stopwatch()
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         watch.time("leverage, LOO, Cook", ours)
         watch.time("RidgeCV (LOO alone)", ridge_cv)
         watch.time("statsmodels OLS", statsmodels_ols)
@@ -196,22 +195,27 @@ def report(case, shape, found, rate):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a tenth of the rows")
+    parser.add_argument(
+        "--quick", action="store_true", help="a tenth of the rows, once"
+    )
     parser.add_argument("--threads", type=int, nargs="+", default=[1])
-    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--cases", nargs="+", choices=CASES)
     parser.add_argument("--alone", choices=CASES, help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    shrink = 10 if asked.quick else 1
+    shrink, repeats = (10, 1) if asked.quick else (1, 3)
     shapes = {
         name: (max(shape[0] // shrink, 400), *shape[1:])
         for name, shape in CASES.items()
     }
+    # A hundred outputs are as many parameters with a tenth of the rows.
+    small = [name for name in CASES if name != "hundred"]
+    cases = asked.cases or (small if asked.quick else list(CASES))
     if asked.alone:
         bench = bench_ridge if asked.alone == "ridge" else bench_classes
-        print(json.dumps(bench(shapes[asked.alone])))
+        print(json.dumps(bench(shapes[asked.alone], repeats)))
         return
     for n_threads in asked.threads:
-        found = {case: run_alone(case, n_threads, asked.quick) for case in asked.cases}
+        found = {case: run_alone(case, n_threads, asked.quick) for case in cases}
         rates = [rate for one in found.values() for rate in one["rates"]]
         walls, cpus = zip(*rates, strict=True)
         print(
