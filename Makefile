@@ -26,12 +26,13 @@ DEMO_STAMP := $(VENV)/.installed-demo
 TEST_STAMP := $(VENV)/.installed-test
 DOCS_STAMP := $(VENV)/.installed-docs
 
-.PHONY: help demo test test-slow test-kernels fuzz lint format docs bench clean
+.PHONY: help demo test test-slow test-browser test-kernels fuzz lint format docs bench clean
 
 help:
 	@echo "make demo       run the main job on scikit-learn's digits (no torch needed)"
 	@echo "make test       run the tests; docstring, README and user guide examples too"
 	@echo "make test-slow  run the tests marked slow"
+	@echo "make test-browser  look at reports in a headless Chromium, where there is one"
 	@echo "make test-kernels  run the numeric tests under SSE, AVX2 and AVX-512"
 	@echo "make fuzz       run 5000 generated inputs of every public name"
 	@echo "make lint       ruff check and ruff format --check"
@@ -49,6 +50,10 @@ test: $(TEST_STAMP)
 
 test-slow: $(TEST_STAMP)
 	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) -m slow tests $(PYTEST_ARGS)
+
+# AXE=path/to/axe.min.js (npm install axe-core) checks accessibility too.
+test-browser: $(TEST_STAMP)
+	$(TEST_ENV) $(BIN)/python -m pytest -m browser -rs tests/browser $(PYTEST_ARGS)
 
 # Sums round differently under other instructions; half an hour on two cores.
 test-kernels: $(TEST_STAMP)

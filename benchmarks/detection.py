@@ -2,6 +2,8 @@
 
     python benchmarks/detection.py --quick
     python benchmarks/detection.py --sets digits letter music_genre --seeds 0 1 2
+    python benchmarks/detection.py --boosting --sets adult bank_marketing --rows 600
+    python benchmarks/detection.py --checked
     python benchmarks/detection.py --calibration
 
 Labels of sets taken to be clean are flipped (uniformly, by class, by ambiguity), and
@@ -13,6 +15,16 @@ among the top k (k = their number), the F1 of the rows flagged, and time as a ra
 cleanlab's scores are its own functions on out-of-fold probabilities of logistic
 regression at C=1, at the C that LogisticRegressionCV finds, and of the pool that this
 package uses (that logistic regression and the RBF vote), fitted fold by fold.
+
+--boosting compares instead what a HistGradientBoostingClassifier gives: cleanlab's two
+scores on its probabilities out of five folds, MislabelFilter("precomputed") on the same
+probabilities, MislabelFilter(HistGradientBoostingClassifier()), which refits it under
+the noise model, the default filter, its linear head and kernel without its forest, and
+its forest alone. The last columns are CPU seconds.
+
+--checked judges the probabilities that come with the *_pyx sets, by cleanlab's scores
+and MislabelFilter("precomputed"), inside the rows that people checked (those that
+cleanlab flagged once: outside them nobody knows) or, where all were, among all.
 
 --calibration prints instead what the filter expects of its flags, the share of right
 labels among them, beside what it is (FDP), and the share of wrong labels that it finds
@@ -28,6 +40,7 @@ import numpy as np
 from cleanlab.filter import find_label_issues
 from cleanlab.rank import get_label_quality_scores
 from sklearn import datasets
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
@@ -81,6 +94,13 @@ QUICK = [
     for name in BUNDLED + SYNTHETIC + FILES + REAL_ERRORS
     if name not in ("mnist_train5k", "comnist_ab", "banking77_minilm", "mnist_test")
 ]
+TABULAR = ["adult", "bank_marketing", "spambase", "satimage", "covertype10k", "letter"]
+BOOSTING = [
+    "cl self", "cl norm", "precomp.", "boosting", "default", "no forest", "forest",
+    "t folds", "t boosting", "t default",
+]  # fmt: skip
+PYX = ["news20_test_pyx", "cifar10_test_pyx", "cifar10n_train_pyx"]
+SCORES = ("self_confidence", "normalized_margin")
 C_GRID = np.logspace(-4, 2, 7)
 LEVELS = (0.05, 0.1, 0.2)
 
@@ -90,6 +110,12 @@ def main():
     warnings.simplefilter("ignore", ConvergenceWarning)
     if args.calibration:
         print_calibration(args)
+        return
+    if args.checked:
+        print_checked()
+        return
+    if args.boosting:
+        print_boosting(args)
         return
     results = []
     for name in args.sets:
@@ -112,9 +138,12 @@ def parse_args():
     parser.add_argument("--kinds", nargs="+", default=["uniform", "class", "instance"])
     parser.add_argument("--rates", nargs="+", type=float, default=None)
     parser.add_argument("--ablate", action="store_true", help="noise=uniform, None too")
+    parser.add_argument("--boosting", action="store_true", help="any model's evidence")
+    parser.add_argument("--checked", action="store_true", help="precomputed, pyx sets")
     parser.add_argument("--calibration", action="store_true", help="of the flags")
     args = parser.parse_args()
     wanted = QUICK if args.quick else BUNDLED + SYNTHETIC + FILES + REAL_ERRORS
+    wanted = TABULAR if args.boosting else wanted
     args.sets = _data.present(args.sets or wanted, BUNDLED + SYNTHETIC)
     args.seeds = args.seeds or ([0] if args.quick else [0, 1, 2])
     args.rows = args.rows or (1000 if args.quick else 2000)
@@ -290,6 +319,93 @@ def measure(scores, flagged, is_wrong):
         "recall@k": is_wrong[top].mean(),
         "F1": f1_score(is_wrong, flagged),
     }
+
+
+# --- any model ------------------------------------------------------------------------
+
+
+def print_boosting(args):
+    """Average precision by set and noise of what one boosting model gives, and time."""
+    warnings.simplefilter("ignore")
+    print(f"{'':26s}" + "".join(f"{head:>12s}" for head in BOOSTING))
+    by_noise = {}
+    for name in args.sets:
+        of_set = {}
+        for seed in args.seeds:
+            for noise, X, given, is_wrong in cases(name, seed, args):
+                row = boosting(X, given, is_wrong, seed)
+                of_set.setdefault(noise, []).append(row)
+        for noise, rows in of_set.items():
+            by_noise.setdefault(noise, {})[name] = rows
+            print_means(f"{name}, {noise}", [mean_of(rows)])
+    for noise, sets in by_noise.items():
+        print_means(f"mean, {noise}", [mean_of(rows) for rows in sets.values()])
+
+
+def boosting(X, given, is_wrong, seed):
+    """One case: average precision of every method, and CPU seconds of two."""
+    X = X.toarray() if hasattr(X, "toarray") else X
+    model = HistGradientBoostingClassifier(random_state=seed)
+    folds = list(StratifiedKFold(5, shuffle=True, random_state=seed).split(X, given))
+    start = time.process_time()
+    P = out_of_fold(model, X, given, folds)
+    folds_time = time.process_time() - start
+    row = {
+        f"cl {score[:4]}": average_precision_score(
+            is_wrong, -get_label_quality_scores(given, P, method=score)
+        )
+        for score in SCORES
+    }
+    precomputed = MislabelFilter("precomputed").fit(P, given)
+    row["precomp."] = average_precision_score(is_wrong, precomputed.scores_)
+    start = time.process_time()
+    row["boosting"] = ap_of(
+        MislabelFilter(model, random_state=seed), X, given, is_wrong
+    )
+    refits_time = time.process_time() - start
+    start = time.process_time()
+    row["default"] = ap_of(MislabelFilter(random_state=seed), X, given, is_wrong)
+    default_time = time.process_time() - start
+    for name, pool in (("no forest", ("linear", "kernel")), ("forest", ("forest",))):
+        detector = MislabelFilter(pool=pool, random_state=seed)
+        row[name] = ap_of(detector, X, given, is_wrong)
+    row |= {"t folds": folds_time, "t boosting": refits_time, "t default": default_time}
+    return row
+
+
+def ap_of(detector, X, given, is_wrong):
+    return average_precision_score(is_wrong, detector.fit(X, given).scores_)
+
+
+def mean_of(rows):
+    return {key: np.mean([row[key] for row in rows]) for key in rows[0]}
+
+
+def print_means(name, rows):
+    cells = mean_of(rows).values()
+    print(f"{name:26s}" + "".join(f"{cell:12.3f}" for cell in cells), flush=True)
+
+
+def print_checked():
+    """Probabilities of others' networks, judged where people looked."""
+    warnings.simplefilter("ignore")
+    names = [*(f"cleanlab {score}" for score in SCORES), "precomputed"]
+    print(f"{'':20s}{'rows':>6s}{'wrong':>6s}" + "".join(f"{n:>28s}" for n in names))
+    for name in _data.present(PYX):
+        found = _data.load(name)
+        given, P = found["y"], found["P"].astype(np.float64)
+        P /= P.sum(axis=1, keepdims=True)
+        looked = found.get("checked", np.ones(len(given), dtype=bool))
+        is_wrong = found["is_error"][looked]
+        scores = [-get_label_quality_scores(given, P, method=score) for score in SCORES]
+        scores.append(MislabelFilter("precomputed").fit(P, given).scores_)
+        cells = [
+            f"{average_precision_score(is_wrong, score[looked]):.3f} AP, "
+            f"{roc_auc_score(is_wrong, score[looked]):.3f} AUROC"
+            for score in scores
+        ]
+        counts = f"{looked.sum():6d}{is_wrong.sum():6d}"
+        print(f"{name:20s}{counts}" + "".join(f"{cell:>28s}" for cell in cells))
 
 
 # --- calibration ----------------------------------------------------------------------

@@ -52,7 +52,7 @@ def map_rows(work, *arguments, n_jobs=None):
         first = list(islice(items, 2)) if n_threads > 1 else []
         if len(first) < 2:
             return [work(*each) for each in (*first, *items)]
-        with ThreadPoolExecutor(n_threads) as pool:
+        with ThreadPoolExecutor(n_threads, initializer=_limit_here) as pool:
             return list(_in_order(pool, work, first, items, n_threads))
 
 
@@ -118,11 +118,12 @@ class _BlasOnOneThread:
     def __enter__(self):
         with self._lock:
             if not self._inside:
-                blas = _controller().select(user_api="blas")
-                counts = [library.num_threads for library in blas.lib_controllers]
+                libraries = _blas().lib_controllers
+                counts = [library.num_threads for library in libraries]
                 self._threads = min(counts, default=1)
                 if any(count != 1 for count in counts):
-                    self._limit = blas.limit(limits=1)
+                    _take_over(libraries)
+                    self._limit = _blas().limit(limits=1)
             self._inside += 1
             return self._threads
 
@@ -131,16 +132,30 @@ class _BlasOnOneThread:
             self._inside -= 1
             if not self._inside and self._limit is not None:
                 limit, self._limit = self._limit, None
+                _take_over(_blas().lib_controllers)
                 limit.restore_original_limits()
+                _take_over(_blas().lib_controllers)
 
 
 _blas_on_one_thread = _BlasOnOneThread()
 
 
 @cache
-def _controller():
+def _blas():
     # Finding the libraries takes milliseconds; they are loaded with numpy and scipy.
-    return ThreadpoolController()
+    return ThreadpoolController().select(user_api="blas")
+
+
+def _take_over(libraries):
+    """Let this thread set limits: threadpoolctl 3.8 heeds the first that did alone."""
+    for library in libraries:
+        if hasattr(library, "clear_controlling_thread"):
+            library.clear_controlling_thread(force=True)
+
+
+def _limit_here():
+    """Where a limit is of a thread (BLAS on OpenMP), each has its own."""
+    _blas().limit(limits=1)
 
 
 def map_blocks(work, *arguments, n_jobs=None):

@@ -12,11 +12,12 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklinfluence._blocks import block_slices
 from sklinfluence._estimators import label_index, sliceable, target_array
+from sklinfluence._raw_change import RawChange
 from sklinfluence._sklearn_compat import _safe_indexing
 from sklinfluence._typing import Rows
 from sklinfluence._valuer import BaseValuer, ranks
 
-__all__ = ["BaseRanker", "BaseValuer"]
+__all__ = ["BaseRanker", "BaseValuer", "RawChange"]
 
 
 class BaseRanker(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseValuer):
@@ -32,7 +33,8 @@ class BaseRanker(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseValuer):
     ``score_samples``. Everything else is derived here, in blocks of queries, so that
     nothing of size (n_queries, n_train) is built unless it is what was asked for. A
     method that samples publishes the standard error of its influence as
-    ``spread(X, y)``.
+    ``spread(X, y)``; one that knows how raw predictions change without a row gives a
+    `RawChange` as ``raw_change(X)``.
 
     See Also
     --------

@@ -15,13 +15,15 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 # Tests of words and wiring. Every other test is numeric and runs under each set of
 # instructions (`make test-kernels`): a new file is, unless it is named here.
 NOT_NUMERIC = {"test_fuzz.py", "test_public_api.py"}
+NOT_NUMERIC_FOLDERS = {"browser", "command"}
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def pytest_collection_modifyitems(items):
     """Mark as numeric what compares numbers, doctests and guide pages included."""
     for item in items:
-        if item.path.name not in NOT_NUMERIC:
+        is_of_words = item.path.parent.name in NOT_NUMERIC_FOLDERS
+        if item.path.name not in NOT_NUMERIC and not is_of_words:
             item.add_marker(pytest.mark.numeric)
 
 

@@ -192,7 +192,13 @@ class Case:
 
 
 # What corrupting functions give back holds what came in.
-PASSED_ON = {"fit_resample", "add_backdoor", "corrupt_targets", "flip_labels"}
+PASSED_ON = {
+    "fit_resample",
+    "add_backdoor",
+    "apply_review",
+    "corrupt_targets",
+    "flip_labels",
+}
 
 
 def _modules():

@@ -6,6 +6,7 @@ found by looking, and an argument without a pool fails the run.
 """
 
 import inspect
+import io
 import tempfile
 
 import numpy as np
@@ -645,6 +646,25 @@ def fidelity(case, public):
     case.call(public.__name__, public, fitted, X, y, *asked, **chosen)
 
 
+def on_metric(case, public):
+    rows = Rows(case.draw)
+    fitted = _fitted_ranker(case, rows)
+    if fitted is case.FAILED:
+        return
+    chosen = options(case, public, skip=("ranker", "X", "y", "groups", "metric"))
+    X, y = rows.queries()
+    names = ["neg_log_loss", "neg_brier_score", "neg_calibration_error", "roc_auc"]
+    names += ["neg_mean_squared_error", "r2", "worst_group", "neg_group_gap"]
+    odd = ["accuracy", None, 3, lambda y, raw: raw.sum(), lambda y, raw: "much"]
+    chosen["metric"] = case.draw.one(odd if case.draw.odd("parameters") else names)
+    if "group" in str(chosen["metric"]) or case.draw.chance(0.1):
+        chosen["groups"] = np.arange(rows.n) % case.draw.one([1, 2, 3])
+        if hasattr(y, "__len__"):
+            chosen["groups"] = chosen["groups"][: len(y)]
+    case.asked.append(X)
+    case.call(public.__name__, public, fitted, X=X, y=y, **chosen)
+
+
 def scorer(case, public):
     rows = Rows(case.draw, is_class=case.draw.chance(0.9) or None)
     made = case.call("make", public, **options(case, public))
@@ -793,6 +813,51 @@ def _any_detector(case, rows):
     if case.draw.chance(0.5):
         return filtering.MislabelFilter()
     return gradient.InfluenceRanker(_plain(case, rows))
+
+
+def review(case, public):
+    """A review of labels, most of its lines about them."""
+    rows = Rows(case.draw)
+    draw, n = case.draw, rows.n
+    labels = np.asarray(rows.y, dtype=object).ravel()
+    lines = [draw.one(["row,given_label,verdict,new_label", "row;given_label;verdict"])]
+    for row in range(0, n, 3):
+        given, new = (
+            draw.one([labels[row], "unseen", ""]),
+            draw.one([labels[0], "", "="]),
+        )
+        verdict = draw.one(["wrong", "right", "unsure", "", "perhaps"])
+        lines.append(f"{row},{given if draw.odd('values') else labels[row]},")
+        lines[-1] += f"{verdict if draw.odd('values') else 'wrong'},{new}"
+    draw.note(f"{n} rows, {lines[:3]}")
+    case.passes_rows_on = True
+    file = io.StringIO("\n".join(lines))
+    wrong = draw.one(["relabel", "drop", "nothing", "keep"])
+    case.call("apply_review", public, file, rows.y, wrong=wrong)
+
+
+def label_report(case, public):
+    """A report on what a filter found, and its page."""
+    rows = Rows(case.draw)
+    fitted = fit(case, _any_detector(case, rows), rows)
+    if fitted is case.FAILED:
+        return
+    draw, (X, y, _) = case.draw, rows.training()
+    n = rows.n
+    shown = draw.one(
+        [
+            {},
+            {"texts": ["text"] * n},
+            {"images": np.zeros((n, 3, 3))},
+            {"columns": np.ones((n, 2)), "hide": ["x0"]},
+            {"columns": np.ones((n, 2)), "feature_names": ["one"]},
+            {"texts": ["text"], "images": []},
+        ]
+    )
+    draw.note(f"shows {sorted(shown)}")
+    made = case.call("from_filter", public.from_filter, fitted, X, y, **shown)
+    if made is not case.FAILED:
+        case.call("_repr_html_", made._repr_html_)
 
 
 def row_diagnostics(case, public):
@@ -1062,19 +1127,24 @@ RECIPES = {
     "ConjugateGradient": solver,
     "LiSSA": solver,
     "Nystrom": solver,
+    "Sketch": solver,
     "choose_solver": choice,
     "detection_curve": of_vectors({"is_mislabelled": _truth, "scores": _vector}),
     "flip_detection_scorer": scorer,
     "lds": fidelity,
     "loo_correlation": fidelity,
+    "metric_influence": on_metric,
+    "RawChange": contract,
     "poisoning_ratio": of_vectors(
         {"influence": _matrix, "is_poisoned": _truth, "y": _labels}
     ),
     "stability": of_vectors({"influence_a": _matrix, "influence_b": _matrix}),
     "add_backdoor": corruption,
+    "apply_review": review,
     "corrupt_targets": corruption,
     "flip_labels": corruption,
     "DetectionCurveDisplay": display,
+    "LabelReport": label_report,
     "diagnostics": row_diagnostics,
     "CheckpointRecorder": recorder,
     "DeepInfluenceRanker": deep_ranker,

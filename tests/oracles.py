@@ -55,7 +55,7 @@ NETS = "DeepInfluenceRanker TracInRanker HydraRanker SGDInfluenceRanker"
 BOOSTED = "LeafInfluenceRanker LeafRefitRanker BoostInRanker"
 TREES = f"{BOOSTED} ForestRanker TrexRanker"
 RANKERS = f"{HEADS} {TREES} {NETS}"
-SOLVERS = "Cholesky ConjugateGradient LiSSA Arnoldi Nystrom"
+SOLVERS = "Cholesky ConjugateGradient LiSSA Arnoldi Nystrom Sketch"
 EVERY = "test_every_ranker.py::"
 
 ORACLES = [
@@ -709,6 +709,15 @@ ORACLES = [
     ),
     Oracle(
         "MislabelFilter",
+        "scores_ label_quality_ get_support",
+        "real targets: scipy's Student t, a grid of laws; forests of scikit-learn",
+        "filtering/test_error_law.py::test_of_clean_residuals_is_scipys_fit "
+        "filtering/test_error_law.py::test_no_law_on_a_grid_is_likelier "
+        "filtering/test_forest_vote.py"
+        "::test_of_given_targets_is_scikit_learns_out_of_bag",
+    ),
+    Oracle(
+        "MislabelFilter",
         "sample_indices_ transform fit_transform",
         "identity: the kept rows, donors of the same label",
         "filtering/test_filter.py::test_fit_transform_is_not_transform_on_noisy_data "
@@ -799,6 +808,26 @@ ORACLES = [
         "metrics/test_fidelity.py::test_loo_correlation_by_a_loop",
     ),
     Oracle(
+        "metric_influence",
+        "",
+        "scikit-learn's metrics, moved and differentiated; refits without each row",
+        "metrics/test_metric_influence.py::test_metrics_are_scikit_learns "
+        "metrics/test_metric_influence.py"
+        "::test_measured_anew_is_near_a_refit_without_the_row",
+    ),
+    Oracle(
+        "RawChange",
+        "",
+        "refits; boosting by hand; loops over trees",
+        "gradient/test_raw_change.py::test_each_row_without_which_it_is_refitted "
+        "gradient/test_raw_change.py"
+        "::test_along_a_gradient_is_the_difference_of_weights "
+        "trees/test_boosting_rankers.py"
+        "::test_raw_predictions_without_a_row_are_the_refits "
+        "trees/test_forest.py"
+        "::test_raw_change_is_the_prediction_when_a_row_leaves_its_leaves",
+    ),
+    Oracle(
         "poisoning_ratio",
         "",
         "shares of means by hand",
@@ -833,6 +862,12 @@ ORACLES = [
         "",
         "rows counted; a model that obeys the trigger",
         "datasets/test_backdoor.py::test_rows_of_other_classes_get_trigger_and_target",
+    ),
+    Oracle(
+        "apply_review",
+        "",
+        "the lines of random reviews, followed by hand",
+        "datasets/test_review.py::test_any_review_of_any_labels_is_applied_as_written",
     ),
     Oracle(
         "corrupt_targets",

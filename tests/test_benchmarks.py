@@ -25,6 +25,7 @@ LEAST = {
     "stability.py": "--quick --skip-loo --data mnist",
     "streaming.py": "--rows 2000 --columns 8 --classes 2",
     "trees.py": "--quick",
+    "valuation.py": "--quick",
 }
 SKIPPED = {
     "deep.py": "mnist_train5k",
@@ -33,6 +34,7 @@ SKIPPED = {
     "regression_detection.py": "concrete",
     "solvers.py": "letter",
     "stability.py": "mnist_train5k",
+    "valuation.py": "spambase",
 }
 
 

@@ -17,6 +17,7 @@ FLOORS = (
     {
         "_blocks",
         "_messages",
+        "_raw_change",
         "_scheduling",
         "_spreadsheet",
         "_typing",

@@ -1,6 +1,7 @@
 """What ships: the typed marker, an sdist whose tests run, files that agree."""
 
 import configparser
+import importlib
 import os
 import re
 import shutil
@@ -15,6 +16,8 @@ import sklinfluence
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILT = [".git", ".venv", "build", "dist", "*.egg-info", "__pycache__", "_build"]
+# What would lend an environment packages that it does not hold.
+LENDING = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
 SETUP = configparser.ConfigParser()
 SETUP.read(ROOT / "setup.cfg")
 
@@ -50,6 +53,56 @@ def sdist(tmp_path_factory):
     with tarfile.open(archive) as file:
         file.extractall(folder, filter="data")
     return folder / archive.name.removesuffix(".tar.gz")
+
+
+def test_the_command_is_an_entry_point_and_its_page_is_packaged():
+    (script,) = SETUP["options.entry_points"]["console_scripts"].split("\n")[1:]
+    name, _, place = script.partition(" = ")
+    module, _, function = place.partition(":")
+    assert name == "sklinfluence"
+    assert callable(getattr(importlib.import_module(module), function))
+    folder = Path(sklinfluence.__file__).parent / "inspection" / "_report"
+    packaged = SETUP["options.package_data"]["sklinfluence.inspection._report"]
+    endings = {ending.strip("* ") for ending in packaged.split(",")}
+    assert {f.suffix for f in folder.iterdir() if f.is_file()} - {".py"} == endings
+
+
+def test_tests_ask_for_all_that_reports_do():
+    extras = SETUP["options.extras_require"]
+    assert set(extras["report"].split()) <= set(extras["test"].split())
+
+
+DATA = "x,colour,label\n" + "".join(
+    f"{i % 2 * 5 + i / 40},{'rb'[i % 2]},{'yn'[(i + (i == 7)) % 2]}\n"
+    for i in range(40)
+)
+
+
+@pytest.mark.slow
+def test_the_wheel_and_its_extra_are_all_that_the_command_needs(tmp_path):
+    """Built from a copy, installed into a bare environment, run where no source is."""
+    pytest.importorskip("setuptools")
+    copy = tmp_path / "checkout"
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*BUILT))
+    environment = {k: v for k, v in os.environ.items() if k not in LENDING}
+
+    def run(*command, folder=tmp_path):
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    code = f"import setuptools.build_meta as b; b.build_wheel({str(tmp_path)!r})"
+    run(sys.executable, "-c", code, folder=copy)
+    (wheel,) = tmp_path.glob("*.whl")
+    run(sys.executable, "-m", "venv", "own")
+    own = tmp_path / "own" / ("Scripts" if os.name == "nt" else "bin")
+    run(own / "python", "-m", "pip", "install", "--quiet", f"{wheel}[report]")
+    (tmp_path / "data.csv").write_text(DATA, encoding="utf-8")
+    asked = ["suspects", "data.csv", "--target", "label", "--report", "report.html"]
+    assert "40 rows" in run(own / "sklinfluence", *asked)
+    assert "<table" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

@@ -38,6 +38,7 @@ def apply(asked):
     with Outputs() as outputs:
         outputs.write(asked.output, data)
         outputs.commit()
+    said.say_notes()
     print(
         f"{asked.output}: {len(changes)} of {len(keep)} rows have a new label, "
         f"{np.count_nonzero(~keep)} are left out."

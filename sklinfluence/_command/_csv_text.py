@@ -91,8 +91,8 @@ class CsvText:
             if len(record.cells) != n_columns:
                 raise BadInput(
                     f"{self.name}: line {record.line} has {len(record.cells)} cells, "
-                    f"and the first line names {n_columns} columns. Put cells that hold "
-                    f"{self.delimiter!r} between double quotes."
+                    f"and the first line names {n_columns} columns. Put cells that "
+                    f"hold {self.delimiter!r} between double quotes."
                 )
             yield record
 

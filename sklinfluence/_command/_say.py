@@ -24,12 +24,16 @@ class Said:
         self.notes = []
 
     def note(self, text, *names):
-        """Say something, unless it is about a hidden column."""
+        """Have something to say, unless it is about a hidden column."""
         text = one_line(text)
         if set(names) & set(self.hidden):
             return
         self.notes.append(text)
-        print(text, file=sys.stderr)
+
+    def say_notes(self):
+        """All notes: after the work, since what went wrong is one line alone."""
+        for text in self.notes:
+            print(text, file=sys.stderr)
 
     def progress(self, stage):
         """Say what is being done, to who watches."""

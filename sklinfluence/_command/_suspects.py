@@ -46,6 +46,7 @@ def suspects(asked):
         if asked.report:
             outputs.write(asked.report, _report(table, target, found, X, asked))
         outputs.commit()
+    said.say_notes()
     share = float(np.mean(~found.get_support()))
     print(
         _json(asked, target, found, share, said) if asked.json else _text(asked, found)

@@ -47,6 +47,7 @@ from sklinfluence._nets._refusals import (
     refuse_improbable,
     refuse_non_finite,
 )
+from sklinfluence._nets._slope import slope
 from sklinfluence._nets._stand_in import EVALUATING, double
 from sklinfluence._nets._states import Reseed, add_callback, seeded_nets
 from sklinfluence._nets._targets import NETS

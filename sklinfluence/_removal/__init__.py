@@ -46,6 +46,7 @@ from sklinfluence._removal._queries import (
     Queries,
     _gradient_products,
     added_row,
+    apply_gradients,
     first_order,
     gradient_lengths,
     inverse_ratio,
@@ -54,6 +55,7 @@ from sklinfluence._removal._queries import (
     one_step_newton,
     parameter_change,
     query_curvature,
+    row_shifts,
 )
 from sklinfluence._removal._reading import (
     HeadReading,

@@ -120,7 +120,7 @@ class FittedHead:
             self,
             objective=operator.objective,
             theta=contract(self.theta),
-            raw=operator.raw,
+            raw=contract(self.raw.T).T,  # the factor may be of one a little older
             residual=contract(self.residual.T).T,
             operator=operator,
             state=self.state.inner,
@@ -135,11 +135,12 @@ class FittedHead:
 
     def row_moves(self, coefficients, rows):
         """H^+ (c_i (x) x_i) of a softmax, less the last output: (K - 1, q, b)."""
-        inside, shape = self.contrasts, (-1, rows.shape[1], len(rows))
+        inside, (K, q) = self.contrasts, self.theta.shape
         if inside is not None:
             coefficients = contract(coefficients.T).T
-            return apart(inside.solve_rows(coefficients, rows).reshape(shape))
-        moves = self.solve_rows(coefficients, rows).reshape(shape)
+            moves = inside.solve_rows(coefficients, rows)
+            return apart(moves.reshape(K - 1, q, len(rows)))
+        moves = self.solve_rows(coefficients, rows).reshape(K, q, len(rows))
         return moves[:-1] - moves[-1]
 
     def solve_apart(self, rows):

@@ -16,7 +16,14 @@ import numpy as np
 from sklinfluence._blocks import block_slices
 from sklinfluence._progress import untracked
 from sklinfluence._scheduling import map_rows
-from sklinfluence.curvature import KroneckerBlocks, row_curvature, solve_added
+from sklinfluence.curvature import (
+    KroneckerBlocks,
+    contract,
+    contract_blocks,
+    expand,
+    row_curvature,
+    solve_added,
+)
 
 # What a block of so many rows leaves behind is still in cache when it is needed.
 _CACHED_ROWS = 512
@@ -215,15 +222,19 @@ def removed_residual(curvature, B, residual):
         kept = 1.0 + curvature * B
         kept[kept < _LEVERAGE_ONE] = np.nan
         return residual / kept
-    kept = np.eye(B.shape[1]) + curvature @ B
+    # Both sides are blind to what all outputs share: nothing is lost in contrasts, and
+    # beside large blocks that direction's 1 would be lost to rounding.
+    kept = contract_blocks(curvature) @ contract_blocks(B)
+    kept += np.eye(kept.shape[1])
     # The product of 1 - h over the eigenvalues h: small only if one of them is 1.
     for i in np.flatnonzero(~(np.linalg.det(kept) > _LEVERAGE_ONE)):
         if np.min(np.linalg.eigvals(kept[i]).real) < _LEVERAGE_ONE:
             kept[i] = np.nan
-    out = np.full_like(residual, np.nan)
+    out = np.full((len(B), kept.shape[1]), np.nan)
     sound = ~np.isnan(kept[:, 0, 0])
-    out[sound] = np.linalg.solve(kept[sound], residual[sound][:, :, None])[:, :, 0]
-    return out
+    residual = contract(residual.T).T[sound]
+    out[sound] = np.linalg.solve(kept[sound], residual[:, :, None])[:, :, 0]
+    return expand(out.T).T
 
 
 def _largest_leverage(curvature, B):

@@ -17,8 +17,8 @@ from sklinfluence.curvature import Design, PredictionDrop, row_curvature
 
 # Rows of one product with all queries: wide enough for its full rate.
 _PRODUCT_ROWS = 1024
-# Numbers that are walked through several times while they stay in cache.
-_CACHED = 2**20
+# Queries whose shifts are turned into rises while they are in cache.
+_QUERIES_AT_ONCE = 128
 
 
 @dataclass
@@ -146,13 +146,12 @@ def one_step_newton(fitted, removal, queries, n_jobs=None):
 
 def _fill_rises(out, fitted, queries, coefficients, shifts, n_jobs):
     """Fill (n_queries, n_train) block by block of training rows."""
-    design, (n_queries, K) = fitted.objective.design, queries.raw.shape
+    design, n_queries = fitted.objective.design, len(queries.raw)
 
     def fill(block):
         move = shifts(coefficients[block], design.rows(block))
-        # Shifts are walked through several times: by as many queries as stay in cache.
-        at_once = max(1, _CACHED // (K * (block.stop - block.start)))
-        for some in block_slices(n_queries, 1, at_once):
+        # Shifts are walked through several times: by so few queries, in cache.
+        for some in block_slices(n_queries, 1, _QUERIES_AT_ONCE):
             out[some, block] = loss_rise(queries.take(some), move(some))
 
     blocks = block_slices(design.n_rows, 3 * fitted.theta.size, _PRODUCT_ROWS)

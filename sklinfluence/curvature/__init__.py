@@ -1,7 +1,13 @@
 """Curvature of a linear head: losses, the Hessian as an operator, its solvers."""
 
 from sklinfluence.curvature._active_set import ActiveSetObjective, WholeDesign
-from sklinfluence.curvature._contrasts import apart, contract, contrasts_of, expand
+from sklinfluence.curvature._contrasts import (
+    apart,
+    contract,
+    contract_blocks,
+    contrasts_of,
+    expand,
+)
 from sklinfluence.curvature._design import Design
 from sklinfluence.curvature._losses import (
     LogisticLoss,
@@ -41,6 +47,7 @@ from sklinfluence.curvature._solvers._in_contrasts import (
 )
 from sklinfluence.curvature._solvers._lissa import DivergenceError, LiSSA
 from sklinfluence.curvature._solvers._nystrom import Nystrom
+from sklinfluence.curvature._solvers._sketch import Sketch
 from sklinfluence.curvature._solvers._solver import Solver, SolverState
 from sklinfluence.curvature._solvers._spectral import Spectral
 
@@ -53,6 +60,7 @@ __all__ = [
     "LiSSA",
     "Nystrom",
     "SingularHessianError",
+    "Sketch",
     "Solver",
     "SolverState",
     "choose_solver",

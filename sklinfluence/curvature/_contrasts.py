@@ -36,6 +36,17 @@ def apart(W):
     return W - (root / (1.0 - root)) * W.sum(axis=0)
 
 
+def contract_blocks(blocks):
+    """C^T B C of each row, (n, K - 1, K - 1) for (n, K, K)."""
+    return np.moveaxis(contract(contract(blocks.T).swapaxes(0, 1)), -1, 0)
+
+
+def expand_blocks(blocks):
+    """C B C^T of each, (..., K, K) for (..., K - 1, K - 1)."""
+    one_side = expand(np.moveaxis(blocks, -1, 0))
+    return np.moveaxis(expand(np.moveaxis(one_side, -1, 0)), (0, 1), (-2, -1))
+
+
 class ContrastLoss:
     """A softmax's loss as a function of the K - 1 contrasts of its raw predictions.
 
@@ -60,7 +71,7 @@ class ContrastLoss:
 
     def curvature(self, targets, raw):
         curvature = self.whole.curvature(targets, expand(raw.T).T)
-        inside = contract(contract(curvature.T).transpose(1, 0, 2)).T
+        inside = contract_blocks(curvature)
         return inside[:, :, 0] if self.separable else inside
 
     def curvature_product(self, targets, raw, V, weights):

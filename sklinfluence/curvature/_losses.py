@@ -13,11 +13,15 @@ do not interact (``separable``), else (n_rows, n_outputs, n_outputs). All are th
 an unweighted row; units are nats (half squared target units for the squared loss).
 """
 
+from math import factorial
+
 import numpy as np
 from scipy.special import expit
 
 # Logit moves beyond it are no longer small changes of a loss: differences serve.
 _WIDE = 1.0
+# As many terms of a series are quicker than exponentials and logarithms.
+_MOST_TERMS = 5
 
 
 class _SeparableCurvature:
@@ -100,6 +104,9 @@ class LogisticLoss(_SeparableCurvature):
 
     def rise(self, targets, raw, shift):
         """Rise in each row's loss for each of its shifts: (m, b) for (m, b, K)."""
+        n_terms = _n_terms(shift)
+        if n_terms <= _MOST_TERMS:
+            return self._rise_by_series(targets, raw, shift, n_terms)
         whole, positive = self._term_weights(targets)
         # log(1 + e^(f + d)) - log(1 + e^f) = log(1 + p (e^d - 1)): no cancellation.
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
@@ -109,6 +116,26 @@ class LogisticLoss(_SeparableCurvature):
         rise = terms - positive[:, None, :] * shift
         rise = rise[:, :, 0] if rise.shape[2] == 1 else rise.sum(axis=2)
         return _mend(self, rise, targets, raw, shift)
+
+    def _rise_by_series(self, targets, raw, shift, n_terms):
+        """The same by Taylor's series, whose terms are the cumulants of the label."""
+        curvature, tilt = self.curvature(targets, raw), -np.tanh(0.5 * raw)
+        spread = expit(raw) * expit(-raw)
+        terms = [
+            self.gradient(targets, raw),
+            curvature / 2,
+            curvature * tilt / 6,
+            curvature * (1.0 - 6.0 * spread) / 24,
+            curvature * tilt * (1.0 - 12.0 * spread) / 120,
+        ]
+        rise = 0.0
+        for k, move in enumerate(shift.transpose(2, 0, 1)):
+            part = move * terms[n_terms - 1][:, [k]]
+            for term in terms[n_terms - 2 :: -1]:
+                part += term[:, [k]]
+                part *= move
+            rise = part if k == 0 else rise + part
+        return rise
 
     def unweighted(self):
         return self if self.positive_weight is None else LogisticLoss()
@@ -218,6 +245,15 @@ def _probabilities(raw):
     complement = 1.0 - proba
     complement[top] = (rest / (1.0 + rest))[:, 0]
     return proba, complement
+
+
+def _n_terms(shift):
+    """How many terms of a loss's series say its rise to rounding, relatively."""
+    size, n_terms = max(np.max(shift, initial=0.0), -np.min(shift, initial=0.0)), 2
+    # What is left is below d^n / (n + 1)! of the first term; not a number never is.
+    while n_terms <= _MOST_TERMS and not size**n_terms / factorial(n_terms + 1) < 4e-16:
+        n_terms += 1
+    return n_terms
 
 
 def _mend(loss, rise, targets, raw, shift):

@@ -19,6 +19,7 @@ from sklinfluence._sklearn_compat import (
 from sklinfluence._typing import Rows
 from sklinfluence.base import BaseRanker
 from sklinfluence.curvature import SOLVERS, warn_about_residual
+from sklinfluence.deep._net._bregman import NetBregman
 from sklinfluence.deep._net._functional import check_layers
 from sklinfluence.deep._net._net_objective import net_objective, query_rows
 from sklinfluence.deep._net._net_solver import describe, init_solver, resolve_net_solver
@@ -56,7 +57,8 @@ class DeepInfluenceRanker(BaseRanker):
         a network usually is, and is then refused with the damping that it would take.
     solver : str or solver object, default="auto"
         How H^-1 is applied; the solvers of ``sklinfluence.curvature``: "cholesky",
-        "cg", "lissa", "arnoldi", "nystrom" or "ekfac". "auto": Cholesky up to 2000
+        "cg", "lissa", "arnoldi", "nystrom", "sketch" or "ekfac". "auto": Cholesky up to
+        2000
         parameters, else conjugate gradients, preconditioned by EK-FAC. "ekfac": an
         approximation, :class:`~sklinfluence.curvature.EKFAC` with 200 directions; it
         costs the same however many rows are asked about, as self-influence of all of
@@ -229,6 +231,10 @@ class DeepInfluenceRanker(BaseRanker):
                 self._solver, self._state, operator, self.damping, self._residual
             )
         return self
+
+    def _bregman_objective(self):
+        """What `metrics.pbrf` minimises."""
+        return NetBregman(self._objective)
 
     def _training_gradients(self):
         """(slice, s_i g_i) of blocks of training rows."""

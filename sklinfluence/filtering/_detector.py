@@ -44,6 +44,7 @@ from sklinfluence.filtering._parameters import check_parameters
 from sklinfluence.filtering._report import report_table, summary_text
 from sklinfluence.filtering._thresholds import expected_wrong_share
 from sklinfluence.filtering._training_rows import check_training_rows
+from sklinfluence.filtering._votes import relative_weights
 
 
 class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
@@ -137,10 +138,9 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         check_parameters(self, groups)
         rows = check_training_rows(self, X, y, sample_weight, groups)
         rule = FlagRule.of(self)
-        fdr = self.fdr if rule.is_automatic else None
-        unfitted = model_for(self, rows, fdr)
+        unfitted = model_for(self, rows, rule.fit_level)
         tracker = FitTracker(self, rows.X, rows.y)
-        fit = partial(self._fit_model, unfitted, fdr)
+        fit = partial(self._fit_model, unfitted, rule.fit_level)
         model = fit(rows, partial(tracker.fitting, "fit the ranker"))
         score = score_to_ask(model, self.label_score)
         evidence = training_evidence(model, score, rows.X, rows.copies)
@@ -178,11 +178,12 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         if rule.is_automatic:
             self._check_held_out(evidence)
         verdict, self._in_use = self._verdict(evidence, rows), rows.in_use
+        weight = rows.weights
         self._classes, self._given_labels = evidence.classes, rows.y
         self._predicted_labels = verdict.predicted_labels
         self.scores_ = _without_nan(evidence.scores)
         self.label_quality_ = verdict.quality
-        flags = rule.flag(self.scores_, verdict, self._in_use)
+        flags = rule.flag(self.scores_, verdict, weight)
         # A noise model knows which class such a given label mostly stands for; a
         # plain one can only say what it predicts.
         self.suggested_labels_ = self._predicted_labels
@@ -190,16 +191,14 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
             self.suggested_labels_ = self._model.suggest_labels(verdict.contradicted)
         self._support = ~flags
         self.threshold_ = rule.threshold_in_force(self.scores_, flags)
-        used = verdict.take(self._in_use)
-        self._expected_wrong = expected_wrong_share(used, flags[self._in_use])
+        self._expected_wrong = expected_wrong_share(verdict, flags, weight)
 
     def _verdict(self, evidence, rows):
         """What held-out evidence says of the given labels, and how sure it is."""
-        verdict = evidence.on(rows.y)
+        weight = relative_weights(rows.weights, len(rows))
+        verdict = evidence.on(rows.y, weight)
         if evidence.classes is None or not evidence.held_out:
             return verdict
-        weight = rows.sample_weight
-        weight = np.ones(len(rows)) if weight is None else weight
         proba, given = evidence.prediction, verdict.given
         right = probability_right(proba, given, weight, self.noise)
         return replace(verdict, right=right)
@@ -349,7 +348,7 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         ranker_tags = get_tags(ranker_of(self))
         tags.input_tags.sparse = ranker_tags.input_tags.sparse
         # Its own models take holes: a forest as they are, the others filled.
-        is_own = self.ranker is None and self.label_score == "auto"
+        is_own = self.ranker is None
         tags.input_tags.allow_nan = is_own or ranker_tags.input_tags.allow_nan
         tags.input_tags.string = ranker_tags.input_tags.string
         tags.target_tags.required = True

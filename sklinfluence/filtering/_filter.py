@@ -66,23 +66,25 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
           or (one-dimensional, or one column) out-of-sample predictions of real
           targets. A noise model is used only where it makes the given labels likelier
           on rows that it was not fitted on;
-        - None: for ``label_score="auto"`` and classes, models of its own (`pool`),
-          pooled by their likelihood out of sample; else ``InfluenceRanker()``, of real
-          targets with outliers held at the nearest value that is none. For the former X
-          may be any data frame of pandas or polars (categories, strings, dates and free
-          text by the extra ``table``), and have holes. The linear head and the RBF
-          ridge see standardised columns, holes filled with medians and told by columns
-          of their own, outliers held at the nearest value that is none; many columns
-          that are nearly all zeros (terms of texts) keep their own scales. The forest
-          sees columns as they are. A weight of 2 is a row twice.
+        - None: for ``label_score="auto"``, models of its own (`pool`): of classes
+          pooled by their likelihood out of sample, of real targets by least squares;
+          else ``InfluenceRanker()``. X may be any data frame of pandas or polars
+          (categories, strings, dates and free text by the extra ``table``), and have
+          holes. The linear head and the RBF ridge see standardised columns, holes
+          filled with medians and told by columns of their own, outliers held at the
+          nearest value that is none; many columns that are nearly all zeros (terms of
+          texts) keep their own scales. The forest sees columns as they are. A weight
+          of 2 is a row twice.
 
     label_score : str, default="auto"
         "auto", classes: the log odds that the given label is wrong, under a
         label-noise model fitted by expectation-maximisation on leave-one-out
-        predictions. "auto", real targets: "studentized", the absolute deleted
-        studentised residual. Otherwise the name of one of the ranker's
-        ``label_scores``; of `InfluenceRanker`: "loo_loss", "loss", "self_influence",
-        "cook", "gradient_norm", and for classes "loo_margin", "margin", "agra".
+        predictions. "auto", real targets: the absolute residual from what models that
+        never saw the row predict, over the scale of honest rows' residuals (with a
+        ranker "studentized", the absolute deleted studentised residual). Otherwise the
+        name of one of the ranker's ``label_scores``; of `InfluenceRanker`: "loo_loss",
+        "loss", "self_influence", "cook", "gradient_norm", and for classes "loo_margin",
+        "margin", "agra".
 
     noise : {"class", "uniform"} or None, default="class"
         What the noise model of ``label_score="auto"`` may learn: how often each class
@@ -95,20 +97,22 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
     threshold : float, "auto" or "fdr", default="auto"
         Which rows are flagged. "auto", classes: those predicted as another class by
         the model that never saw them, with log odds above log 0.1 that their label is
-        wrong. "auto", real targets: those whose deleted studentised residual survives
-        the procedure of Benjamini and Hochberg [1]_, gross errors being taken out of
-        the fit first. "fdr", classes: the likeliest wrong ones, as many as keep the
-        mean posterior probability that a flagged label is right below `fdr`; real
-        targets: as "auto". A number flags the scores at or above it.
+        wrong. "auto", real targets: those whose residuals are gross errors by a law of
+        residuals with heavy tails [1]_ (see :ref:`wrong_targets`), gross errors being
+        taken out of the fit until nothing changes. "fdr", classes: the likeliest wrong
+        ones, as many as keep the mean posterior probability that a flagged label is
+        right below `fdr`; real targets: as "auto". A number flags the scores at or
+        above it.
 
     fdr : float, default=0.05
         The share of right labels among the flagged ones that is allowed. Classes: by
         ``threshold="fdr"`` alone, as far as the evidence is calibrated (see
-        :ref:`how_sure`). Real targets: by "auto" too; it holds for normal errors, and
-        heavier tails raise it.
+        :ref:`how_sure`). Real targets: by "auto" too, the mean probability of being
+        honest among the flagged rows.
 
     contamination : float, default=None
-        Flag this share of the rows instead, the worst first.
+        Flag this share of the rows instead, the worst first. A row counts by its
+        weight.
 
     cv : int, splitter, iterable or None, default=None
         None scores rows by the leave-one-out answers of one fit; an estimator that has
@@ -136,17 +140,19 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
 
     pool : sequence of str, default=("linear", "kernel", "forest")
         The votes of ``ranker=None`` with ``label_score="auto"``: a linear head, an RBF
-        ridge, and a forest by its out-of-bag trees, on classes. On many columns that
-        are nearly all zeros (terms of texts) the forest votes only where nothing else
-        does.
+        ridge, and a forest by its out-of-bag trees (for real targets ridge regression
+        in the first one's place). On many columns that are nearly all zeros (terms of
+        texts) the forest votes only where nothing else does.
 
     min_per_class : int, default=1
         Rows of every class that are kept whatever their scores (real targets: of all
-        rows), so that no class is ever emptied.
+        rows), so that no class is ever emptied. A row of weight 2 counts as two;
+        weights that are far from one are taken relative to their mean.
 
     max_share : float, default=0.5
         Largest share of the rows of one given class (real targets: of all rows) that
-        may be flagged, the worst first.
+        may be flagged, the worst first. A row counts by its weight, and is not flagged
+        where only a part of it may be.
 
     n_jobs : int, default=None
         Folds of an estimator that are fitted at a time, or threads that grow the
@@ -154,8 +160,8 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
 
     random_state : int, RandomState instance or None, default=None
         Draws the landmarks of the RBF ridge and the forest, shuffles the folds of an
-        estimator and seeds what it leaves open, and shuffles the kept rows that take
-        the place of flagged ones in `fit_transform`.
+        estimator and seeds what it leaves open, and shuffles the
+        kept rows that take the place of flagged ones in `fit_transform`.
 
     Attributes
     ----------
@@ -181,7 +187,8 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
 
     label_quality_ : ndarray of shape (n_samples,)
         Out-of-sample probability of the given label; for real targets the two-sided
-        p-value of the (deleted studentised) residual, NaN where the ranker has no
+        p-value of the residual by the law of honest ones (with a ranker, of the deleted
+        studentised residual), NaN where the ranker has no
         leave-one-out predictions of them. A ranker of least squares on
         classes has no probabilities; the posterior under unit normal errors around its
         -1/+1 codes stands in.
@@ -208,8 +215,8 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
 
     References
     ----------
-    .. [1] Benjamini, Y. & Hochberg, Y. (1995). Controlling the false discovery rate.
-       Journal of the Royal Statistical Society B 57, 289-300.
+    .. [1] Efron, B. (2008). Microarrays, empirical Bayes and the two-groups model.
+       Statistical Science 23, 1-22.
 
     Examples
     --------

@@ -12,8 +12,9 @@ from sklinfluence._estimators import refuse_missing_labels
 from sklinfluence._sklearn_compat import _estimator_has
 from sklinfluence._typing import Rows
 from sklinfluence.filtering._detector import _LabelNoiseDetector
-from sklinfluence.filtering._evidence import default_regression_ranker
+from sklinfluence.filtering._evidence import target_model
 from sklinfluence.filtering._filtered_base import _FilteredEstimator
+from sklinfluence.filtering._flagging import FlagRule
 
 
 class FilteredClassifier(ClassifierMixin, _FilteredEstimator):
@@ -233,5 +234,6 @@ class FilteredRegressor(RegressorMixin, _FilteredEstimator):
         detector = super()._clone_filter()
         # By itself the filter takes integers for classes; here they are targets.
         if isinstance(detector, _LabelNoiseDetector) and detector.ranker is None:
-            detector.set_params(ranker=default_regression_ranker())
+            level = FlagRule.of(detector).fit_level
+            detector.set_params(ranker=target_model(detector, level))
         return detector

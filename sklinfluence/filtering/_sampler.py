@@ -76,9 +76,9 @@ class MislabelSampler(_LabelNoiseDetector):
 
     pool : sequence of str, default=("linear", "kernel", "forest")
         The votes of ``ranker=None`` with ``label_score="auto"``: a linear head, an RBF
-        ridge, and a forest by its out-of-bag trees, on classes. On many columns that
-        are nearly all zeros (terms of texts) the forest votes only where nothing else
-        does.
+        ridge, and a forest by its out-of-bag trees (for real targets ridge regression
+        in the first one's place). On many columns that are nearly all zeros (terms of
+        texts) the forest votes only where nothing else does.
 
     min_per_class : int, default=1
         Rows of every class that are kept whatever their scores (real targets: of all
@@ -114,7 +114,8 @@ class MislabelSampler(_LabelNoiseDetector):
 
     label_quality_ : ndarray of shape (n_samples,)
         Out-of-sample probability of the given label; for real targets the two-sided
-        p-value of the deleted studentised residual, NaN where the ranker has no
+        p-value of the residual by the law of honest ones (with a ranker, of the deleted
+        studentised residual), NaN where the ranker has no
         leave-one-out predictions of them.
 
     suggested_labels_ : ndarray of shape (n_samples,)

@@ -6,7 +6,6 @@ stratum, all rows.
 """
 
 import numpy as np
-from scipy.stats import false_discovery_control
 
 from sklinfluence.filtering._warn import warn_user
 
@@ -14,6 +13,9 @@ from sklinfluence.filtering._warn import warn_user
 # model trained on noisy labels underestimates how noisy they are (flagging at even odds
 # had F1 .45 over 23 sets where this has .75).
 MIN_LOG_ODDS = np.log(0.1)
+
+# A share such as 0.7 of 10 rows must mean 7 rows, not 6.999...
+_SLACK = 1e-9
 
 # Flagged share above which the rule is likelier misled than the labels that noisy.
 LARGE_SHARE = 0.25
@@ -44,17 +46,7 @@ def flag_disagreement(given, predicted, log_odds):
     return (given != predicted) & (log_odds > MIN_LOG_ODDS)
 
 
-def flag_discoveries(p_values, fdr):
-    """Flag the rows whose p-value survives Benjamini and Hochberg's step-up rule.
-
-    `fdr` is the share of falsely flagged rows among those flagged that is allowed. A
-    NaN (nothing known against the row) counts as a p-value of 1.
-    """
-    p_values = np.where(np.isnan(p_values), 1.0, p_values)
-    return false_discovery_control(p_values) <= fdr
-
-
-def flag_expected(right, fdr):
+def flag_expected(right, fdr, sample_weight=None):
     """Flag rows while the mean probability that their labels are right stays low.
 
     Parameters
@@ -66,52 +58,58 @@ def flag_expected(right, fdr):
         What the mean over the flagged rows stays below: the share of right labels
         that is expected among them. Rows of one probability are flagged together.
 
+    sample_weight : ndarray of shape (n_samples,), default=None
+        A weight of 2 is a row twice.
+
     Returns
     -------
     flags : ndarray of shape (n_samples,), dtype=bool
     """
-    values, n_rows = np.unique(right, return_counts=True)
+    values, codes = np.unique(right, return_inverse=True)
+    n_rows = np.bincount(codes.ravel(), weights=sample_weight)
     mean = np.cumsum(values * n_rows) / np.cumsum(n_rows)
     n_low = np.count_nonzero(mean < fdr)
     return right <= values[n_low - 1] if n_low else np.zeros(len(right), dtype=bool)
 
 
-def expected_wrong_share(verdict, flags):
+def flag_gross(right, fdr, sample_weight=None):
+    """The same of real targets, and none that is likelier honest than not."""
+    return flag_expected(right, fdr, sample_weight) & (right < 0.5)
+
+
+def expected_wrong_share(verdict, flags, sample_weight):
     """Share of wrong labels to expect among flagged ones.
 
     Parameters
     ----------
     verdict : Verdict
     flags : ndarray of shape (n_samples,), dtype=bool
+    sample_weight : ndarray of shape (n_samples,)
 
     Returns
     -------
     share : float
         Classes: the mean posterior probability that a flagged label is wrong. Real
-        targets: one less Benjamini and Hochberg's estimate, all targets of a p-value
-        as low as the highest flagged one counting as right. NaN where nothing is
-        flagged or the evidence gives neither.
+        targets: that a flagged one is a gross error, by the law of residuals. NaN where
+        nothing is flagged or the evidence gives neither.
     """
-    if not flags.any():
+    if not flags.any() or verdict.right is None:
         return np.nan
-    if verdict.right is not None:
-        return float(1.0 - verdict.right[flags].mean())
-    if verdict.classes is not None:
-        return np.nan
-    p_values = verdict.quality
-    n_right = np.count_nonzero(~np.isnan(p_values)) * np.max(p_values[flags])
-    return float(max(1.0 - n_right / flags.sum(), 0.0))
+    return float(1.0 - np.average(verdict.right[flags], weights=sample_weight[flags]))
 
 
-def flag_share(scores, share, allowed):
+def flag_share(scores, share, allowed, sample_weight=None):
     """Flag the worst rows among the allowed ones, as many as `share` of all rows."""
-    n_flagged = int(share * len(scores) + 0.5)
+    rows = worst_first(scores, np.flatnonzero(allowed))
+    sample_weight = np.ones(len(scores)) if sample_weight is None else sample_weight
+    # Half of a row too many or too few, as rounding does.
+    most = share * sample_weight.sum() + 0.5 * sample_weight[rows]
     flags = np.zeros(len(scores), dtype=bool)
-    flags[worst_first(scores, np.flatnonzero(allowed))[:n_flagged]] = True
+    flags[rows[np.cumsum(sample_weight[rows]) <= most * (1 + _SLACK)]] = True
     return flags
 
 
-def bound_flags(flags, scores, strata, min_per_class, max_share):
+def bound_flags(flags, scores, strata, min_per_class, max_share, sample_weight=None):
     """Keep only as many flags in each stratum as the bounds allow, the worst first.
 
     Parameters
@@ -130,18 +128,23 @@ def bound_flags(flags, scores, strata, min_per_class, max_share):
     max_share : float
         Largest share of a stratum's rows that may be flagged.
 
+    sample_weight : ndarray of shape (n_samples,), default=None
+        A weight of 2 is a row twice.
+
     Returns
     -------
     bounded : ndarray of shape (n_samples,), dtype=bool
         A subset of `flags`.
     """
     bounded = np.zeros_like(flags)
+    sample_weight = np.ones(len(flags)) if sample_weight is None else sample_weight
     for stratum in np.unique(strata):
         members = np.flatnonzero(strata == stratum)
-        # 1e-9: a share such as 0.7 of 10 rows must mean 7 rows, not 6.999...
-        most = int(max_share * len(members) + 1e-9)
-        most = max(min(most, len(members) - min_per_class), 0)
-        bounded[worst_first(scores, members[flags[members]])[:most]] = True
+        n_rows = sample_weight[members].sum()
+        most = min(max_share * n_rows, n_rows - min_per_class)
+        worst = worst_first(scores, members[flags[members]])
+        fits = np.cumsum(sample_weight[worst]) <= most * (1 + _SLACK)
+        bounded[worst[fits]] = True
     return bounded
 
 

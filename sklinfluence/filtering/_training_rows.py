@@ -53,11 +53,14 @@ class TrainingRows:
         return self.y.reshape(-1, 1) if self.in_column else self.y
 
     @property
+    def weights(self):
+        """Weights of the rows; ones where none were given."""
+        return np.ones(len(self)) if self.sample_weight is None else self.sample_weight
+
+    @property
     def in_use(self):
         """Rows of positive weight."""
-        if self.sample_weight is None:
-            return np.ones(len(self), dtype=bool)
-        return self.sample_weight > 0
+        return self.weights > 0
 
     def take(self, index):
         """The rows of these numbers, without their groups: those are for splitting."""

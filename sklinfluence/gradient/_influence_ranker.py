@@ -59,8 +59,8 @@ class InfluenceRanker(GroupRanker):
         change (theta-RelatIF); "loss": the root of its self-influence (l-RelatIF);
         "gradient": the length of its gradient (renormalised influence); "cosine": the
         lengths of both gradients. 0 / 0 is 0.
-    solver : {"auto", "cholesky", "cg", "lissa", "arnoldi", "ekfac", "nystrom"} or \
-            solver object, default="auto"
+    solver : {"auto", "cholesky", "cg", "lissa", "arnoldi", "ekfac", "nystrom", \
+            "sketch"} or solver object, default="auto"
         How H^-1 is applied. An object with ``init`` and ``solve``, such as
         :class:`sklinfluence.curvature.ConjugateGradient`, carries parameters of its
         own (``solver__tol``). "auto": Cholesky while H can be factored, else

@@ -9,6 +9,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklinfluence._blocks import block_slices
 from sklinfluence._estimators import check_count, check_rows
+from sklinfluence._raw_change import RawChange
 from sklinfluence._removal import CLASSIFICATION_SCORES, REGRESSION_SCORES
 from sklinfluence._sklearn_compat import _safe_indexing
 from sklinfluence._typing import Rows
@@ -36,6 +37,7 @@ from sklinfluence.gradient._leave_one_out import (
     loo_decision,
     loo_score,
 )
+from sklinfluence.gradient._raw_change import raw_change_of
 
 
 class RowRanker(HeadRanker):
@@ -200,6 +202,38 @@ class RowRanker(HeadRanker):
         if self.reading_.method == "newton":
             return super().mean_influence(X, y)
         return mean_influence_on(self.reading_, self._queries(*self._asked(X, y)))
+
+    def raw_change(self, X: Rows) -> RawChange:
+        """How the raw predictions of queries change when training rows leave.
+
+        To first order, and by the Newton step without each row, whatever ``method``
+        is: what :func:`~sklinfluence.metrics.metric_influence` asks.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_queries, n_features)
+
+        Returns
+        -------
+        change : RawChange
+
+        Raises
+        ------
+        ValueError
+            For ``method="grad_dot"``, which knows no change, and where influence is
+            normalised: predictions are not.
+        """
+        check_is_fitted(self)
+        if not self.reading_.uses_curvature or self.reading_.normalize is not None:
+            raise ValueError(
+                "Raw predictions change by curvature, and have no normalisation: set "
+                "method='influence' or method='newton', and normalize=None; got "
+                f"method={self.reading_.method!r}, "
+                f"normalize={self.reading_.normalize!r}."
+            )
+        X, _ = self._query_inputs(X, None)
+        is_classification = hasattr(self, "classes_")
+        return raw_change_of(self.reading_, X, is_classification=is_classification)
 
     def score_samples(self, X: Rows, y: ArrayLike | None = None) -> NDArray:
         """Self-influence that new rows would have under the fitted model.

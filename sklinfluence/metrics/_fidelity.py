@@ -16,7 +16,7 @@ from sklinfluence._sklearn_compat import (
     validate_params,
 )
 from sklinfluence._typing import RandomState, Rows
-from sklinfluence.metrics._stability import in_own_unit
+from sklinfluence.metrics._stability import correlation
 
 _SHARED = {
     "ranker": [HasMethods("influence")],
@@ -105,7 +105,7 @@ def loo_correlation(
     influence = np.asarray(ranker.influence(X_test, y_test))[:, rows]
     kept = [np.flatnonzero(np.arange(n_train) != row) for row in rows]
     losses = _refit_losses(ranker, X, y, kept, X_test, y_test, n_jobs)
-    return _correlation(influence, losses.T)
+    return correlation(influence, losses.T)
 
 
 @validate_params(
@@ -190,7 +190,7 @@ def lds(
         row[rows] = 0.0
     predicted = np.asarray(ranker.influence(X_test, y_test)) @ is_left_out.T
     losses = _refit_losses(ranker, X, y, kept, X_test, y_test, n_jobs)
-    return _correlation(rankdata(predicted, axis=1), rankdata(losses.T, axis=1))
+    return correlation(rankdata(predicted, axis=1), rankdata(losses.T, axis=1))
 
 
 def _check_train(ranker, X):
@@ -203,17 +203,3 @@ def _check_train(ranker, X):
             "that it was fitted on."
         )
     return X, n_train
-
-
-def _correlation(a, b):
-    """Pearson's correlation of each row of a with the same row of b.
-
-    NaN where a row is constant, or not finite: a refit may give a label no chance.
-    """
-    finite = (np.isfinite(a) & np.isfinite(b)).all(axis=1, keepdims=True)
-    a, b = (in_own_unit(np.where(finite, values, 0.0)) for values in (a, b))
-    a = a - a.mean(axis=1, keepdims=True)
-    b = b - b.mean(axis=1, keepdims=True)
-    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    product = np.einsum("ij,ij->i", a, b)
-    return np.divide(product, lengths, out=np.full(len(a), np.nan), where=lengths > 0)

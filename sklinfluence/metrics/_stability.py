@@ -96,3 +96,17 @@ def _overlaps(a, b, percentile):
     # Ties at the percentile can make one set larger than the other.
     larger = np.maximum(tops[0].sum(axis=1), tops[1].sum(axis=1))
     return (tops[0] & tops[1]).sum(axis=1) / larger
+
+
+def correlation(a, b):
+    """Pearson's correlation of each row of a with the same row of b.
+
+    NaN where a row is constant, or not finite: a refit may give a label no chance.
+    """
+    finite = (np.isfinite(a) & np.isfinite(b)).all(axis=1, keepdims=True)
+    a, b = (in_own_unit(np.where(finite, values, 0.0)) for values in (a, b))
+    a = a - a.mean(axis=1, keepdims=True)
+    b = b - b.mean(axis=1, keepdims=True)
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    product = np.einsum("ij,ij->i", a, b)
+    return np.divide(product, lengths, out=np.full(len(a), np.nan), where=lengths > 0)

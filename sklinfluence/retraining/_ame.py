@@ -68,6 +68,9 @@ class AMERanker(RetrainingValuer):
         Scores that were evaluated.
     n_failed_ : int
         Scores that could not be: they are left out.
+    closed_form_ : {"ridge", "neighbors", "leaves"} or None
+        What stood for the fits, to rounding: see `ShapleyRanker`. None: there were
+        fits.
     estimator_ : estimator
         The model of all rows.
     classes_ : ndarray of shape (n_classes,)

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import _num_samples
 
 from sklinfluence._sklearn_compat import Interval
 from sklinfluence._typing import RandomState, Rows
+from sklinfluence.retraining._density import LogDensity, is_density
 from sklinfluence.retraining._influence import N_INFLUENCES, RetrainingRanker
 from sklinfluence.retraining._reuse import is_settled_by_reuse, with_minus_without
 from sklinfluence.retraining._stopping import remembered
@@ -25,8 +27,10 @@ class DownsamplingRanker(RetrainingRanker):
     Parameters
     ----------
     estimator : estimator, default=None
-        Any classifier or regressor. It is cloned, never changed. None:
-        ``LogisticRegression()`` for class targets, ``Ridge()`` for real ones.
+        Any classifier or regressor, or a density model whose ``score_samples`` are log
+        densities (``KernelDensity``, ``GaussianMixture``), which needs no targets. It
+        is cloned, never changed. None: ``LogisticRegression()`` for class targets,
+        ``Ridge()`` for real ones.
     share : float, default=0.7
         Share of the rows (of the groups) in each set, rounded; at least one is in and
         one is out.
@@ -75,6 +79,9 @@ class DownsamplingRanker(RetrainingRanker):
         Mean loss of each row under the models that did not see it, minus that under
         those that did: memorization. Computed, from models of all rows, when asked
         for; so is `influence`, in nats or half squared target units.
+    closed_form_ : {"ridge", "neighbors", "leaves"} or None
+        What stood for the fits, to rounding: see `ShapleyRanker`. None: there were
+        fits.
     estimator_ : estimator
         The model of all rows.
     classes_ : ndarray of shape (n_classes,)
@@ -96,12 +103,18 @@ class DownsamplingRanker(RetrainingRanker):
     n / (n - 1) times the row's leave-one-out value less the mean of these. Values sum
     to 0 in expectation.
 
+    Of a density model the score is the mean log density of the validation rows, and
+    ``self_influence_`` the rise in a row's own log density when it is trained on, in
+    nats: memorization by generative models [3]_.
+
     References
     ----------
     .. [1] Feldman, V. and Zhang, C. (2020). What neural networks memorize and why:
        discovering the long tail via influence estimation.
     .. [2] Hammoudeh, Z. and Lowd, D. "Training data influence analysis and
        estimation: a survey", equations 9 and 14.
+    .. [3] van den Burg, G. J. J. and Williams, C. K. I. (2021). On memorization in
+       probabilistic deep generative models.
 
     Examples
     --------
@@ -145,6 +158,47 @@ class DownsamplingRanker(RetrainingRanker):
         self.n_influences = n_influences
         self.n_jobs = n_jobs
         self.random_state = random_state
+
+    def fit(
+        self,
+        X: Rows,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
+        validation = {"X_val": X_val, "sample_weight_val": sample_weight_val}
+        if is_density(self.estimator):
+            # Log densities have no targets: none are read.
+            y = np.zeros(_num_samples(X))
+            y_val = None if X_val is None else np.zeros(_num_samples(X_val))
+        super().fit(X, y, sample_weight, groups=groups, y_val=y_val, **validation)
+        if is_density(self.estimator):
+            self.estimator_ = self.estimator_.estimator_
+        return self
+
+    fit.__doc__ = RetrainingRanker.fit.__doc__
+
+    def _unfitted(self, y):
+        estimator = super()._unfitted(y)
+        return LogDensity(estimator) if is_density(estimator) else estimator
+
+    def _retrainable(self):
+        model = super()._retrainable()
+        return LogDensity(model) if is_density(model) else model
+
+    def _losses(self, model, X, y):
+        if isinstance(model, LogDensity):
+            return -model.predict(X)
+        return super()._losses(model, X, y)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = not is_density(self.estimator)
+        return tags
 
     def _value(self, run):
         n = run.utility.n_players

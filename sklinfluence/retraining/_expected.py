@@ -29,7 +29,7 @@ from sklinfluence._sklearn_compat import (
     _set_random_states,
 )
 from sklinfluence._typing import RandomState, Rows
-from sklinfluence.base import BaseRanker
+from sklinfluence.base import BaseRanker, BaseValuer
 
 _LARGEST_SEED = np.iinfo(np.int32).max
 
@@ -88,8 +88,14 @@ class ExpectedRanker(BaseRanker):
         Mean over the states.
     self_influence_std_ : ndarray of shape (n_train,)
         Standard deviation over the states.
+    values_ : ndarray of shape (n_train,)
+        Mean value over the states, of rankers that value rows (expected leave-one-out,
+        with :class:`LeaveOneOutRanker`).
+    values_std_ : ndarray of shape (n_train,)
+        Standard deviation of the values over the states.
     ranking_ : ndarray of shape (n_train,)
-        Rank of each row, 1 for the largest mean self-influence.
+        Rank of each row, 1 for the largest mean self-influence; for the lowest value
+        where rows are valued.
 
     See Also
     --------
@@ -150,6 +156,11 @@ class ExpectedRanker(BaseRanker):
         X: Rows,
         y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+        X_val: Rows | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
     ) -> Self:
         """Fit the ranker once for every state.
 
@@ -161,6 +172,14 @@ class ExpectedRanker(BaseRanker):
             Targets.
         sample_weight : array-like of shape (n_train,), default=None
             Weights of the rows, for rankers that take them.
+        groups : array-like of shape (n_train,), default=None
+            Groups of rows, for rankers that value them.
+        X_val : array-like of shape (n_val, n_features), default=None
+            The rows that a ranker with values is scored on.
+        y_val : array-like of shape (n_val,), default=None
+            Their targets.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Their weights.
 
         Returns
         -------
@@ -172,16 +191,12 @@ class ExpectedRanker(BaseRanker):
                 f"vary={self.vary!r} must name 'init', 'order' or both: what differs "
                 "between the models."
             )
-        if sample_weight is not None and not has_fit_parameter(
-            self.ranker, "sample_weight"
-        ):
-            raise ValueError(
-                "sample_weight was given, but fit of "
-                f"{type(self.ranker).__name__} does not take it."
-            )
+        by_row = {"sample_weight": sample_weight, "groups": groups}
+        asked = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+        by_row, asked = self._given(by_row), self._given(asked)
         self._refuse_frozen()
         rows = sliceable(X)
-        check_consistent_length(rows, y, sample_weight)
+        check_consistent_length(rows, y, *by_row.values())
         # A Dataset that brings its targets with it stays one.
         rows = X if y is None else rows
         rng = check_random_state(self.random_state)
@@ -198,7 +213,7 @@ class ExpectedRanker(BaseRanker):
             rankers.append(ranker)
             states.append((int(seed), int(shared), "init" in self.vary))
             self.orders_.append(order)
-        fit_one = partial(_fit_in_order, rows, y, sample_weight)
+        fit_one = partial(_fit_in_order, rows, y, by_row, asked)
         self.rankers_ = map_fits(
             fit_one, rankers, self.orders_, states, n_jobs=self.n_jobs
         )
@@ -212,7 +227,29 @@ class ExpectedRanker(BaseRanker):
         self._begin(values.shape[1], first, getattr(first, "classes_", None))
         self._mean_of_self_influence = values.mean(axis=0)
         self.self_influence_std_ = values.std(axis=0)
+        self._settle_values()
         return self
+
+    def _given(self, keywords):
+        """Keywords of fit that were given; one that the ranker cannot use is named."""
+        given = {name: value for name, value in keywords.items() if value is not None}
+        for name in given:
+            if not has_fit_parameter(self.ranker, name):
+                raise ValueError(
+                    f"{name} was given, but fit of {type(self.ranker).__name__} does "
+                    "not take it."
+                )
+        return given
+
+    def _settle_values(self):
+        """Means of the values, where the rankers value rows."""
+        self.__dict__.pop("values_", None)
+        self.__dict__.pop("values_std_", None)
+        if hasattr(self.rankers_[0], "values_"):
+            pairs = zip(self.rankers_, self.orders_, strict=True)
+            values = [_unshuffled(each.values_, order) for each, order in pairs]
+            self.values_ = np.mean(values, axis=0)
+            self.values_std_ = np.std(values, axis=0)
 
     def _refuse_frozen(self):
         model = getattr(self.ranker, "estimator", None)
@@ -233,6 +270,13 @@ class ExpectedRanker(BaseRanker):
             # latter: the rows themselves are shuffled where that is wanted.
             ranker.set_params(order_state=shared)
         return ranker
+
+    @property
+    def ranking_(self):
+        """Rank of each row: 1 for the lowest value, or the largest self-influence."""
+        if hasattr(self, "values_"):
+            return BaseValuer.ranking_.fget(self)
+        return super().ranking_
 
     def _members(self, X, y):
         """Every member's influence on a block, its columns in our order."""
@@ -268,6 +312,7 @@ class ExpectedRanker(BaseRanker):
         members = list(self._members(*self._asked(X, y)))
         return np.std(members, axis=0)
 
+    @available_if(_ranker_has("score_samples"))
     def score_samples(self, X: Rows, y: ArrayLike | None = None) -> NDArray:
         """Mean self-influence that new rows would have.
 
@@ -376,14 +421,12 @@ class ExpectedRanker(BaseRanker):
         return tags
 
 
-def _fit_in_order(X, y, sample_weight, ranker, order, state):
+def _fit_in_order(X, y, by_row, asked, ranker, order, state):
     X, y = _indexed(X, order), None if y is None else _indexed(y, order)
     init, shared, reinitialize = state
-    weights = {}
-    if sample_weight is not None:
-        weights = {"sample_weight": np.asarray(sample_weight)[order]}
+    by_row = {name: np.asarray(given)[order] for name, given in by_row.items()}
     with seeded_nets(ranker, init, shared, reinitialize=reinitialize):
-        return ranker.fit(X, y, **weights)
+        return ranker.fit(X, y, **by_row, **asked)
 
 
 def _indexed(values, order):

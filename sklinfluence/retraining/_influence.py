@@ -88,14 +88,18 @@ class RetrainingRanker(RetrainingValuer, BaseRanker):
             players = players_of(len(y), self._groups, self._sample_weight)
             players = tuple(rows for rows in players if len(rows))
             classes = getattr(self, "classes_", None)
-            # The model is cloned in each fit: its random_state is fixed.
+            model = self._retrainable()
             utility = Utility.of_training(
-                self.estimator_, X, y, self._sample_weight, players, classes
+                model, X, y, self._sample_weight, players, classes
             )
             sets = self._sets(len(players))
             models = map_fits(partial(_fitted, utility), sets, n_jobs=self.n_jobs)
             self._kept["trained"] = players, sets, models
         return self._kept["trained"]
+
+    def _retrainable(self):
+        """The model that is cloned in each fit: its random_state is fixed."""
+        return self.estimator_
 
     def _influence_block(self, X, y):
         players, sets, models = self._trained()

@@ -61,6 +61,9 @@ class LeaveOneOutRanker(RetrainingRanker):
         Scores that were evaluated.
     n_failed_ : int
         Scores that could not be: the rows' values are NaN.
+    closed_form_ : {"ridge", "neighbors", "leaves"} or None
+        What stood for the fits, to rounding: see `ShapleyRanker`. None: there were
+        fits.
     estimator_ : estimator
         The model of all rows.
     classes_ : ndarray of shape (n_classes,)

@@ -94,6 +94,8 @@ class ShapleyRanker(RetrainingValuer):
         Scores that were evaluated.
     n_failed_ : int
         Scores that could not be: their gains are left out on both sides.
+    closed_form_ : {"ridge", "neighbors", "leaves"} or None
+        What stood for the fits, to rounding (see Notes); None: there were fits.
     estimator_ : estimator
         The model of all rows.
     classes_ : ndarray of shape (n_classes,)
@@ -115,6 +117,15 @@ class ShapleyRanker(RetrainingValuer):
     them (of their mean, for real targets), that of rows of one class the class.
     Values sum to the score of all rows less that of none, for ``semivalue="shapley"``
     without truncation. Where no validation set is given, values are means over folds.
+
+    Three kinds of model need no fits. Of ``Ridge`` (a positive alpha, a direct
+    solver, float64 rows) R2 and squared errors follow from rank-one updates; of
+    ``KNeighborsClassifier`` and ``KNeighborsRegressor`` all scores follow from one
+    sort of the distances. Their scores are compared with one fit first. A fitted tree
+    or forest whose leaves are means, as ``FrozenEstimator(forest)``, keeps its splits,
+    and each leaf says the mean of the rows of a set that lie in it (where none does,
+    its nearest ancestor speaks): what rows are worth to that forest, which refits of
+    other splits would not say. Other frozen models are refused.
 
     References
     ----------

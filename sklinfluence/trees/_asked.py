@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from sklinfluence.trees._losses import WeightedRaw
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -52,6 +54,11 @@ def asked(replay, leaves, targets):
     if targets is None:
         return Asked(leaves, np.zeros_like(raw), replay.loss.drop, raw)
     return Asked(leaves, targets, replay.loss, raw)
+
+
+def asked_about_sum(leaves, gradient, raw):
+    """Rows asked about a weighted sum of their raw predictions."""
+    return Asked(leaves, gradient, WeightedRaw(), raw)
 
 
 def training_rows(replay):

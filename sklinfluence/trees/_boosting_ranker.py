@@ -1,6 +1,7 @@
 """What the rankers of boosted ensembles share: the model replayed, and its own rows."""
 
 from abc import abstractmethod
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -22,6 +23,7 @@ from sklinfluence._estimators import (
     sliceable,
 )
 from sklinfluence._progress import FitTracker
+from sklinfluence._raw_change import RawChange
 from sklinfluence._sklearn_compat import (
     _check_sample_weight,
     _fit_context,
@@ -29,7 +31,7 @@ from sklinfluence._sklearn_compat import (
 )
 from sklinfluence._typing import Rows
 from sklinfluence.base import BaseRanker
-from sklinfluence.trees._asked import Asked, asked, training_rows
+from sklinfluence.trees._asked import Asked, asked, asked_about_sum, training_rows
 from sklinfluence.trees._baseline import check_baseline
 from sklinfluence.trees._ensemble import read_ensemble
 from sklinfluence.trees._own_leaf import own_leaf_refit, staged_loss
@@ -182,6 +184,21 @@ class BoostingRanker(BaseRanker):
         if not shares.any():
             raise ValueError("sample_weight of the queries must not be zero for all.")
         return self._on_sum(queries, shares / shares.sum())
+
+    def _raw_change(self, X, without):
+        """`RawChange` of queries, by `_on_sum` and ``without(leaves, raw)``."""
+        check_is_fitted(self)
+        X, _ = self._query_inputs(X, None)
+        leaves = self._replay.leaves_of(X)
+        raw = self._replay.raw_of(leaves)
+
+        def along(gradient):
+            queries = asked_about_sum(leaves, gradient, raw)
+            return self._on_sum(queries, np.ones(len(raw)))
+
+        return RawChange(
+            raw, self._replay.loss.link, along, partial(without, leaves, raw)
+        )
 
     def score_samples(self, X: Rows, y: ArrayLike | None = None) -> NDArray:
         """Self-influence that new rows would have under the fitted model.

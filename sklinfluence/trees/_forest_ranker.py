@@ -1,6 +1,7 @@
 """ForestRanker: random forests without each of their training rows, exactly."""
 
 import warnings
+from functools import partial
 from numbers import Integral
 from typing import Any, Self
 
@@ -22,6 +23,7 @@ from sklinfluence._estimators import (
 )
 from sklinfluence._messages import shown
 from sklinfluence._progress import FitTracker
+from sklinfluence._raw_change import RawChange
 from sklinfluence._sklearn_compat import (
     HasMethods,
     Interval,
@@ -274,6 +276,45 @@ class ForestRanker(BaseRanker):
         share = 1.0 / (self._forest.totals[leaves] * self._forest.n_trees)
         return self._at(leaves, share) @ self._members
 
+    def raw_change(self, X: Rows) -> RawChange:
+        """How the predictions of queries change when training rows leave.
+
+        Exactly, structures and bags fixed; of class probabilities, or of the
+        predicted value. What :func:`~sklinfluence.metrics.metric_influence` asks.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_queries, n_features)
+
+        Returns
+        -------
+        change : RawChange
+        """
+        check_is_fitted(self)
+        forest = self._forest
+        leaves = forest.leaf_numbers(sliceable(X))
+        return RawChange(
+            forest.predict(leaves),
+            "identity",
+            partial(_along, forest, self._leaving, self._at(leaves)),
+            partial(self._without, leaves),
+        )
+
+    def _without(self, leaves):
+        """(block of training rows, changes of predictions without each)."""
+        forest, by_row = self._forest, self._leaving.tocsc()
+        mean = forest.targets.mean(axis=0)
+        n_outputs = len(mean)
+        for block in block_slices(self.n_train_, 3 * len(leaves) * n_outputs):
+            leaving = by_row[:, block]
+            shared = (self._at(leaves) @ leaving).toarray()
+            shift = np.empty((*shared.shape, n_outputs))
+            for k in range(n_outputs):
+                values = self._at(leaves, forest.values[leaves, k] - mean[k])
+                said = (values @ leaving).toarray()
+                shift[:, :, k] = said - shared * (forest.targets[block, k] - mean[k])
+            yield block, shift / forest.n_trees
+
     def score_samples(self, X: Rows, y: ArrayLike | None = None) -> NDArray:
         """Self-influence that new rows would have in the fitted forest.
 
@@ -414,3 +455,13 @@ class ForestRanker(BaseRanker):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = False
         return tags
+
+
+def _along(forest, leaving, at, gradient):
+    """Changes of a weighted sum of predictions: a sum over queries is one at leaves."""
+    # About the mean of targets, which differences of sums would cancel.
+    mean = forest.targets.mean(axis=0)
+    of_leaves = at.T @ gradient
+    shared = np.sum((leaving.T @ of_leaves) * (forest.targets - mean), axis=1)
+    said = leaving.T @ np.sum(of_leaves * (forest.values - mean), axis=1)
+    return (said - shared) / forest.n_trees

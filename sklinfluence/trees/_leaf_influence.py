@@ -5,10 +5,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from sklinfluence._raw_change import RawChange
 from sklinfluence._sklearn_compat import HasMethods, Interval, StrOptions
-from sklinfluence._typing import RandomState
+from sklinfluence._typing import RandomState, Rows
 from sklinfluence.trees._adjoint import adjoint_influence, influence_of_new
-from sklinfluence.trees._asked import training_rows
+from sklinfluence.trees._asked import asked_about_sum, training_rows
 from sklinfluence.trees._baseline import start_slopes
 from sklinfluence.trees._boosting_ranker import BoostingRanker
 from sklinfluence.trees._shared_leaf import (
@@ -142,6 +143,33 @@ class LeafInfluenceRanker(BoostingRanker):
 
     def _settle(self):
         self._method = self.method
+
+    def raw_change(self, X: Rows) -> RawChange:
+        """How the raw predictions of queries change when training rows leave.
+
+        By ``method``, in one pass along a gradient. Row by row, all of it is held in
+        memory: a number for each query, output and training row. What
+        :func:`~sklinfluence.metrics.metric_influence` asks.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_queries, n_features)
+
+        Returns
+        -------
+        change : RawChange
+        """
+        return self._raw_change(X, self._moved)
+
+    def _moved(self, leaves, raw):
+        """(all training rows, changes of raw predictions without each)."""
+        n_queries, n_outputs = raw.shape
+        outputs = np.tile(np.eye(n_outputs), (n_queries, 1))
+        each = np.repeat(np.arange(n_queries), n_outputs)
+        queries = asked_about_sum([at[each] for at in leaves], outputs, raw[each])
+        change = self._on_each(queries)
+        change = change.reshape(n_queries, n_outputs, self.n_train_)
+        yield slice(0, self.n_train_), change.transpose(0, 2, 1)
 
     def _on_each(self, queries):
         run = self._replay

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from sklinfluence._raw_change import RawChange
 from sklinfluence._sklearn_compat import HasMethods, Interval
-from sklinfluence._typing import RandomState
+from sklinfluence._typing import RandomState, Rows
 from sklinfluence.trees._asked import training_rows
 from sklinfluence.trees._baseline import starts_with, starts_without
 from sklinfluence.trees._boosting_ranker import BoostingRanker
@@ -124,10 +125,30 @@ class LeafRefitRanker(BoostingRanker):
 
     def _rises(self, queries):
         """(block of training rows, rises of all queries' losses without each)."""
-        for block, rows, start in self._leaving_blocks(queries):
-            raw = raw_without(self._replay, rows, queries.leaves, start)
-            shift = (raw - queries.raw[:, :, None]).transpose(0, 2, 1)
+        for block, shift in self._moved(queries.leaves, queries.raw):
             yield block, queries.measure.rise(queries.targets, queries.raw, shift)
+
+    def raw_change(self, X: Rows) -> RawChange:
+        """How the raw predictions of queries change when training rows leave.
+
+        Exactly, structures fixed, both along a gradient and row by row. What
+        :func:`~sklinfluence.metrics.metric_influence` asks.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_queries, n_features)
+
+        Returns
+        -------
+        change : RawChange
+        """
+        return self._raw_change(X, self._moved)
+
+    def _moved(self, leaves, raw):
+        """(block of training rows, changes of raw predictions without each)."""
+        for block, rows, start in self._leaving_blocks(raw):
+            after = raw_without(self._replay, rows, leaves, start)
+            yield block, (after - raw[:, :, None]).transpose(0, 2, 1)
 
     def _on_each(self, queries):
         influence = np.empty((len(queries), self.n_train_))

@@ -1,10 +1,10 @@
 """A row leaves its leaves: by how much their values change.
 
 The step that all methods for boosted ensembles are made of, to first order in the
-row's weight or exactly. Everything else stays: the structures, the leaves of other trees, and the raw
-predictions at which other rows enter the sums. All functions give *changes*, theta
-without the row less theta, so that a change times the slope of a query's loss is the
-rise of that loss.
+row's weight or exactly. Everything else stays: the structures, the leaves of other
+trees, and the raw predictions at which other rows enter the sums. All functions give
+*changes*, theta without the row less theta, so that a change times the slope of a
+query's loss is the rise of that loss.
 """
 
 import numpy as np

@@ -120,6 +120,7 @@ class _OneOutput:
 class SquaredError(_OneOutput, SquaredLoss):
     """Half squared error."""
 
+    link = "identity"
     drop = PredictionDrop()
 
     def at(self, targets, raw):
@@ -139,6 +140,7 @@ class SquaredError(_OneOutput, SquaredLoss):
 class BinaryLogLoss(_OneOutput, LogisticLoss):
     """Log loss of two classes, by one raw prediction."""
 
+    link = "sigmoid"
     is_classification = True
 
     def at(self, targets, raw):
@@ -166,6 +168,7 @@ class BinaryLogLoss(_OneOutput, LogisticLoss):
 class SoftmaxLogLoss(SoftmaxLoss):
     """Log loss of several classes, one raw prediction each."""
 
+    link = "softmax"
     is_classification = True
 
     def code(self, targets, n_outputs):
@@ -206,6 +209,7 @@ class ExponentialDrop(PredictionDrop):
 class _LogLink(_OneOutput):
     """A loss of one output whose prediction is the exponential of the raw one."""
 
+    link = "exp"
     drop = ExponentialDrop()
 
     def gradient(self, targets, raw):
@@ -253,6 +257,19 @@ class GammaDeviance(_LogLink):
     def at(self, targets, raw):
         ratio = targets * np.exp(-raw)
         return Derivatives(1.0 - ratio, ratio, -ratio)
+
+
+class WeightedRaw(PredictionDrop):
+    """A sum of raw predictions, as if it were a loss; its weights are the targets."""
+
+    def loss(self, targets, raw):
+        return np.sum(targets * raw, axis=1)
+
+    def gradient(self, targets, raw):
+        return targets
+
+    def rise(self, targets, raw, shift):
+        return np.sum(targets[:, None, :] * shift, axis=2)
 
 
 # By the names that readers of fitted models give them.

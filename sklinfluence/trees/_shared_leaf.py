@@ -89,6 +89,8 @@ def influence_on_each(replay, queries, credits, debits):
     queries : Asked
     credits, debits : iterables over stages of ndarrays of shape (n, n_outputs)
     """
+    if len(queries) == 1:  # a sum of one, without sparse matrices of all rows
+        return influence_on_sum(replay, queries, np.ones(1), credits, debits)[None]
     influence = np.zeros((len(replay.targets), len(queries)))
     pending = _Product(influence)
     stages = zip(replay.stages, queries.leaves, credits, debits, strict=True)

@@ -144,6 +144,19 @@ def test_arnoldi_goes_on_where_eigenvalues_repeat(make_objective, torch_hessian)
     assert relative(state.apply_inverse(np.eye(len(H))), inverse_of(H)) < 1e-10
 
 
+@pytest.mark.parametrize("length", [1e-6, 1.0, 1e6])
+def test_arnoldi_tells_rounding_from_curvature_at_any_scale(length, make_objective):
+    # A column stands twice, the last one is a thousandth of its length.
+    X = np.random.default_rng(0).normal(size=(40, 4))[:, [0, 1, 2, 1, 3]]
+    X *= length * np.array([1.0, 1.0, 1.0, 1.0, 1e-3])
+    objective = make_objective("squared", X=X, fit_intercept=False, penalty=0.0)
+    operator, _ = operator_of(objective)
+    H = operator.matvec(np.eye(operator.shape[0]))
+    state = Arnoldi(rank=len(H)).init(operator)
+    # The condition is 1e6 beside the kernel: ten digits of sixteen are left.
+    assert relative(state.apply_inverse(H), np.linalg.pinv(H) @ H) < 1e-8
+
+
 def test_arnoldi_refuses_fewer_steps_than_pairs(make_objective):
     operator, _ = operator_of(make_objective("binary"))
     with pytest.raises(ValueError, match="n_iter=3 steps find at most 3"):
@@ -240,7 +253,20 @@ def test_lissa_reaches_its_tolerance_or_says_so():
         InfluenceRanker(model, solver=LiSSA(depth=5)).fit(X, y)
 
 
-@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("name", ["binary", "softmax"])
+def test_lissas_own_depth_is_that_of_its_slowest_direction(
+    name, make_objective, torch_hessian
+):
+    objective = make_objective(name)
+    operator, theta = operator_of(objective)
+    values = np.linalg.eigvalsh(torch_hessian(name, objective, theta))
+    low, high = values[values > 1e-9 * values[-1]][[0, -1]]
+    state = LiSSA(tol=1e-4).init(operator)
+    rate = max(abs(1.0 - low / state.scale), abs(1.0 - high / state.scale))
+    # Half as many steps on top; a few Lanczos steps give the spectrum's ends.
+    assert_allclose(state.depth, 1.5 * np.log(1e-4) / np.log(rate), rtol=0.05)
+
+
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.parametrize("scale", [None, 1.0, 2.0])
 def test_lissa_of_no_active_column_has_nothing_to_solve(scale):

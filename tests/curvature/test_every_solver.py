@@ -22,6 +22,7 @@ from sklinfluence.curvature import (
     ConjugateGradient,
     LiSSA,
     Nystrom,
+    Sketch,
     Solver,
 )
 from sklinfluence.curvature._active_set import ActiveSetObjective
@@ -49,6 +50,7 @@ EXACT = {
     "spectral": (Spectral(), 1e-11),
     "arnoldi": (Arnoldi(rank=10_000), 1e-8),
     "nystrom": (Nystrom(rank=10_000), 1e-8),
+    "sketch": (Sketch(n_components=10_000), 1e-10),
     "lissa": (LiSSA(tol=1e-11, depth=50_000), 1e-8),
     "cg": (ConjugateGradient(tol=1e-11), 1e-8),
     "cg, plain": (ConjugateGradient(tol=1e-11, preconditioner=None), 1e-8),
@@ -59,6 +61,7 @@ APPROXIMATE = {
     "arnoldi, no tail": Arnoldi(rank=4, tail=None),
     "nystrom, rank 6": Nystrom(rank=6),
     "nystrom, no tail": Nystrom(rank=6, tail=None),
+    "sketch, 2 directions": Sketch(n_components=2),
     "ekfac": EKFAC(),
     "lissa, few steps": LiSSA(depth=5),
     "lissa, batches": LiSSA(batch_size=20, depth=40),
@@ -335,6 +338,30 @@ def test_lissa_by_batches_takes_all_of_its_depth(problem):
     solver = LiSSA(batch_size=20, depth=40)
     _, info = solver.solve(solver.init(operator), right_hand_sides(H, 5))
     assert np.array_equal(info["n_iter"], np.full(5, 40))
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_sketch_is_the_inverse_on_projected_columns(head, problem):
+    """W (W^T H W)^+ W^T, W the random columns and the intercept for every output."""
+    operator, H = problem(head)
+    K, q = operator.n_outputs, operator.n_columns
+    drawn = np.zeros((q, 3))
+    drawn[: q - 1, :2] = np.random.RandomState(0).standard_normal((q - 1, 2))
+    drawn[-1, 2] = 1.0
+    W = np.kron(np.eye(K), drawn)
+    if head.startswith("l1"):
+        W *= ACTIVE[:K].reshape(-1, 1)
+    truth = W @ inverse_of(W.T @ H @ W) @ W.T
+    range_ = H @ inverse_of(H)
+    truth = range_ @ truth @ range_
+    state = Sketch(n_components=2).init(operator)
+    ours = state.apply_inverse(np.eye(len(H)))
+    assert_allclose(ours, truth, atol=1e-8 * np.abs(truth).max())
+    rows = np.random.default_rng(7).normal(size=(6, q))
+    assert_row_blocks(state.row_blocks(rows), truth, rows, 1e-8)
+    # A part of the exact inverse: no row's own influence is larger in it.
+    gap = np.linalg.eigvalsh(inverse_of(H) - truth)
+    assert gap.min() > -1e-9 * gap.max()
 
 
 @pytest.mark.parametrize("head", HEADS)

@@ -26,6 +26,7 @@ from sklinfluence.curvature import (
     ConjugateGradient,
     LiSSA,
     Nystrom,
+    Sketch,
     Solver,
     SolverState,
     solutions,
@@ -97,6 +98,7 @@ EXACT = {
 FULL = {
     "arnoldi": Arnoldi(rank=10_000),
     "nystrom": Nystrom(rank=10_000),
+    "sketch": Sketch(n_components=10_000),
     "lissa": LiSSA(tol=1e-11, depth=50_000),
     "ekfac, every direction": EKFAC(n_directions=10_000),
 }

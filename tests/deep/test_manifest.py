@@ -1,5 +1,7 @@
 """Folders of recorded runs: what does not belong to the run is named, not read."""
 
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -108,6 +110,43 @@ def test_what_does_not_belong_is_named(data, recorded, tmp_path, harm, kind, doo
             TracInRanker(FrozenEstimator(net), checkpoints=folder).fit(*data)
         else:
             train(CheckpointRecorder(folder, every="step", resume=True), *data)
+
+
+def list_elsewhere(folder, manifest):
+    """A file of the run in another folder, its digest in the manifest."""
+    name, entry = next(iter(manifest["files"].items()))
+    shutil.copy(folder / name, folder.parent / name)
+    return {f"../{name}": entry}, "manifest.json"
+
+
+def put_code(folder, manifest):
+    """An array of objects, as which numpy would unpickle anything."""
+    file = some_file(folder, "checkpoints")
+    with np.load(file) as archive:
+        held = dict(archive)
+    held[next(iter(held))] = np.array([Explosive()], dtype=object)
+    np.savez(file, **held)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    return {file.name: {**manifest["files"][file.name], "sha256": digest}}, file.name
+
+
+class Explosive:
+    def __reduce__(self):
+        return pytest.fail, ("what a file holds was executed",)
+
+
+@pytest.mark.parametrize("forge", [list_elsewhere, put_code])
+def test_a_forged_manifest_opens_no_door(data, recorded, tmp_path, forge):
+    net, mine, _ = recorded
+    folder = shutil.copytree(mine, tmp_path / "run")
+    text = (folder / "manifest.json").read_text()
+    manifest = json.loads(text)
+    entries, named = forge(folder, manifest)
+    manifest["files"].update(entries)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    ranker = TracInRanker(FrozenEstimator(net), checkpoints=folder)
+    with pytest.raises(ValueError, match=re.escape(named)):
+        ranker.fit(*data).influence(*data)
 
 
 @pytest.mark.parametrize("kind", ["steps", "checkpoints"])

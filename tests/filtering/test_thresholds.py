@@ -1,14 +1,12 @@
-"""Flag rules and bounds, against hand-made cases and statsmodels."""
+"""Flag rules and bounds, against hand-made cases."""
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from statsmodels.stats.multitest import multipletests
 
 from sklinfluence.filtering._thresholds import (
     bound_flags,
     flag_disagreement,
-    flag_discoveries,
     flag_share,
     log_odds_against,
     worst_first,
@@ -22,21 +20,6 @@ def test_disagreement_needs_another_class_and_odds_over_one_tenth():
     quality = np.array([0.2, 20 / 21, 5 / 6, 0.0, np.nan])
     flags = flag_disagreement(given, predicted, log_odds_against(quality))
     assert_array_equal(flags, [False, False, True, True, False])
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_discoveries_are_those_of_benjamini_and_hochberg(seed):
-    rng = np.random.default_rng(seed)
-    p_values = np.concatenate([rng.uniform(size=50), rng.uniform(high=0.005, size=8)])
-    expected = multipletests(p_values, alpha=0.05, method="fdr_bh")[0]
-    assert expected.any()
-    assert_array_equal(flag_discoveries(p_values, 0.05), expected)
-
-
-def test_unknown_p_values_count_as_no_evidence():
-    p_values = np.array([1e-6, np.nan, 0.5, np.nan])
-    expected = multipletests(np.nan_to_num(p_values, nan=1.0), method="fdr_bh")[0]
-    assert_array_equal(flag_discoveries(p_values, 0.05), expected)
 
 
 def test_share_flags_the_worst_allowed_rows():

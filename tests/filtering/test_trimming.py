@@ -114,6 +114,7 @@ def test_more_than_half_are_not_gross_errors():
 def test_weights_of_the_kept_rows_stay(masked):
     X, y = masked
     weight = np.random.default_rng(2).integers(1, 4, len(y)).astype(float)
+    weight[[5, 17]] = 3.0
     detector = MislabelFilter(least_squares).fit(X, y, sample_weight=weight)
     kept = detector.get_support()
     assert not kept[[5, 17]].any()

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from sklinfluence.filtering import MislabelFilter
 from sklinfluence.gradient import InfluenceRanker, RepresenterRanker
@@ -76,3 +77,23 @@ def test_two_threads_get_what_one_gets(name):
         for name in names:
             # Bit by bit: it is the same arithmetic.
             np.testing.assert_array_equal(answer[name], expected[name], err_msg=name)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_any_number_of_threads_gives_the_same_bits(n_classes):
+    X, y = make_classification(
+        n_samples=3000, n_informative=5, n_classes=n_classes, random_state=0
+    )
+    found = []
+    # With more threads of BLAS the estimator and the factor are others: rounding.
+    with threadpool_limits(1, "blas"):
+        for n_jobs in (1, 2, 5):
+            answers = []
+            for method in ("influence", "newton"):
+                ranker = InfluenceRanker(method=method, n_jobs=n_jobs, normalize="loss")
+                answers += [ranker.fit(X, y).self_influence_, ranker.loo_proba_]
+                answers += [ranker.influence(X[:20], y[:20]), ranker.leverage_]
+            found.append(answers)
+    for answers in found[1:]:
+        for ours, truth in zip(answers, found[0], strict=True):
+            np.testing.assert_array_equal(ours, truth)

@@ -1,5 +1,6 @@
 """Long runs: broken off anywhere, and gone on with, they end in the same numbers."""
 
+import contextlib
 import json
 import os
 import signal
@@ -137,32 +138,61 @@ class Slow(GaussianNB):
         return super().fit(X, y, sample_weight)
 
 X, y, val, _ = classes_game(9)
-ranker = ShapleyRanker(Slow(), max_evaluations=300, random_state=7, journal=sys.argv[1])
+ranker = ShapleyRanker(
+    Slow(),
+    max_evaluations=600,
+    random_state=7,
+    journal=sys.argv[1],
+    n_jobs=int(sys.argv[2]),
+)
 print(ranker.fit(X, y, **val).values_.tolist())
 """
 
 
-def run(path, **options):
-    command = [sys.executable, "-W", "ignore", "-c", RUN, str(path)]
+def run(path, n_jobs=1, **options):
+    command = [sys.executable, "-W", "ignore", "-c", RUN, str(path), str(n_jobs)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options)
+
+
+def kill(process):
+    """The run and, since they outlive it, its workers: all that it started."""
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    with contextlib.suppress(ProcessLookupError):  # one that had no workers
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def survives(path, whole, delays, n_jobs):
+    """Kills at so many seconds after the journal's first new line, then a whole run."""
+    for delay in delays:
+        size = path.stat().st_size if path.exists() else 0
+        process = run(path, n_jobs, start_new_session=True)
+        while process.poll() is None and not (
+            path.exists() and path.stat().st_size > size
+        ):
+            time.sleep(0.01)
+        time.sleep(delay)
+        kill(process)
+    assert run(path, n_jobs).communicate()[0] == whole
+    lines = path.read_text().splitlines()
+    places = [(r["k"], r["step"]) for r in map(json.loads, lines[1:])]
+    assert len(places) == len(set(places))
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_killed_runs_end_in_the_same_values(tmp_path):
     whole = run(tmp_path / "whole").communicate()[0]
-    path = tmp_path / "killed"
-    delays = np.random.default_rng(0).uniform(0, 0.4, 4)
-    for delay in delays:
-        process = run(path)
-        while process.poll() is None and not path.exists():
-            time.sleep(0.01)
-        time.sleep(delay)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert run(path).communicate()[0] == whole
-    lines = path.read_text().splitlines()
-    places = [(r["k"], r["step"]) for r in map(json.loads, lines[1:])]
-    assert len(places) == len(set(places))
+    delays = np.random.default_rng(0).uniform(0, 0.2, 2)
+    survives(tmp_path / "killed", whole, delays, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_runs_killed_at_twenty_moments_end_in_the_same_values(n_jobs, tmp_path):
+    whole = run(tmp_path / "whole").communicate()[0]
+    delays = np.random.default_rng(n_jobs).uniform(0, 0.06, 20)
+    survives(tmp_path / "killed", whole, delays, n_jobs)
 
 
 def test_a_journal_in_use_is_refused(tmp_path):

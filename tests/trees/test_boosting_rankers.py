@@ -16,6 +16,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from sklinfluence.base import RawChange
 from sklinfluence.filtering import MislabelFilter
 from sklinfluence.trees import BoostInRanker, LeafInfluenceRanker, LeafRefitRanker
 from tests.trees.boosting import MODELS, N_QUERIES, N_TRAIN, ByHand, data, fitted
@@ -666,3 +667,52 @@ def test_filters_take_them(kind, score):
     assert flagged[flipped].mean() > 0.8 and flagged.sum() < 25
     fresh = found.score_samples(X[:5], given[:5])
     assert fresh.shape == (5,)
+
+
+# --- raw predictions ---
+
+
+def test_raw_predictions_without_a_row_are_the_refits(case, refit_baseline):
+    hand = case.hand
+    ranker = case.fit(LeafRefitRanker, refit_baseline=refit_baseline)
+    change = ranker.raw_change(case.Xq)
+    assert isinstance(change, RawChange)
+    values, _ = hand.boost(hand.weights)
+    whole = hand.say(values, hand.asked)[-1]
+    close(change.raw, whole, 1e-12)
+    truth = np.empty((N_QUERIES, N_TRAIN, hand.K))
+    for i in range(N_TRAIN):
+        weights = hand.without(i)
+        start = hand.best_constant(weights) if refit_baseline else hand.baseline
+        values, _ = hand.boost(weights, start)
+        truth[:, i] = hand.say(values, hand.asked, start)[-1] - whole
+    close(np.hstack([shift for _, shift in change.without()]), truth, 1e-10)
+    gradient = np.random.default_rng(0).normal(size=whole.shape)
+    close(change.along(gradient), np.einsum("qk,qik->i", gradient, truth), 1e-10)
+
+
+@pytest.mark.parametrize("method", ["derivative", "removal", "single_point"])
+def test_raw_predictions_change_as_losses_say(case, method):
+    # Of which there is an oracle each: the slope of a loss times the change.
+    hand = case.hand
+    ranker = case.fit(LeafInfluenceRanker, method=method)
+    change = ranker.raw_change(case.Xq)
+    slope, _ = hand.derivatives(hand.y_asked, change.raw)
+    moved = np.hstack([shift for _, shift in change.without()])
+    truth = ranker.influence(case.Xq, case.yq)
+    close(np.einsum("qk,qik->qi", slope, moved), truth, 1e-12)
+    close(change.along(slope), truth.sum(axis=0), 1e-12)
+
+
+def test_links_of_raw_predictions(case):
+    change = case.fit(LeafRefitRanker).raw_change(case.Xq)
+    says = {
+        "identity": lambda raw: raw[:, 0],
+        "exp": lambda raw: np.exp(raw[:, 0]),
+        "sigmoid": lambda raw: case.hand.loss.predict_proba(raw[:, 0]),
+        "softmax": lambda raw: np.exp(raw) / np.exp(raw).sum(axis=1, keepdims=True),
+    }[change.link]
+    truth = getattr(case.model, "predict_proba", case.model.predict)(case.Xq)
+    said = says(change.raw)
+    # Libraries of trees keep leaves in single precision.
+    assert_allclose(said, truth, rtol=1e-5)

@@ -19,6 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.fixes import parse_version
 
+from sklinfluence.base import RawChange
 from sklinfluence.filtering import MislabelFilter
 from sklinfluence.trees import ForestRanker
 from sklinfluence.trees._forest import read_forest
@@ -426,3 +427,22 @@ def test_filter_takes_out_of_bag_losses(data):
         warnings.simplefilter("ignore")
         found = MislabelFilter(ForestRanker(forest), noise=None).fit(data.X, y)
     assert_allclose(found.scores_, ranker.label_scores("oob_loss"))
+
+
+def test_raw_change_is_the_prediction_when_a_row_leaves_its_leaves(fitted):
+    ranker, data, y, weights = fitted
+    queries = data.queries[:5]
+    now = said_without(ranker, data, y, weights, queries, None)
+    change = ranker.raw_change(queries)
+    scale = np.abs(now).max()
+    assert isinstance(change, RawChange) and change.link == "identity"
+    assert_allclose(change.raw, now, rtol=0, atol=1e-12 * scale)
+    moved = np.hstack([shift for _, shift in change.without()])
+    gradient = np.random.default_rng(0).normal(size=now.shape)
+    along = change.along(gradient)
+    for row in range(0, len(y), 9):
+        truth = said_without(ranker, data, y, weights, queries, row) - now
+        # Sums over trees in another order.
+        assert_allclose(moved[:, row], truth, rtol=0, atol=1e-12 * scale)
+        total = np.sum(gradient * truth)
+        assert_allclose(along[row], total, rtol=0, atol=1e-11 * scale)

@@ -13,6 +13,7 @@ from sklinfluence.curvature._solvers._given import as_solver
 from sklinfluence.curvature._solvers._lissa import LiSSA
 from sklinfluence.curvature._solvers._nystrom import Nystrom
 from sklinfluence.curvature._solvers._row_space import FEW_ROWS
+from sklinfluence.curvature._solvers._sketch import Sketch
 
 SOLVERS = {
     "cholesky": Cholesky,
@@ -21,6 +22,7 @@ SOLVERS = {
     "arnoldi": Arnoldi,
     "ekfac": EKFAC,
     "nystrom": Nystrom,
+    "sketch": Sketch,
 }
 
 MEMORY = 3 * 2**30

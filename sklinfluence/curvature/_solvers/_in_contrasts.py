@@ -4,7 +4,13 @@ from copy import copy
 
 import numpy as np
 
-from sklinfluence.curvature._contrasts import contract, contrasts_of, expand, whole_of
+from sklinfluence.curvature._contrasts import (
+    contract,
+    contrasts_of,
+    expand,
+    expand_blocks,
+    whole_of,
+)
 from sklinfluence.curvature._row_blocks import KroneckerBlocks
 from sklinfluence.curvature._solvers._solver import SolverState
 
@@ -98,7 +104,9 @@ class ContrastState(_Seen):
         self.n_outputs, self.n_columns = operator.n_outputs, operator.n_columns
         terms = operator.diagonal_terms[0]
         self.common_inverse = np.zeros(self.n_columns)
-        np.divide(1.0, terms, out=self.common_inverse, where=terms > 0)
+        # A term that H's own rounding exceeds penalises nothing.
+        floor = np.finfo(float).eps * operator.trace()
+        np.divide(1.0, terms, out=self.common_inverse, where=terms > floor)
         if self.values_per_row is not None:
             self.values_per_row += 3 * self.n_outputs**2
 
@@ -109,8 +117,8 @@ class ContrastState(_Seen):
 
     def contracted(self, B):
         """Right-hand sides for the contrasts, from those for H."""
-        by_output = B.reshape(self.n_outputs, -1)
-        return contract(by_output).reshape(-1, B.shape[1])
+        size = (self.n_outputs - 1) * self.n_columns
+        return contract(B.reshape(self.n_outputs, -1)).reshape(size, B.shape[1])
 
     def expanded(self, X, B):
         """Solutions of H, from those for the contrasts and the right-hand sides."""
@@ -119,7 +127,8 @@ class ContrastState(_Seen):
         common = asked.mean(axis=0)
         # What rounding leaves of gradients that sum to zero has no part in them.
         if np.any(np.abs(common) > _ROUNDING * np.max(np.abs(asked), initial=0.0)):
-            common = self.common_inverse[:, None] * common.reshape(-1, B.shape[1])
+            common = common.reshape(self.n_columns, B.shape[1])
+            common = self.common_inverse[:, None] * common
             by_output += common.ravel()
         return by_output.reshape(B.shape)
 
@@ -133,10 +142,7 @@ class ContrastState(_Seen):
 
     def spread(self, blocks):
         """(..., K, K) blocks of outputs from contrasts', of one as (..., 1)."""
-        if self.n_outputs == 2:
-            blocks = blocks[..., None]
-        one_side = expand(np.moveaxis(blocks, -1, 0))
-        return np.moveaxis(expand(np.moveaxis(one_side, -1, 0)), (0, 1), (-2, -1))
+        return expand_blocks(blocks[..., None] if self.n_outputs == 2 else blocks)
 
     @property
     def shift(self):
@@ -170,7 +176,8 @@ class OfContrasts(_Seen):
         self.n_contrasts = n_contrasts
 
     def _apply_inverse(self, R):
-        right = expand(R.reshape(self.n_contrasts, -1)).reshape(-1, R.shape[1])
+        right = expand(R.reshape(self.n_contrasts, -1))
+        right = right.reshape(right.size // max(R.shape[1], 1), R.shape[1])
         solved = self.inner.apply_inverse(right).reshape(self.n_contrasts + 1, -1)
         return contract(solved).reshape(R.shape)
 

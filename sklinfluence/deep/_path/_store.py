@@ -287,7 +287,11 @@ class _Reader:
             if file != self._file:
                 self._open(file, digest)
             names = [name for name in self._archive.files if name.startswith(head)]
-            return {name[len(head) :]: self._archive[name] for name in names}
+            try:
+                return {name[len(head) :]: self._archive[name] for name in names}
+            except ValueError as error:
+                # Objects, which would be unpickled, under a digest of their own.
+                raise ValueError(f"{file} is damaged: {error}") from error
 
     def _open(self, file, digest):
         # Queries may come long after the folder was looked at.

@@ -1,12 +1,14 @@
 """What the filter's own models read any table as: columns of numbers."""
 
 from sklinfluence.filtering._columns._columns import ColumnReader
+from sklinfluence.filtering._columns._read_columns import ReadColumns, needs_reading
 from sklinfluence.filtering._columns._representation import Representation
-from sklinfluence.filtering._columns._winsorize import Winsorizer, value_range
+from sklinfluence.filtering._columns._winsorize import value_range
 
 __all__ = [
     "ColumnReader",
+    "ReadColumns",
     "Representation",
-    "Winsorizer",
+    "needs_reading",
     "value_range",
 ]

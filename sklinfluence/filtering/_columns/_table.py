@@ -21,6 +21,14 @@ def is_sparse_frame(X):
     return all(type(dtype).__name__ == "SparseDtype" for dtype in X.dtypes)
 
 
+def has_other_columns(X):
+    """Whether a frame has columns that are no numbers, or holes."""
+    X = _inferred(X)
+    return not all(map(_is_number, X.dtypes)) or bool(
+        np.isnan(_numbers(X, list(X.columns))).any()
+    )
+
+
 class TableColumns:
     """Make columns of numbers of a frame, the same for later frames.
 

@@ -20,6 +20,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklinfluence._blocks import block_slices
+from sklinfluence._sklearn_compat import _check_sample_weight
 from sklinfluence.filtering._columns._advice import advice_on_columns
 
 # Spread, in units of s^2, that the rows at or beyond a value may have.
@@ -116,10 +117,12 @@ class Winsorizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     Columns without outliers pass as they are. Zeros of a sparse matrix stay zeros.
     """
 
-    def fit(self, X, y=None):
-        """Find the range of every column."""
+    def fit(self, X, y=None, sample_weight=None):
+        """Find the range of every column, among rows of positive weight."""
         X = self._check(X, reset=True)
-        self.lowest_, self.highest_ = value_range(X, np.ones(X.shape[0]))
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        used = np.flatnonzero(weight > 0)
+        self.lowest_, self.highest_ = value_range(X[used], weight[used])
         return self
 
     def transform(self, X):

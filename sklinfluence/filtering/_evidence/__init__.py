@@ -1,6 +1,6 @@
 """Where scores come from: what models that never saw a row say of its label."""
 
-from sklinfluence.filtering._evidence._choice import model_for, ranker_of
+from sklinfluence.filtering._evidence._choice import model_for, ranker_of, target_model
 from sklinfluence.filtering._evidence._cross_fit import cross_fit
 from sklinfluence.filtering._evidence._given_ranker import (
     PRECOMPUTED,
@@ -17,7 +17,6 @@ from sklinfluence.filtering._evidence._label_evidence import (
 )
 from sklinfluence.filtering._evidence._net_targets import keeps_column
 from sklinfluence.filtering._evidence._task import (
-    default_regression_ranker,
     score_to_ask,
 )
 from sklinfluence.filtering._evidence._trimming import fit_trimmed
@@ -25,7 +24,6 @@ from sklinfluence.filtering._evidence._trimming import fit_trimmed
 __all__ = [
     "PRECOMPUTED",
     "cross_fit",
-    "default_regression_ranker",
     "fit_trimmed",
     "goes_with_rows",
     "has_head",
@@ -38,5 +36,6 @@ __all__ = [
     "refuse_no_ranker",
     "score_to_ask",
     "scorer",
+    "target_model",
     "training_evidence",
 ]

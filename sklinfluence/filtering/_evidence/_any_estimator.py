@@ -35,6 +35,7 @@ from sklinfluence.filtering._evidence._kind_of_evidence import (
 )
 from sklinfluence.filtering._evidence._noisy_labels import NoisyLabelsMixin
 from sklinfluence.filtering._evidence._residuals import (
+    gross_errors,
     one_a_row,
     residual_evidence,
     residual_scale,
@@ -42,7 +43,6 @@ from sklinfluence.filtering._evidence._residuals import (
 )
 from sklinfluence.filtering._evidence._sample import Sample
 from sklinfluence.filtering._noise import CalibratedEvidence, fit_em, noise_in_force
-from sklinfluence.filtering._thresholds import flag_discoveries
 from sklinfluence.filtering._warn import warn_user
 
 # Fits without the targets that the last one flagged; a fixed point mostly takes two.
@@ -217,9 +217,7 @@ class EstimatorTargetModel(EstimatorModel):
             if is_settled:
                 continue
             prediction, models = evidence.refit(kept)
-            scale = residual_scale(given - prediction, weight)
-            p_values = residual_evidence(given, prediction, scale).p_values
-            flagged = flag_discoveries(p_values, self.fdr or 0.0)
+            flagged = gross_errors(given - prediction, weight, self.fdr or 0.0)
             is_settled = np.array_equal(flagged, ~kept)
             is_settled |= np.mean(flagged) > _MAX_DROPPED
             kept = kept if is_settled else ~flagged

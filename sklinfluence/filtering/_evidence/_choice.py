@@ -24,7 +24,10 @@ from sklinfluence.filtering._evidence._precomputed import (
     is_one_column,
     refuse_one_column,
 )
+from sklinfluence.filtering._evidence._steps import warn_about_steps
+from sklinfluence.filtering._evidence._target_model import PooledTargetModel
 from sklinfluence.filtering._evidence._task import (
+    default_class_ranker,
     default_regression_ranker,
     takes_classes,
 )
@@ -57,14 +60,38 @@ def model_for(detector, rows, fdr):
         return _precomputed_model(detector, rows)
     if is_estimator(ranker):
         return _estimator_model(detector, rows, fdr)
+    if detector.cv is None and detector.ranker is not None:
+        warn_about_steps(ranker, rows)
     if not takes_classes(ranker, y):
-        return default_regression_ranker() if detector.ranker is None else ranker
+        return target_model(detector, fdr) if detector.ranker is None else ranker
     if detector.label_score != "auto":
+        if detector.ranker is None:
+            return default_class_ranker(rows.X, detector.random_state)
         return ranker
     if detector.ranker is None:
         pool = _parameters(detector, "pool", "n_jobs", "random_state")
         return PooledLabelModel(**pool, **_noise(detector))
     return NoiseAwareRanker(ranker, **_noise(detector)) if has_head(ranker) else ranker
+
+
+def target_model(detector, fdr):
+    """What judges real targets where no ranker is given.
+
+    Parameters
+    ----------
+    detector : estimator
+    fdr : float or None
+        Level at which gross errors are left out of the fits; None: none is.
+
+    Returns
+    -------
+    model : ranker
+        Unfitted.
+    """
+    if detector.label_score not in ("auto", "studentized"):
+        return default_regression_ranker(detector.random_state)
+    pool = _parameters(detector, "pool", "n_jobs", "random_state")
+    return PooledTargetModel(fdr=fdr, **pool)
 
 
 def _estimator_model(detector, rows, fdr):

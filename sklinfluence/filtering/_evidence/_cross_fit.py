@@ -74,6 +74,7 @@ class _RunningMean:
         self._n_seen = np.zeros(len(fallback.scores))
         self._scores = np.zeros(len(fallback.scores))
         self._prediction = np.zeros(fallback.prediction.shape)
+        self._residuals = np.zeros(len(fallback.scores))
         self._p_values = np.zeros(len(fallback.scores))
         self._held_out = True
 
@@ -83,7 +84,9 @@ class _RunningMean:
         self._held_out &= evidence.held_out
         if evidence.classes is None:
             self._prediction[rows] += evidence.prediction
-            self._p_values[rows] += evidence.p_values
+            self._residuals[rows] += np.abs(evidence.residuals)
+            if evidence.p_values is not None:
+                self._p_values[rows] += evidence.p_values
         else:
             # A fold may lack a class, and its model the column.
             columns = self._fallback.codes_of(evidence.classes)
@@ -96,7 +99,10 @@ class _RunningMean:
         scores[seen] = self._scores[seen] / n_seen
         n_seen_columns = n_seen.reshape(-1, *[1] * (prediction.ndim - 1))
         prediction[seen] = self._prediction[seen] / n_seen_columns
-        p_values = fallback.p_values
+        residuals, p_values = fallback.residuals, fallback.p_values
+        if residuals is not None:
+            residuals = residuals.copy()
+            residuals[seen] = self._residuals[seen] / n_seen
         if p_values is not None:
             p_values = p_values.copy()
             p_values[seen] = self._p_values[seen] / n_seen
@@ -107,6 +113,7 @@ class _RunningMean:
             scores=scores,
             prediction=prediction,
             p_values=p_values,
+            residuals=residuals,
             held_out=held_out,
             log_odds=log_odds,
         )

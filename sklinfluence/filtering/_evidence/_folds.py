@@ -5,6 +5,8 @@ from functools import partial
 from numbers import Integral
 
 import numpy as np
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, check_cv
 
 N_FOLDS = 5
@@ -43,7 +45,8 @@ def training_folds(
         own = partial(_own_folds, random_state, is_classification)
         return own(y[used]) if among is None else list(_of_groups(own, y[used], among))
     if cv is None:
-        cv = GroupKFold(min(N_FOLDS, _n_groups(groups)))
+        groups = joined(groups, copies)
+        cv = GroupKFold(min(N_FOLDS, _n_groups(groups, copies)))
     pairs = splits(cv, X, y, groups, is_classification, copies)
     folds = [tuple(_placed(place, part) for part in pair) for pair in pairs]
     folds = [(train, test) for train, test in folds if len(train) and len(test)]
@@ -58,8 +61,9 @@ def training_folds(
 def splits(cv, X, y, groups, is_classification, copies=None):
     """The pairs of a splitter, a number of folds, or an iterable of pairs.
 
-    A number means so many folds of distinct rows, each with its copies. Folds of the
-    user's own stay as they are, and what is trained on loses the copies.
+    A number means so many folds of distinct rows, each with its copies. Groups that
+    copies join are one. Folds of the user's own stay as they are, and what is trained
+    on loses the copies.
     """
     if copies is not None and isinstance(cv, Integral):
         return _of_groups(partial(_even, cv, is_classification), y, copies)
@@ -72,10 +76,33 @@ def splits(cv, X, y, groups, is_classification, copies=None):
             )
         cv = pairs
     splitter = check_cv(cv, y, classifier=is_classification)
-    pairs = splitter.split(X, y, groups)
+    pairs = splitter.split(X, y, joined(groups, copies))
     if copies is None:
         return pairs
     return ((copies.apart(train, test), test) for train, test in pairs)
+
+
+def joined(groups, copies):
+    """Groups of rows that leave together: those that share a copy are one.
+
+    Parameters
+    ----------
+    groups : array-like of shape (n_rows,) or None
+    copies : Copies or None
+
+    Returns
+    -------
+    groups : array of shape (n_rows,) or None
+        As they came, where either is None.
+    """
+    if groups is None or copies is None:
+        return groups
+    codes = np.unique(np.asarray(groups), return_inverse=True)[1].ravel()
+    n_groups, n_rows = codes.max() + 1, len(codes)
+    n_nodes = n_groups + copies.of_rows.max() + 1
+    ends = codes, n_groups + copies.of_rows
+    graph = sparse.coo_array((np.ones(n_rows), ends), shape=(n_nodes, n_nodes))
+    return connected_components(graph, directed=False)[1][codes]
 
 
 def _of_groups(fold, y, copies):
@@ -126,8 +153,14 @@ def _placed(place, part):
     return place[rows][place[rows] >= 0]
 
 
-def _n_groups(groups):
+def _n_groups(groups, copies):
     n_groups = len(np.unique(np.asarray(groups)))
+    if n_groups < 2 and copies is not None:
+        raise ValueError(
+            "groups holds one group, or copies of rows join them all: no model can be "
+            "fitted without it. Rows are held out by whole groups, of which two are "
+            "the least. Set duplicates=None if equal rows are cases of their own."
+        )
     if n_groups < 2:
         raise ValueError(
             "groups holds one group: no model can be fitted without it. Rows are held "

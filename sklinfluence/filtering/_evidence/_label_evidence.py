@@ -8,6 +8,7 @@ from scipy.stats import t as student_t
 
 from sklinfluence.filtering._evidence._given_ranker import has_head
 from sklinfluence.filtering._inputs import unfrozen
+from sklinfluence.filtering._noise import fit_error_law
 from sklinfluence.filtering._thresholds import flag_disagreement, log_odds_against
 from sklinfluence.filtering._warn import warn_user
 from sklinfluence.gradient import leaving_together, observations
@@ -35,7 +36,11 @@ class LabelEvidence:
 
     p_values : ndarray of shape (n_samples,) or None
         Regression: two-sided p-value of the deleted studentised residual; NaN where
-        the ranker gives none.
+        the ranker gives none. None leaves it to the law of the residuals.
+
+    residuals : ndarray of shape (n_samples,) or None
+        Regression: by models that never saw the row, all on one scale (deleted
+        studentised residuals, where there is a ranker); NaN where it gives none.
 
     held_out : bool
         Whether the quality of labels is by models that never saw the row.
@@ -49,15 +54,19 @@ class LabelEvidence:
     prediction: np.ndarray
     classes: np.ndarray | None = None
     p_values: np.ndarray | None = None
+    residuals: np.ndarray | None = None
     held_out: bool = True
     log_odds: np.ndarray | None = None
 
-    def on(self, labels):
+    def on(self, labels, sample_weight=None):
         """What the evidence says of given labels or targets.
 
         Parameters
         ----------
         labels : ndarray of shape (n_samples,)
+        sample_weight : ndarray of shape (n_samples,), default=None
+            By which residuals tell the law of honest ones; a weight of 2 is a row
+            twice.
 
         Returns
         -------
@@ -66,7 +75,13 @@ class LabelEvidence:
         if self.classes is None:
             unknown = np.isnan(self.prediction)
             predicted = np.where(unknown, labels, self.prediction)
-            return Verdict(None, labels, predicted, self.p_values)
+            residuals = np.copysign(self.residuals, labels - predicted)
+            law = fit_error_law(residuals, sample_weight)
+            quality = self.p_values
+            if quality is None:
+                quality = law.p_values(residuals)
+            right = law.local_fdr(residuals)
+            return Verdict(None, labels, predicted, quality, right=right)
         given = self.codes_of(labels)
         quality = self.prediction[np.arange(len(given)), given]
         unknown = np.isnan(self.prediction).any(axis=1)
@@ -104,8 +119,8 @@ class Verdict:
         Rows whose given class the evidence speaks against, by the flag rule.
 
     right : ndarray of shape (n_samples,) or None
-        Posterior probability that the given class is the true one; None where nobody
-        can say.
+        Posterior probability that the given class is the true one, or that the given
+        target is no gross error; None where nobody can say.
     """
 
     classes: np.ndarray | None
@@ -183,6 +198,8 @@ def training_evidence(ranker, score, X, copies=None):
 def new_evidence(ranker, score, X, y, copies=None):
     """Evidence on labelled rows that the ranker never saw; the copies are its own."""
     scores = scorer(ranker, score, copies).label_scores(score, X, y)
+    if hasattr(ranker, "target_evidence_"):
+        return LabelEvidence(scores, ranker.predict(X), residuals=scores)
     ranker = _without_copies(ranker, copies)
     if hasattr(ranker, "classes_"):
         return _of_classes(ranker, score, scores, _new_probabilities(ranker, X))
@@ -211,12 +228,16 @@ def _of_classes(ranker, score, scores, probabilities, held_out=True):
 def _of_targets(ranker, scores, prediction, held_out, *rows):
     known = known_scores(ranker)
     held_out = held_out and (known is None or "studentized" in known)
-    p_values = np.full(len(scores), np.nan)
+    prediction = _one_a_row(prediction)
+    residuals = p_values = np.full(len(scores), np.nan)
     if held_out:
         residuals = ranker.label_scores("studentized", *rows)
         p_values = _p_values(residuals, residual_dof(ranker, is_new=bool(rows)))
-    prediction = _one_a_row(prediction)
-    return LabelEvidence(scores, prediction, p_values=p_values, held_out=held_out)
+        # Without degrees of freedom none can look wrong.
+        residuals = np.where(np.isnan(p_values), np.nan, residuals)
+    return LabelEvidence(
+        scores, prediction, p_values=p_values, residuals=residuals, held_out=held_out
+    )
 
 
 def _one_a_row(prediction):

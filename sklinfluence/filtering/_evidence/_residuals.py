@@ -1,13 +1,17 @@
 """Real targets: what out-of-sample predictions say of the targets given.
 
 Predictions of every kind end here: out-of-bag, cross-fitted, precomputed. What
-follows from residuals (scores, p-values) is said in this one place.
+follows from residuals is said in this one place; what they say of honest rows is for
+the law of residuals.
 """
 
 import numpy as np
 from scipy.stats import norm
 
 from sklinfluence.filtering._evidence._label_evidence import LabelEvidence
+from sklinfluence.filtering._noise import fit_error_law
+from sklinfluence.filtering._thresholds import flag_gross
+from sklinfluence.filtering._votes import relative_weights
 
 # Standard deviations of a normal error in its median magnitude.
 _NORMAL = 1.0 / norm.ppf(0.75)
@@ -29,12 +33,34 @@ def residual_evidence(targets, prediction, scale):
         Scores are absolute residuals in units of the scale.
     """
     scores = studentized(targets, prediction, scale)
-    return LabelEvidence(scores, prediction, p_values=2 * norm.sf(scores))
+    return LabelEvidence(scores, prediction, residuals=scores)
 
 
 def studentized(targets, prediction, scale):
     """Absolute residuals in units of their scale."""
     return np.abs(targets - prediction) / scale
+
+
+def gross_errors(residuals, sample_weight, fdr):
+    """Rows that a fit does without: gross errors among those of positive weight.
+
+    Parameters
+    ----------
+    residuals : ndarray of shape (n,)
+    sample_weight : ndarray of shape (n,)
+    fdr : float
+        Level below which the mean probability that a flagged row is honest stays.
+
+    Returns
+    -------
+    flags : ndarray of shape (n,), dtype=bool
+    """
+    used = sample_weight > 0
+    weight = relative_weights(sample_weight, len(residuals))
+    right = fit_error_law(residuals, weight).local_fdr(residuals)
+    flags = np.zeros(len(residuals), dtype=bool)
+    flags[used] = flag_gross(right[used], fdr, weight[used])
+    return flags
 
 
 def residual_scale(residuals, sample_weight):

@@ -12,6 +12,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
 from sklinfluence._sklearn_compat import _set_random_states
+from sklinfluence.filtering._evidence._given_ranker import has_head
+from sklinfluence.filtering._warn import warn_user
 
 
 def split_steps(estimator):
@@ -42,7 +44,12 @@ def transformed(steps, X):
 
 
 def see_targets(steps, X, y):
-    """Whether any of the steps makes something else of rows when it is told targets.
+    """Whether any of the steps is made with the targets; see `supervised_step`."""
+    return supervised_step(steps, X, y) is not None
+
+
+def supervised_step(steps, X, y):
+    """The first step that makes something else of rows when it is told targets.
 
     One that says so by its tags does; any other is fitted with y and without, from the
     same seeds. (A signature cannot tell: scikit-learn's transformers all have a y.)
@@ -55,21 +62,46 @@ def see_targets(steps, X, y):
 
     Returns
     -------
-    see : bool
+    step : transformer or None
     """
     for step in steps:
         # A sampler changes the rows themselves.
         if hasattr(step, "fit_resample") or get_tags(step).target_tags.required:
-            return True
+            return step
         told = _seeded(step).fit_transform(X, y)
         try:
             untold = _seeded(step).fit_transform(X)
         except (TypeError, ValueError, AttributeError):  # it cannot do without y
-            return True
+            return step
         if not _same(told, untold):
-            return True
+            return step
         X = told
-    return False
+    return None
+
+
+def warn_about_steps(ranker, rows):
+    """Say that leave-one-out answers of a head are none of the steps before it.
+
+    Parameters
+    ----------
+    ranker : ranker
+        Unfitted, as it was given.
+    rows : TrainingRows
+    """
+    estimator = getattr(ranker, "estimator", None)
+    if not has_head(ranker) or not isinstance(estimator, Pipeline):
+        return
+    step = supervised_step(split_steps(estimator)[0], rows.X, rows.y)
+    if step is None:
+        return
+    name = type(ranker).__name__
+    warn_user(
+        f"{type(step).__name__}, a step before the linear head of ranker={name}(...), "
+        "is made with the labels, and leave-one-out takes a row from the head alone: "
+        "what is said of a row comes from a step that has seen its label, and wrong "
+        "labels may hide. Set cv, such as cv=5, or pass the Pipeline itself, "
+        "ranker=Pipeline(...): both fit all of it without the row.",
+    )
 
 
 def _does_nothing(step):

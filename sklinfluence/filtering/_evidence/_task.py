@@ -1,11 +1,12 @@
 """What a filter does with given targets: classes or real values, by which score."""
 
+from sklearn import config_context
 from sklearn.base import is_regressor
-from sklearn.linear_model import Ridge
-from sklearn.pipeline import make_pipeline
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import Pipeline
 
 from sklinfluence._estimators import are_classes
-from sklinfluence.filtering._columns import Winsorizer
+from sklinfluence.filtering._columns import ReadColumns, needs_reading
 from sklinfluence.filtering._evidence._label_evidence import NOISE_ODDS, known_scores
 from sklinfluence.filtering._inputs import unfrozen
 from sklinfluence.gradient import InfluenceRanker
@@ -21,12 +22,33 @@ _BEST_FIRST = (
 )
 
 
-def default_regression_ranker():
-    """What judges real targets where no ranker is given.
+def default_class_ranker(X, random_state):
+    """What judges classes by a score of rankers' own where no ranker is given."""
+    if not needs_reading(X):
+        return InfluenceRanker()
+    read = ReadColumns("LogisticRegression()", random_state)
+    return InfluenceRanker(
+        _WeighedPipeline([("read", read), ("head", LogisticRegression())])
+    )
+
+
+def default_regression_ranker(random_state=None):
+    """The same of real targets.
 
     One row of 1e8 would leave the directions of all others without a curvature.
     """
-    return InfluenceRanker(make_pipeline(Winsorizer(), Ridge()))
+    read = ReadColumns("Ridge()", random_state)
+    return InfluenceRanker(_WeighedPipeline([("read", read), ("head", Ridge())]))
+
+
+class _WeighedPipeline(Pipeline):
+    """Columns that are read, and a head; weights go to both, whoever asks."""
+
+    def fit(self, X, y=None, **params):
+        weight = params.get("sample_weight", params.get("head__sample_weight"))
+        params = {f"{name}__sample_weight": weight for name, _ in self.steps}
+        with config_context(enable_metadata_routing=False):
+            return super().fit(X, y, **(params if weight is not None else {}))
 
 
 def takes_classes(ranker, y):

@@ -16,7 +16,7 @@ from sklearn.frozen import FrozenEstimator
 from sklinfluence._estimators import _last_step, takes_weights
 from sklinfluence.filtering._columns import value_range
 from sklinfluence.filtering._evidence._label_evidence import training_evidence
-from sklinfluence.filtering._thresholds import flag_discoveries
+from sklinfluence.filtering._evidence._residuals import gross_errors
 
 _MAX_ROUNDS = 10
 # More rows than this are no gross errors but another population.
@@ -50,21 +50,47 @@ def fit_trimmed(ranker, X, y, sample_weight, fdr, copies=None):
     if not _takes_weights(ranker.estimator):
         return ranker
     weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight)
-    trimmed = np.zeros(len(y), dtype=bool)
-    drowning = _drowning(y, weight)
-    if drowning.any():
-        trimmed = drowning
-        kept = np.where(trimmed, 0.0, weight)
-        ranker = clone(ranker).fit(X, y, sample_weight=kept)
+    fitted = [ranker]
+
+    def residuals_without(trimmed):
+        if trimmed.any() or len(fitted) > 1:
+            kept, is_routed = np.where(trimmed, 0.0, weight), sample_weight is not None
+            fitted.append(_fit_by(kept, ranker, X, y, is_routed))
+        found = training_evidence(fitted[-1], "studentized", X, copies)
+        targets = np.asarray(y, dtype=np.float64).ravel()
+        return np.copysign(found.residuals, targets - found.prediction)
+
+    trim(residuals_without, drowning(y, weight), weight, fdr)
+    return fitted[-1]
+
+
+def trim(residuals_without, trimmed, sample_weight, fdr):
+    """Take gross errors out of a fit until the ones found are the ones taken out.
+
+    Parameters
+    ----------
+    residuals_without : callable
+        ``residuals_without(trimmed)`` fits to the rows that are not trimmed, and gives
+        the residuals of all.
+    trimmed : ndarray of shape (n,), dtype=bool
+        Rows to start without.
+    sample_weight : ndarray of shape (n,)
+    fdr : float or None
+        None fits once.
+
+    Returns
+    -------
+    residuals : ndarray of shape (n,)
+        Of the last fit.
+    """
+    residuals = residuals_without(trimmed)
     for _ in range(0 if fdr is None else _MAX_ROUNDS):
-        evidence = training_evidence(ranker, "studentized", X, copies)
-        found = flag_discoveries(evidence.p_values, fdr)
+        found = gross_errors(residuals, sample_weight, fdr)
         if np.array_equal(found, trimmed) or np.mean(found) > _MAX_TRIMMED:
             break
         trimmed = found
-        kept = np.where(trimmed, 0.0, weight)
-        ranker = _fit_by(kept, ranker, X, y, is_routed=sample_weight is not None)
-    return ranker
+        residuals = residuals_without(trimmed)
+    return residuals
 
 
 def _fit_by(weight, ranker, X, y, is_routed):
@@ -76,7 +102,7 @@ def _fit_by(weight, ranker, X, y, is_routed):
         return clone(ranker).fit(X, y, sample_weight=weight)
 
 
-def _drowning(y, weight):
+def drowning(y, weight):
     """Targets beside whose squares those of the others are lost in rounding."""
     targets = np.asarray(y, dtype=np.float64).reshape(-1, 1)
     used = weight > 0

@@ -1,6 +1,7 @@
 """Which class is given when another is true: the noise model, fitted, and how sure."""
 
 from sklinfluence.filtering._noise._em import fit_em, suggest_codes
+from sklinfluence.filtering._noise._error_law import fit_error_law
 from sklinfluence.filtering._noise._likelihood import (
     FixedProbabilities,
     as_spoken,
@@ -17,6 +18,7 @@ __all__ = [
     "FixedProbabilities",
     "as_spoken",
     "fit_em",
+    "fit_error_law",
     "fit_pool",
     "noise_in_force",
     "probability_right",

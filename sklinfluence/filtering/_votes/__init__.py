@@ -10,8 +10,12 @@ from sklinfluence.filtering._votes._linear_surrogate import LinearSurrogate
 from sklinfluence.filtering._votes._pooled_detector import (
     VOTES,
     PooledDetector,
+    Views,
     check_pool,
+    relative_weights,
+    voters,
 )
+from sklinfluence.filtering._votes._target_votes import fit_targets
 
 __all__ = [
     "VOTES",
@@ -20,7 +24,11 @@ __all__ = [
     "LinearSurrogate",
     "PooledDetector",
     "SharedSurrogate",
+    "Views",
     "check_pool",
     "distinct_objective",
+    "fit_targets",
+    "relative_weights",
+    "voters",
     "warn_about_copies",
 ]

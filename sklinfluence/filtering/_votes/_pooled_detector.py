@@ -115,7 +115,7 @@ class PooledDetector:
         """
         tracker = FitTracker(self) if tracker is None else tracker
         rng = check_random_state(self.random_state)
-        weight = _relative_weights(sample_weight, len(codes), copies)
+        weight = relative_weights(sample_weight, len(codes), copies)
         self.n_classes_ = n_classes
         self.present_ = np.unique(codes[weight > 0])
         if len(self.present_) < 2:
@@ -259,7 +259,7 @@ class VoteModel:
         return self.model.predict_log_proba(getattr(views, self.view))
 
 
-def _relative_weights(sample_weight, n_rows, copies=None):
+def relative_weights(sample_weight, n_rows, copies=None):
     """Weights as they are where rows of weight one would have such; else of mean one.
 
     The mean is over distinct rows: four copies are a row of weight four.

@@ -55,10 +55,13 @@ class RBFModel:
     intercept: np.ndarray
     temperature: float
 
+    def decision(self, X):
+        """Smoothed targets, (n, K)."""
+        return _kernel(X, self.landmarks, self.gamma) @ self.coef + self.intercept
+
     def predict_log_proba(self, X):
         """Log-probabilities of the classes, (n, K)."""
-        raw = _kernel(X, self.landmarks, self.gamma) @ self.coef + self.intercept
-        return log_softmax(self.temperature * raw, axis=1)
+        return log_softmax(self.temperature * self.decision(X), axis=1)
 
 
 class RBFRidge:
@@ -89,7 +92,17 @@ class RBFRidge:
         self.random_state = random_state
 
     def fit(self, X, targets, sample_weight, groups=()):
-        """Tune on given targets.
+        """Tune on given class memberships, temperature and all.
+
+        Parameters as those of `tune`.
+        """
+        self.tune(X, targets, sample_weight, groups)
+        loo = self.smoother_.loo_predictions(targets)
+        self.temperature_ = fit_pool([loo], targets, sample_weight)[0]
+        return self
+
+    def tune(self, X, targets, sample_weight, groups=()):
+        """Choose the kernel width and the penalty, for targets of any kind.
 
         Parameters
         ----------
@@ -127,8 +140,7 @@ class RBFRidge:
             self.penalty_ = self.penalties[errors.argmin()]
         self.landmarks_ = X[index]
         self.smoother_.set_penalty(self.penalty_)
-        loo = self.smoother_.loo_predictions(targets)
-        self.temperature_ = fit_pool([loo], targets, sample_weight)[0]
+        self.temperature_ = 1.0
         return self
 
     def refit(self, targets):
@@ -140,12 +152,17 @@ class RBFRidge:
             For every training row by the model without it.
         model : RBFModel
         """
+        loo, model = self.smooth(targets)
+        return log_softmax(self.temperature_ * loo, axis=1), model
+
+    def smooth(self, targets):
+        """The same, before they are made probabilities: (n, K), and the model."""
         loo = self.smoother_.loo_predictions(targets)
         coef, intercept = self.smoother_.kernel_coefficients(targets)
         model = RBFModel(
             self.landmarks_, self.gamma_, coef, intercept, self.temperature_
         )
-        return log_softmax(self.temperature_ * loo, axis=1), model
+        return loo, model
 
 
 class _KernelSmoother(RidgeSmoother):

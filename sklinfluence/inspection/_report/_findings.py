@@ -94,8 +94,7 @@ def findings(mislabel_filter, y):
         )
     # The report's lines are by falling score, ties in the order of the rows.
     worst_first = np.argsort(-scores, kind="stable")
-    fitted_on = mislabel_filter.report()["given_label"].to_numpy()
-    if any(a != b for a, b in zip(y[worst_first], fitted_on, strict=True) if a == a):
+    if not _are_alike(y[worst_first], mislabel_filter):
         raise ValueError(
             f"y holds other labels than those that {name} was fitted on. Pass the X "
             "and y of its fit, in their order."
@@ -132,6 +131,17 @@ def findings(mislabel_filter, y):
         is_signed=not is_classification
         and mislabel_filter.label_score in ("auto", "studentized"),
     )
+
+
+def _are_alike(y, mislabel_filter):
+    """Whether labels, worst first, are those of the filter's fit."""
+    try:
+        fitted_on = mislabel_filter.report()["given_label"]
+    except UnicodeEncodeError:
+        # A frame cannot hold lone surrogates, and nothing else tells the labels.
+        return True
+    pairs = zip(y.tolist(), fitted_on.tolist(), strict=True)
+    return all(a == b or a != a for a, b in pairs)
 
 
 def check_lengths(n_rows, **things):

@@ -171,9 +171,7 @@ def _check_hidden(X, hide):
 
 def _are_texts(X):
     """Whether X is a sequence of strings."""
-    if hasattr(X, "columns") or not hasattr(X, "__len__") or not len(X):
-        return False
-    if getattr(X, "ndim", 1) != 1:
+    if hasattr(X, "columns") or len(getattr(X, "shape", (0,))) != 1 or not len(X):
         return False
     first = X.iloc[0] if hasattr(X, "iloc") else X[0]
     return isinstance(first, str)

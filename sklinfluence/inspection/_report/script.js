@@ -15,16 +15,16 @@
   document.documentElement.classList.add("js");
 
   // Storage. In a sandboxed frame the property itself throws when it is read.
-  let [store, isUnsaved] = [null, false];
+  let store, isUnsaved;
   const warn = () => { $("#nostore").hidden = false; };
   try {
-    localStorage.setItem(data.key + ":try", "1");
-    localStorage.removeItem(data.key + ":try");
+    localStorage.setItem("sklinfluence-try", "");
+    localStorage.removeItem("sklinfluence-try");
     store = localStorage;
   } catch { warn(); }
-  const isLabel = (label) => data.labels ? Object.hasOwn(data.labels, label) : isFinite(label);
-  const isVerdict = ([row, verdict]) =>
-    known.has(row) && WORDS.has(verdict[0]) && (verdict[1] === "" || isLabel(verdict[1]));
+  const isCode = (label) => Number.isInteger(label) && label in data.labels;
+  const isVerdict = ([row, [word, label]]) =>
+    known.has(row) && WORDS.has(word) && (label === "" || (data.labels ? isCode(label) : isFinite(label)));
   function load(text) {
     verdicts.clear();
     try {
@@ -36,8 +36,8 @@
     try { store?.setItem(data.key, JSON.stringify([...verdicts])); } catch { warn(); }
   }
   if (store) load(store.getItem(data.key));
-  const follow = (text) => { load(text); repaint(); };
-  addEventListener("storage", (event) => { if (event.key === data.key) follow(event.newValue); });
+  const follow = () => { load(store.getItem(data.key)); repaint(); };
+  addEventListener("storage", ({ key }) => { if (key === data.key) follow(); });
   addEventListener("beforeunload", (event) => { if (isUnsaved && !store) event.preventDefault(); });
 
   // Verdicts: controls exist only where they work.
@@ -80,7 +80,7 @@
     count();
     say(`Row ${row}: ${verdicts.get(row)?.[0] ?? "no verdict"}`);
   }
-  function repaint() { lines.forEach(paint); count(); }
+  const repaint = () => { lines.forEach(paint); count(); };
   const isShown = (line) => !line.classList.contains("cut");
   const shown = () => $$("tr", body).filter(isShown);
   function count() {
@@ -98,7 +98,6 @@
     current = line;
   }
   function focus(line) {
-    if (line) makeCurrent(line);
     line?.focus({ preventScroll: true });
     line?.scrollIntoView({ block: "nearest", behavior: "instant" });
   }
@@ -134,8 +133,9 @@
 
   // Search, filters and sorting: up, down, and back to worst first.
   const plain = (text) => text.normalize("NFKC").toLowerCase();
-  const texts = new Map(lines.map((line) => [line, plain(line.textContent)]));
+  let texts; // made when they are asked for: not while the page loads
   function filter() {
+    texts ??= new Map(lines.map((line) => [line, plain(line.textContent)]));
     const words = plain($("#q").value).trim();
     const asked = ["#given", "#suggested", "#verdict"].map((id) => $(id)?.value ?? "");
     for (const line of lines) {

@@ -101,7 +101,7 @@ def by_outputs(utility):
 
     Accuracy and R2 are by arithmetic: the first score is compared with a fit's.
     """
-    return {**vars(utility), "is_checked": True}
+    return {**utility.own_fields(), "is_checked": True}
 
 
 def is_r2(scorer, model):

@@ -227,7 +227,7 @@ def ridge_utility(utility):
     if kind == "r2" and not asked.spread > 0:
         return None
     return RidgeUtility(
-        **vars(utility),
+        **utility.own_fields(),
         design=X,
         targets=y,
         weights=row_weights(utility),
