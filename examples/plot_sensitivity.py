@@ -1,7 +1,7 @@
 """
-====================================================
+=====================================================
 Other seed, other order, other batches: same answers?
-====================================================
+=====================================================
 
 K and Søgaard ("Revisiting methods for finding influential examples", 2022, table 1)
 train a network again from another initial state, in another order, or in batches of
