@@ -18,6 +18,7 @@ from sklinfluence.filtering._columns import value_range
 from sklinfluence.filtering._evidence._label_evidence import training_evidence
 from sklinfluence.filtering._evidence._residuals import gross_errors, suspects
 
+# Two sets of suspects may give way to each other for ever.
 _MAX_ROUNDS = 10
 # More rows than this are no gross errors but another population.
 _MAX_TRIMMED = 0.5
