@@ -16,6 +16,8 @@ next to pyDVL, by turns, the median of seven.
 rule, and their errors' size beside the true one, 12 rows.
 ``reuse``: variance of Banzhaf values by maximum sample reuse, in that of plain sampling
 at equal evaluations.
+``sketch``: influence sketching against the exact solver by the number of directions,
+2000 rows of 400 columns: leverages, self-influence, influence on queries.
 ``tasks``: OpenDataVal's: average precision for flipped labels; test accuracy when the
 rows of lowest value leave (higher is better), those of highest value leave (lower is
 better), and when rows of lowest value come first (lower is better), as means along the
@@ -37,6 +39,7 @@ from pathlib import Path
 
 import _data
 import numpy as np
+from scipy.stats import spearmanr
 from sklearn import datasets
 from sklearn.datasets import (
     load_diabetes,
@@ -52,7 +55,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklinfluence._progress import untracked
+from sklinfluence.curvature import Sketch
 from sklinfluence.datasets import flip_labels
+from sklinfluence.gradient import InfluenceRanker
 from sklinfluence.neighbors import KNNLeaveOneOutRanker, KNNShapleyRanker
 from sklinfluence.retraining import (
     AMERanker,
@@ -333,6 +338,34 @@ def reuse(args):
         print(f"{name}: reuse has {share} plain sampling's variance", flush=True)
 
 
+# --- sketches ---
+
+
+def sketch(args):
+    n, p = (200, 60) if args.quick else (2000, 400)
+    X, y = make_classification(n + 50, p, n_informative=20, random_state=0)
+    X = X * np.random.default_rng(0).pareto(2.0, p)  # a few columns vary most
+    exact = InfluenceRanker(damping=0.01).fit(X[:n], y[:n])
+    asked = X[n:], y[n:]
+    truth = exact.influence(*asked)
+    columns = ("leverage", "its order", "own influence", "on queries")
+    print(f"{'directions':>10s}" + "".join(f"{name:>15s}" for name in columns))
+    for size in (p // 16, p // 8, p // 4, p // 2, p):
+        solver = Sketch(n_components=size)
+        ranker = InfluenceRanker(damping=0.01, solver=solver).fit(X[:n], y[:n])
+        pairs = [
+            (ranker.leverage_, exact.leverage_),
+            (ranker.self_influence_, exact.self_influence_),
+        ]
+        numbers = [
+            np.mean(pairs[0][0] / pairs[0][1]),
+            *(spearmanr(*pair).statistic for pair in pairs),
+            np.corrcoef(ranker.influence(*asked).ravel(), truth.ravel())[0, 1],
+        ]
+        line = "".join(f"{number:15.3f}" for number in numbers)
+        print(f"{size:10d}{line}", flush=True)
+
+
 # --- tasks ---
 
 
@@ -422,7 +455,16 @@ def _accuracy(X, y, X_test, y_test):
 
 PARTS = {
     part.__name__: part
-    for part in (neighbors, million, ridge, permutation, coverage, reuse, tasks)
+    for part in (
+        neighbors,
+        million,
+        ridge,
+        permutation,
+        coverage,
+        reuse,
+        sketch,
+        tasks,
+    )
 }
 
 

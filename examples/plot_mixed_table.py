@@ -94,7 +94,7 @@ plt.show()
 # Prices in the wrong unit
 # ------------------------
 # Now the logarithms of the prices are the targets. Three of a hundred are written in
-# cents. The law of honest residuals is fitted, its tails included, and what lies outside
+# cents. The law of honest residuals is fitted, tails included, and what lies outside
 # it is flagged.
 known = bicycles["price"].notna().to_numpy()
 columns = bicycles.loc[known].drop(columns="price")

@@ -47,7 +47,7 @@ def map_rows(work, *arguments, n_jobs=None):
     results : list
     """
     items = zip(*arguments, strict=True)
-    with _blas_on_one_thread as blas_threads:
+    with blas_on_one_thread as blas_threads:
         n_threads = _n_threads(n_jobs, blas_threads)
         first = list(islice(items, 2)) if n_threads > 1 else []
         if len(first) < 2:
@@ -137,7 +137,7 @@ class _BlasOnOneThread:
                 _take_over(_blas().lib_controllers)
 
 
-_blas_on_one_thread = _BlasOnOneThread()
+blas_on_one_thread = _BlasOnOneThread()
 
 
 @cache

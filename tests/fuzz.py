@@ -67,6 +67,7 @@ DOCUMENTED = {
     "consistency_score": "NaN where a row was in every subset",
     "shapley_interaction": "NaN where a pair never trained together",
     "poisoning_ratio": "inf where no clean row has influence",
+    "DataOOBRanker.values_": "NaN where every member saw the row",
 }
 # The user's own model answers these.
 DELEGATED = {
@@ -102,8 +103,9 @@ class Case:
 
     FAILED = object()
 
-    def __init__(self, seed, k):
+    def __init__(self, seed, k, public=""):
         self.draw = Draw(seed, k)
+        self.public = public
         self.findings = []
         self.said = []
         self.rows = None
@@ -141,7 +143,8 @@ class Case:
     def _of_result(self, name, result):
         passed_on = self.passes_rows_on and "transform" in name
         passed_on = passed_on or (self.passes_rows_on and name in PASSED_ON)
-        if passed_on or name in DELEGATED or name in DOCUMENTED or is_finite(result):
+        documented = {name, f"{self.public}.{name}"} & DOCUMENTED.keys()
+        if passed_on or name in DELEGATED or documented or is_finite(result):
             return Finding(RESULT, name)
         outcome = WARNED if any(not leak for leak, *_ in self.said) else SILENT
         return Finding(outcome, name, _brief(result))
@@ -341,7 +344,7 @@ def run_one(seed, k):
     """(name, words, findings, warnings) of one input."""
     turn = names_in_turn()
     name = turn[k % len(turn)]
-    case = Case(seed, k)
+    case = Case(seed, k, name)
     np.random.seed(k % 2**32)
     signal.signal(signal.SIGALRM, _ring)
     with warnings.catch_warnings():

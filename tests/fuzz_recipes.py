@@ -45,7 +45,7 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn.utils import check_array
 
-from sklinfluence import curvature, filtering, gradient
+from sklinfluence import curvature, filtering, gradient, metrics
 from sklinfluence.base import BaseRanker
 from sklinfluence.heads import linear_head
 
@@ -643,7 +643,8 @@ def fidelity(case, public):
     X, y, _ = rows.training()
     asked = rows.queries()
     case.asked.append(asked[0])
-    case.call(public.__name__, public, fitted, X, y, *asked, **chosen)
+    trained = () if public is metrics.pbrf else (X, y)
+    case.call(public.__name__, public, fitted, *trained, *asked, **chosen)
 
 
 def on_metric(case, public):
@@ -809,6 +810,37 @@ def display(case, public):
     plt.close("all")
 
 
+def picture(case, public):
+    """A display of what a ranker, or a filter, found."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    rows, name = Rows(case.draw), public.__name__
+    unfitted = gradient.InfluenceRanker(_plain(case, rows))
+    if name == "NoiseDisplay":
+        unfitted = filtering.MislabelFilter()
+    fitted = fit(case, unfitted, rows)
+    if fitted is case.FAILED:
+        return
+    X, y, _ = rows.training()
+    asked, _ = rows.queries()
+    if hasattr(asked, "shape") and not case.draw.odd("X"):
+        asked = asked[:1]
+    given = {
+        "DiagnosticsDisplay": {},
+        "InfluenceDisplay": {"X": X},
+        "NoiseDisplay": {"y": y},
+        "ProponentsDisplay": {"X": X, "y": y, "X_query": asked, "n": 1},
+        "RemovalCurveDisplay": {"X": X, "y": y, "X_test": X, "y_test": y},
+    }[name]
+    if name == "RemovalCurveDisplay":
+        given |= {"removed": case.draw.one([[0.0], [0.0, 0.3], [1.0]]), "n_random": 0}
+    case.call("from_estimator", public.from_estimator, fitted, **given)
+    plt.close("all")
+
+
 def _any_detector(case, rows):
     if case.draw.chance(0.5):
         return filtering.MislabelFilter()
@@ -821,7 +853,7 @@ def review(case, public):
     draw, n = case.draw, rows.n
     labels = np.asarray(rows.y, dtype=object).ravel()
     lines = [draw.one(["row,given_label,verdict,new_label", "row;given_label;verdict"])]
-    for row in range(0, n, 3):
+    for row in range(0, min(n, labels.size), 3):
         given, new = (
             draw.one([labels[row], "unseen", ""]),
             draw.one([labels[0], "", "="]),
@@ -1135,6 +1167,7 @@ RECIPES = {
     "loo_correlation": fidelity,
     "metric_influence": on_metric,
     "RawChange": contract,
+    "pbrf": fidelity,
     "poisoning_ratio": of_vectors(
         {"influence": _matrix, "is_poisoned": _truth, "y": _labels}
     ),
@@ -1144,6 +1177,11 @@ RECIPES = {
     "corrupt_targets": corruption,
     "flip_labels": corruption,
     "DetectionCurveDisplay": display,
+    "DiagnosticsDisplay": picture,
+    "InfluenceDisplay": picture,
+    "NoiseDisplay": picture,
+    "ProponentsDisplay": picture,
+    "RemovalCurveDisplay": picture,
     "LabelReport": label_report,
     "diagnostics": row_diagnostics,
     "CheckpointRecorder": recorder,

@@ -258,6 +258,26 @@ ORACLES = [
         "retraining/test_influence.py::test_downsampling_is_the_mean_loss_of_refits",
     ),
     Oracle(
+        "DownsamplingRanker",
+        "values_ influence self_influence_",
+        "of density models: mean log densities of its own draws, in a loop",
+        "retraining/test_density.py::test_log_densities_of_subsets",
+    ),
+    Oracle(
+        "ExpectedRanker",
+        "values_ values_std_",
+        "refits without each row, in a loop over seeds and orders",
+        "retraining/test_expected_values.py::test_expected_leave_one_out_by_a_loop",
+    ),
+    Oracle(
+        "ShapleyRanker BanzhafRanker LeaveOneOutRanker",
+        "values_",
+        "in closed form: refits by scikit-learn; leaves' means in loops over trees",
+        "retraining/test_closed_forms.py::test_ridge_is_its_refits "
+        "retraining/test_closed_forms.py::test_votes_of_neighbors_are_their_refits "
+        "retraining/test_closed_forms.py::test_leaves_are_means_of_the_rows_of_a_set",
+    ),
+    Oracle(
         "DataOOBRanker",
         "values_ values_stderr_ n_oob_",
         "a loop over the members and the rows that each did not see",
@@ -712,7 +732,7 @@ ORACLES = [
         "scores_ label_quality_ get_support",
         "real targets: scipy's Student t, a grid of laws; forests of scikit-learn",
         "filtering/test_error_law.py::test_of_clean_residuals_is_scipys_fit "
-        "filtering/test_error_law.py::test_no_law_on_a_grid_is_likelier "
+        "filtering/test_error_law.py::test_no_law_near_it_is_likelier "
         "filtering/test_forest_vote.py"
         "::test_of_given_targets_is_scikit_learns_out_of_bag",
     ),
@@ -828,6 +848,14 @@ ORACLES = [
         "::test_raw_change_is_the_prediction_when_a_row_leaves_its_leaves",
     ),
     Oracle(
+        "pbrf",
+        "",
+        "refits of heads; minima by torch and by finite differences",
+        "metrics/test_pbrf.py::test_of_a_head_at_its_optimum_it_is_retraining "
+        "metrics/test_pbrf.py::test_damping_holds_a_head_to_its_parameters "
+        "metrics/test_pbrf.py::test_a_net_by_torchs_own_minimum",
+    ),
+    Oracle(
         "poisoning_ratio",
         "",
         "shares of means by hand",
@@ -847,6 +875,39 @@ ORACLES = [
         "inspection/test_detection_curve.py::test_curve_is_what_counting_gives "
         "inspection/test_detection_curve.py"
         "::test_average_precision_and_auroc_by_their_definitions",
+    ),
+    Oracle(
+        "DiagnosticsDisplay",
+        "leverage residual cooks_distance row_names",
+        "identity: the table; its contours by the distances of rows on them",
+        "inspection/test_displays.py::test_contours_are_where_cooks_distance_is_that "
+        "inspection/test_displays.py::test_rows_of_a_model_bear_their_names",
+    ),
+    Oracle(
+        "ProponentsDisplay",
+        "cells_",
+        "identity: the ranker's strongest rows",
+        "inspection/test_displays.py::test_rows_are_the_rankers_strongest "
+        "inspection/test_displays.py::test_images_and_texts",
+    ),
+    Oracle(
+        "InfluenceDisplay",
+        "points influence queries",
+        "identity: the ranker's; areas of artists",
+        "inspection/test_displays.py::test_influence_is_the_rankers "
+        "inspection/test_displays.py::test_area_and_marker_are_the_influence",
+    ),
+    Oracle(
+        "NoiseDisplay",
+        "transition text_ display_labels",
+        "counts by hand",
+        "inspection/test_displays.py::test_transition_is_counted_by_hand",
+    ),
+    Oracle(
+        "RemovalCurveDisplay",
+        "removed scores chance_scores",
+        "refits by hand",
+        "inspection/test_displays.py::test_scores_are_those_of_refits",
     ),
     Oracle(
         "diagnostics",

@@ -20,6 +20,7 @@ LEAST = {
     "detection.py": "--sets iris adult --seeds 0 --rows 60 --rates 0.1 --kinds uniform",
     "influence.py": "--quick",
     "leave_one_out_search.py": "",
+    "metric_influence.py": "--quick",
     "regression_detection.py": "--sets diabetes concrete --seeds 1 --rows 60",
     "solvers.py": "ekfac --sets iris letter --C 1",
     "stability.py": "--quick --skip-loo --data mnist",

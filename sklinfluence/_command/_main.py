@@ -5,7 +5,6 @@ import importlib.util
 import sys
 import traceback
 
-import sklinfluence
 from sklinfluence._command._bad_input import BadInput, one_line
 
 # What is wrong with a file shows as one of these; anything else is a fault of ours.
@@ -88,7 +87,9 @@ def _parser():
         description="Find wrong labels in a file, and correct them after a review.",
         allow_abbrev=False,
     )
-    version = f"sklinfluence {sklinfluence.__version__}"
+    # The package's own door is above all rooms: it is asked by name.
+    package = importlib.import_module(__name__.partition(".")[0])
+    version = f"sklinfluence {package.__version__}"
     parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_suspects(commands)

@@ -3,6 +3,7 @@
 from contextlib import contextmanager
 
 from sklinfluence._command._bad_input import BadInput, one_line
+from sklinfluence._command._memory import check_memory
 from sklinfluence._messages import shown
 
 # Of a cell, at the least: what a table that is read takes.
@@ -53,8 +54,6 @@ def write_parquet(table, file):
 
 
 def _check_footer(path, metadata):
-    from sklinfluence._command._table import check_memory
-
     # The footer may claim anything, and a small file may rightly hold many equal rows.
     check_memory(path, metadata.num_rows * max(metadata.num_columns, 1) * _CELL)
     groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]

@@ -1,12 +1,13 @@
 """A file of rows as columns of text, from CSV or Parquet."""
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sklinfluence._command._bad_input import BadInput
 from sklinfluence._command._cells import decimal_mark
 from sklinfluence._command._csv_text import CsvText
+from sklinfluence._command._memory import check_memory
+from sklinfluence._command._parquet import parquet_columns
 from sklinfluence._messages import shown
 
 # Text in Python takes up to this many times its bytes in the file.
@@ -75,19 +76,7 @@ def _read_csv(path, encoding):
 
 
 def _read_parquet(path):
-    from sklinfluence._command._parquet import parquet_columns
-
     return Table(path, parquet_columns(path))
-
-
-def check_memory(path, n_bytes):
-    """Refuse what would not fit beside what the models need."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if n_bytes > memory / 2:
-        raise BadInput(
-            f"{path.name} would take {n_bytes / 1e9:.0f} GB or more, and this machine "
-            f"has {memory / 1e9:.0f} GB. Take fewer rows or columns."
-        )
 
 
 def check_names(table, option, names):

@@ -55,7 +55,6 @@ from sklinfluence._removal._queries import (
     one_step_newton,
     parameter_change,
     query_curvature,
-    row_shifts,
 )
 from sklinfluence._removal._reading import (
     HeadReading,

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sklinfluence._scheduling import map_blocks, map_rows
 from sklinfluence.curvature import (
     ContrastState,
     Objective,
@@ -106,7 +107,10 @@ class FittedHead:
 
     def solve(self, B):
         """H^+ B, with a warning for a residual above the solver's tolerance."""
-        X, info = solutions(self.solver, self.state, B)
+        return self._solve_in(self.state, B)
+
+    def _solve_in(self, state, B):
+        X, info = solutions(self.solver, state, B)
         warn_about_residual(self.solver, info)
         return X
 
@@ -128,17 +132,20 @@ class FittedHead:
 
     def solve_rows(self, coefficients, rows):
         """H^+ (c_i (x) x_i) of a block of rows, (p, n_chosen)."""
+        return self._solve_rows_in(self.state, coefficients, rows)
+
+    def _solve_rows_in(self, state, coefficients, rows):
         B = gradient_rows(coefficients, rows).T
-        if self.state.apply_inverse is not None:
-            return self.state.apply_inverse(B)
-        return self.solve(B)
+        if state.apply_inverse is not None:
+            return state.apply_inverse(B)
+        return self._solve_in(state, B)
 
     def row_moves(self, coefficients, rows):
         """H^+ (c_i (x) x_i) of a softmax, less the last output: (K - 1, q, b)."""
-        inside, (K, q) = self.contrasts, self.theta.shape
-        if inside is not None:
+        K, q = self.theta.shape
+        if isinstance(self.state, ContrastState):
             coefficients = contract(coefficients.T).T
-            moves = inside.solve_rows(coefficients, rows)
+            moves = self._solve_rows_in(self.state.inner, coefficients, rows)
             return apart(moves.reshape(K - 1, q, len(rows)))
         moves = self.solve_rows(coefficients, rows).reshape(K, q, len(rows))
         return moves[:-1] - moves[-1]
@@ -157,7 +164,8 @@ class FittedHead:
         at = self if inside is None else inside
         n_outputs = len(at.theta)
         solved = at.solve(outer_rows(rows, n_outputs))
-        solved = solved.reshape(-1, len(rows), n_outputs).transpose(2, 1, 0)
+        solved = solved.reshape(at.theta.size, len(rows), n_outputs)
+        solved = solved.transpose(2, 1, 0)
         solved = solved[:-1] - solved[-1] if inside is None else apart(solved)
 
         def right(coefficients, rows):
@@ -182,6 +190,12 @@ class FittedHead:
             return np.einsum("kqb,bq->bk", solved, rows)
         solved = self.solve(outer_rows(rows, K)).reshape(K, q, len(rows), K)
         return np.einsum("kqbm,bq->bkm", solved, rows)
+
+    def over_rows(self, work, blocks, n_jobs=None):
+        """``[work(block) for block in blocks]``, on threads that the state bears."""
+        self.state.prepare()
+        run = map_rows if self.state.serves_threads else map_blocks
+        return run(work, blocks, n_jobs=n_jobs)
 
     @property
     def has_factor(self):

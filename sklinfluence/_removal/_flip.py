@@ -61,7 +61,7 @@ def _most_eroding(at, head, query, gone, n_jobs):
     eroded = np.empty(objective.design.n_rows)
     for block in block_slices(len(eroded), at.theta.size + 4 * query.raw.size):
         move = shifts(coefficients[block], objective.design.rows(block))
-        shift = move(slice(None))[0]
+        shift = move(slice(None), slice(None))[0]
         targets = np.repeat(query.targets, len(shift), axis=0)
         raw = np.tile(query.raw, (len(shift), 1))
         raw[:, : shift.shape[1]] += shift

@@ -15,7 +15,6 @@ import numpy as np
 
 from sklinfluence._blocks import block_slices
 from sklinfluence._progress import untracked
-from sklinfluence._scheduling import map_rows
 from sklinfluence.curvature import (
     KroneckerBlocks,
     contract,
@@ -135,10 +134,10 @@ def _remove_from(heads, row_blocks, n_jobs, each):
     values_per_row = heads[0].state.values_per_row
     if values_per_row is None:
         values_per_row = len(heads) * (2 * heads[0].theta.size + 4 * K * K)
-    heads[0].state.prepare()
     blocks = block_slices(n_rows, values_per_row, _CACHED_ROWS)
     remove = partial(_remove_block, heads, row_blocks)
-    parts = map_rows(remove, each("leave each row out", blocks), n_jobs=n_jobs)
+    each_block = each("leave each row out", blocks)
+    parts = heads[0].over_rows(remove, each_block, n_jobs)
     return [
         Removal(*map(np.concatenate, zip(*of_head, strict=True)))
         for of_head in zip(*parts, strict=True)
@@ -163,12 +162,13 @@ def _remove_rows(fitted, block, B):
     )
     left = residual_without(fitted, curvature, B, residual)
     change = apply_block(B, left) * weights[:, None]
+    leverage = _leverage_by_output(curvature, B)
     return (
         fitted.raw[block] + change,
         left,
         weights * np.einsum("ik,ik->i", asked, apply_block(B, residual)),
-        _leverage_by_output(curvature, B),
-        _largest_leverage(curvature, B),
+        leverage,
+        _largest_leverage(curvature, B, leverage),
         _spread(B),
         weights * np.einsum("ik,ik->i", left, change),
     )
@@ -237,12 +237,10 @@ def removed_residual(curvature, B, residual):
     return expand(out.T).T
 
 
-def _largest_leverage(curvature, B):
-    if isinstance(B, KroneckerBlocks):
-        return trace_of_product(curvature, B)
-    if B.ndim == 2:
-        return np.max(curvature * B, axis=1)
-    largest = trace_of_product(curvature, B)
+def _largest_leverage(curvature, B, by_output):
+    largest = np.max(by_output, axis=1)
+    if isinstance(B, KroneckerBlocks) or B.ndim == 2:
+        return largest
     # The trace bounds it from above, closely enough where it is well below 1.
     high = np.flatnonzero(largest > 0.9)
     eigenvalues = np.linalg.eigvals(curvature[high] @ B[high])

@@ -17,8 +17,9 @@ from sklinfluence.curvature import Design, PredictionDrop, row_curvature
 
 # Rows of one product with all queries: wide enough for its full rate.
 _PRODUCT_ROWS = 1024
-# Queries whose shifts are turned into rises while they are in cache.
+# Queries, and shifts of them, that are turned into rises while they are in cache.
 _QUERIES_AT_ONCE = 128
+_SHIFTS_AT_ONCE = 2**21
 
 
 @dataclass
@@ -129,7 +130,6 @@ def one_step_newton(fitted, removal, queries, n_jobs=None):
     """
     coefficients = fitted.objective.weights[:, None] * removal.residual
     n_queries, K = queries.raw.shape
-    fitted.state.prepare()
     n_train, p = len(coefficients), fitted.theta.size
     out = np.empty((n_queries, n_train))
     if _solve_per_row(fitted, n_queries, n_train):
@@ -146,16 +146,20 @@ def one_step_newton(fitted, removal, queries, n_jobs=None):
 
 def _fill_rises(out, fitted, queries, coefficients, shifts, n_jobs):
     """Fill (n_queries, n_train) block by block of training rows."""
-    design, n_queries = fitted.objective.design, len(queries.raw)
+    design, (n_queries, K) = fitted.objective.design, queries.raw.shape
+    at_once = max(64, _SHIFTS_AT_ONCE // (_QUERIES_AT_ONCE * K))
 
     def fill(block):
         move = shifts(coefficients[block], design.rows(block))
-        # Shifts are walked through several times: by so few queries, in cache.
+        # Shifts are walked through several times: by so few at once, in cache.
         for some in block_slices(n_queries, 1, _QUERIES_AT_ONCE):
-            out[some, block] = loss_rise(queries.take(some), move(some))
+            asked = queries.take(some)
+            for rows in block_slices(block.stop - block.start, 1, at_once):
+                leaving = slice(block.start + rows.start, block.start + rows.stop)
+                out[some, leaving] = loss_rise(asked, move(some, rows))
 
     blocks = block_slices(design.n_rows, 3 * fitted.theta.size, _PRODUCT_ROWS)
-    map_rows(fill, blocks, n_jobs=n_jobs)
+    fitted.over_rows(fill, blocks, n_jobs)
 
 
 def loss_rise(queries, shift):
@@ -187,15 +191,15 @@ def row_shifts(fitted, queries):
     Returns
     -------
     shifts : callable
-        From coefficients (b, K) and rows (b, q) to a function of a slice of the
-        queries, whose moves (n_chosen, b, K) it gives; of a softmax the
-        (n_chosen, b, K - 1) less the last output's.
+        From coefficients (b, K) and rows (b, q) to a function of two slices, of the
+        queries and of the rows, whose moves (n_chosen, n_leaving, K) it gives; of a
+        softmax the (n_chosen, n_leaving, K - 1) less the last output's.
     """
     asked = queries.design.rows(slice(None))
 
     def shifts(coefficients, rows):
         moves = fitted.row_moves(coefficients, rows)
-        return lambda some: (asked[some] @ moves).transpose(1, 2, 0)
+        return lambda some, leaving: _outputs_last(asked[some] @ moves[..., leaving])
 
     return shifts
 
@@ -216,9 +220,15 @@ def query_shifts(fitted, queries):
 
     def shifts(coefficients, rows):
         gradients = right(coefficients, rows)
-        return lambda some: (solved[:, some] @ gradients).transpose(1, 2, 0)
+        return lambda some, leaving: _outputs_last(
+            solved[:, some] @ gradients[..., leaving]
+        )
 
     return shifts
+
+
+def _outputs_last(moves):
+    return moves.transpose(1, 2, 0)
 
 
 def parameter_change(fitted, coefficients, index):
@@ -235,11 +245,10 @@ def change_lengths(fitted, coefficients, n_jobs=None):
         change = parameter_change(fitted, coefficients, block)
         return np.linalg.norm(change, axis=(1, 2))
 
-    fitted.state.prepare()
     blocks = block_slices(
         fitted.objective.design.n_rows, 4 * fitted.theta.size, _PRODUCT_ROWS
     )
-    return np.concatenate(map_rows(lengths, blocks, n_jobs=n_jobs))
+    return np.concatenate(fitted.over_rows(lengths, blocks, n_jobs))
 
 
 def gradient_lengths(design, coefficients):

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from sklinfluence._removal._fitted_head import gradient_rows
+from sklinfluence._scheduling import blas_on_one_thread
 from sklinfluence.curvature import solutions, solver_name, warn_about_residual
 
 # Training gradients on which a factor's residual is measured (a factor serves every
@@ -35,7 +36,9 @@ def describe_solver(fitted, damping):
         **info,
     }
     if fitted.state.eigenvalue_range is not None:
-        low, high = fitted.state.eigenvalue_range()
+        # Single vectors wait for memory, and threads of BLAS's for one another.
+        with blas_on_one_thread:
+            low, high = fitted.state.eigenvalue_range()
         out["smallest_eigenvalue"], out["largest_eigenvalue"] = low, high
         out["condition_number"] = high / low if low > 0 else np.inf
     return out

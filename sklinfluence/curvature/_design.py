@@ -4,6 +4,10 @@ import numpy as np
 from scipy import sparse
 
 from sklinfluence._blocks import block_slices
+from sklinfluence._scheduling import map_rows, sum_rows
+
+# Multiplications of a pass over rows that threads are started for.
+_WORTH_SHARING = 10**6
 
 
 class Design:
@@ -49,11 +53,14 @@ class Design:
 
     def dot(self, W, index=None):
         """Rows times W: (n_columns, m) to (n_chosen, m)."""
-        if index is not None or self._is_in_memory:
+        if index is not None or self._is_one_product(W.shape[1]):
             return self._dot(W, slice(None) if index is None else index)
         out = np.empty((self.n_rows, W.shape[1]))
-        for block in block_slices(self.n_rows, self.n_columns + W.shape[1]):
+
+        def fill(block):
             out[block] = self._dot(W, block)
+
+        map_rows(fill, block_slices(self.n_rows, self.n_columns + W.shape[1]))
         return out
 
     def _dot(self, W, index):
@@ -64,12 +71,10 @@ class Design:
 
     def transpose_dot(self, U, index=None):
         """Transposed rows times U: (n_chosen, m) to (n_columns, m)."""
-        if index is not None or self._is_in_memory:
+        if index is not None or self._is_one_product(U.shape[1]):
             return self._transpose_dot(U, slice(None) if index is None else index)
-        total = np.zeros((self.n_columns, U.shape[1]))
-        for block in block_slices(self.n_rows, self.n_columns + U.shape[1]):
-            total += self._transpose_dot(U[block], block)
-        return total
+        blocks = block_slices(self.n_rows, self.n_columns + U.shape[1])
+        return sum_rows(lambda block: self._transpose_dot(U[block], block), blocks)
 
     def _transpose_dot(self, U, index):
         product = self.X[index].T @ U
@@ -77,15 +82,16 @@ class Design:
             return np.asarray(product)
         return np.vstack([product, U.sum(axis=0)])
 
-    @property
-    def _is_in_memory(self):
-        """Whether one product over all rows makes no copy of them.
+    def _is_one_product(self, n_right):
+        """Whether all rows meet so many columns at once: there is little to share.
 
         float32 rows are cast, memory-mapped rows read: both by the block.
         """
-        return sparse.issparse(self.X) or (
-            self.X.dtype == np.float64 and not isinstance(self.X, np.memmap)
-        )
+        size = self.n_rows * self.n_columns * n_right
+        if sparse.issparse(self.X) or size == 0:
+            return True
+        is_there = self.X.dtype == np.float64 and not isinstance(self.X, np.memmap)
+        return is_there and size < _WORTH_SHARING
 
     def squared_norms(self, index=slice(None)):
         """Squared length of each row, its 1 included: (n_chosen,)."""

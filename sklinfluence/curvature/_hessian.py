@@ -11,7 +11,8 @@ from functools import partial
 import numpy as np
 
 from sklinfluence._blocks import block_slices
-from sklinfluence._scheduling import map_rows, tree_sum
+from sklinfluence._scheduling import map_rows, sum_rows, tree_sum
+from sklinfluence.curvature import _folded
 from sklinfluence.curvature._kronecker import KroneckerFactors
 from sklinfluence.curvature._operator import Operator
 
@@ -19,6 +20,8 @@ from sklinfluence.curvature._operator import Operator
 _UPDATE_ROWS = 1024
 # Into how many sums the Hessian's passes are split at least, whatever the threads.
 _N_SUMS = 16
+# Of all pairs of many outputs together, since each is as large as they are.
+_N_SUMS_OF_ALL = 4
 
 
 class Hessian(Operator):
@@ -201,8 +204,13 @@ class Hessian(Operator):
         weight, half the work of a general product. Off the diagonal the softmax's
         curvature -p_k p_m is never positive, so the update is subtracted.
         """
-        runs = _runs(self.n_rows, max(1, _N_SUMS // len(pairs)))
         roots = self._curvature_roots(pairs)
+        if _folded.pays(len(pairs)):
+            update = partial(self._update_all, roots, np.transpose(pairs))
+            sums = sum_rows(update, _runs(self.n_rows, _N_SUMS_OF_ALL))
+            each = (_folded.unfold(total, self.n_columns) for total in sums)
+            return dict(zip(pairs, each, strict=True))
+        runs = _runs(self.n_rows, max(1, _N_SUMS // len(pairs)))
         tasks = [(pair, run) for pair in pairs for run in runs]
         sums = map_rows(partial(self._update, roots), *zip(*tasks, strict=True))
         n = len(runs)
@@ -234,6 +242,19 @@ class Hessian(Operator):
             # numpy takes it for the symmetric update that it is.
             total += scaled.T @ scaled
         return total if k == m else np.negative(total, out=total)
+
+    def _update_all(self, roots, pairs, run):
+        """What a run of rows gives to all pairs, folded: (n_pairs, n_products)."""
+        (k, m), (own, coupling) = pairs, roots
+        on_diagonal, total = k == m, 0.0
+        for at in _folded.slices(run.stop - run.start, self.n_columns):
+            block = slice(run.start + at.start, run.start + at.stop)
+            weights = coupling[k, block] * coupling[m, block]
+            weights[on_diagonal] = own[k[on_diagonal], block]
+            weights *= weights
+            weights[~on_diagonal] *= -1.0
+            total += weights @ _folded.products(self.objective.design.rows(block))
+        return total
 
 
 def _runs(n_rows, n_runs):

@@ -6,7 +6,7 @@ import numpy as np
 
 from sklinfluence._blocks import block_slices
 from sklinfluence._raw_change import RawChange
-from sklinfluence._removal import apply_gradients, row_shifts
+from sklinfluence._removal import apply_gradients, parameter_change
 from sklinfluence.curvature import SoftmaxLoss
 
 
@@ -41,20 +41,16 @@ def _along(fitted, queries, gradient):
 
 
 def _without(reading, queries):
-    fitted, design = reading.fitted, reading.fitted.objective.design
-    shifts = row_shifts(fitted, queries)
-    values_per_row = fitted.theta.size + 3 * queries.raw.size
-    for block in block_slices(design.n_rows, values_per_row):
-        shift = shifts(reading.leaving[block], design.rows(block))
-        _put_refined(shift, reading.refined, queries, block)
-        yield block, shift
+    fitted, asked = reading.fitted, queries.design.rows(slice(None))
+    values_per_row = 2 * fitted.theta.size + 2 * queries.raw.size
+    for block in block_slices(len(reading.leaving), values_per_row):
+        change = parameter_change(fitted, reading.leaving, block)
+        _put_refined(change, reading.refined, block)
+        yield block, np.einsum("jq,ikq->jik", asked, change, optimize=True)
 
 
-def _put_refined(shift, refined, queries, block):
-    """Replace the shifts of refined rows of the block by those to their optimum."""
+def _put_refined(change, refined, block):
+    """Replace the changes of refined rows of the block by those to their optimum."""
     inside = (refined.index >= block.start) & (refined.index < block.stop)
-    if not inside.any():
-        return
-    asked, change = queries.design.rows(slice(None)), refined.change[inside]
-    moved = np.einsum("jq,ikq->jik", asked, change, optimize=True)
-    shift[:, refined.index[inside] - block.start] = moved
+    if inside.any():
+        change[refined.index[inside] - block.start] = refined.change[inside]

@@ -4,6 +4,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
 from sklearn.utils import check_consistent_length, column_or_1d
 
 from sklinfluence._sklearn_compat import (
@@ -295,7 +296,7 @@ class DiagnosticsDisplay:
         ]
 
     def _contours(self, ax, known, levels, given):
-        at = np.linspace(1e-4, 1 - 1e-4, 400)
+        at = expit(np.linspace(-9.0, 9.0, 400))
         parts = (self.leverage, self.residual, self.cooks_distance)
         h, r, distance = (np.asarray(part)[known] for part in parts)
         is_clear = (distance > 0) & (h > 0) & (h < 1)

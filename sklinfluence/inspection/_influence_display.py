@@ -1,13 +1,17 @@
 """Training rows in the plane, by their influence."""
 
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
+from sklinfluence._estimators import sliceable
 from sklinfluence._sklearn_compat import (
+    _safe_indexing,
     _validate_style_kwargs,
     check_matplotlib_support,
 )
@@ -135,7 +139,7 @@ class InfluenceDisplay:
         else:
             influence = ranker.mean_influence(X_query, y_query)
         queries = None if X_query is None else _taken(X_query, columns, "X_query")
-        names = None if isinstance(columns[0], (int, np.integer)) else list(columns)
+        names = None if _are_numbers(columns) else list(columns)
         if names is None and hasattr(X, "columns"):
             names = [str(X.columns[column]) for column in columns]
         return cls.from_predictions(
@@ -273,14 +277,26 @@ class InfluenceDisplay:
 
 def _taken(X, columns, name):
     """Two columns of rows, (n_rows, 2)."""
+    columns = list(columns)
     if len(columns) != 2:
         raise ValueError(f"columns={columns!r} must name two columns of X.")
-    if isinstance(columns[0], (int, np.integer)):
-        X = X.iloc[:, list(columns)] if hasattr(X, "iloc") else np.asarray(X)
-        return _in_the_plane(X if hasattr(X, "iloc") else X[:, list(columns)], name)
-    if not hasattr(X, "columns"):
-        raise ValueError(f"columns={columns!r} are names, and {name} is no frame.")
-    return _in_the_plane(X[list(columns)], name)
+    if not _are_numbers(columns):
+        if not hasattr(X, "columns"):
+            raise ValueError(f"columns={columns!r} are names, and {name} is no frame.")
+        return _in_the_plane(X[columns], name)
+    X = sliceable(X)
+    X = X.toarray() if sparse.issparse(X) else X
+    X = X if hasattr(X, "iloc") else np.asarray(X)
+    n_columns = X.shape[1] if X.ndim == 2 else 0
+    if not all(-n_columns <= column < n_columns for column in columns):
+        raise ValueError(
+            f"columns={columns!r} are to be drawn, and {name} has {n_columns} columns."
+        )
+    return _in_the_plane(_safe_indexing(X, columns, axis=1), name)
+
+
+def _are_numbers(columns):
+    return all(isinstance(column, Integral) for column in columns)
 
 
 def _in_the_plane(points, name):

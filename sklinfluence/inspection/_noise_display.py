@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import confusion_matrix
 from sklearn.utils.validation import check_is_fitted
 
-from sklinfluence._estimators import target_array
+from sklinfluence._estimators import are_classes, target_array
 from sklinfluence._sklearn_compat import check_matplotlib_support
 from sklinfluence.inspection._axes import axes_for, put_on
 from sklinfluence.metrics import layers
@@ -150,6 +150,11 @@ class NoiseDisplay:
         """
         check_matplotlib_support(f"{cls.__name__}.from_predictions")
         y_true, y_given = target_array(y_true), target_array(y_given)
+        for name, y in (("y_true", y_true), ("y_given", y_given)):
+            if not are_classes(y):
+                raise ValueError(
+                    f"{name} holds real targets, and NoiseDisplay is of class labels."
+                )
         counts = confusion_matrix(y_true, y_given, labels=labels).astype(float)
         if labels is None:
             labels = np.unique(np.concatenate([np.ravel(y_true), np.ravel(y_given)]))

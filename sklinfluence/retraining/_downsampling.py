@@ -180,7 +180,11 @@ class DownsamplingRanker(RetrainingRanker):
             self.estimator_ = self.estimator_.estimator_
         return self
 
-    fit.__doc__ = RetrainingRanker.fit.__doc__
+    fit.__doc__ = RetrainingRanker.fit.__doc__.replace(
+        "y : array-like of shape (n_train,)\n            Class labels or real targets.",
+        "y : array-like of shape (n_train,), default=None\n"
+        "            Class labels or real targets; density models read none.",
+    )
 
     def _unfitted(self, y):
         estimator = super()._unfitted(y)

@@ -105,6 +105,9 @@ def test_nothing_runs_and_nothing_is_fetched(browser, server, tmp_path, kind):
         assert page.run("document.scripts.length") == 2
         assert asked == []
         assert page.errors() == []
+        for width in (400, 760, 1600):
+            page.resize(width)
+            assert page.run("document.documentElement.scrollWidth") <= width
 
 
 @pytest.mark.parametrize("kind", ["table", "texts"])

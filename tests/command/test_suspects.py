@@ -125,6 +125,7 @@ def test_labels_are_text_as_written(folder, labels):
         (list(range(21)), "regression"),
         ([0.5, 1.5], "regression"),
         (["01", "02"], "classification"),
+        ([f"{i:02d}" for i in range(28)], "classification"),
         (["1", "x"], "classification"),
     ],
 )

@@ -89,7 +89,7 @@ def problem(n_classes, seed=0):
     X = rng.normal(size=(60, 4)) + [0.5, 0.0, -1.0, 0.0]
     raw = X @ rng.normal(size=(4, n_classes)) + rng.gumbel(size=(60, n_classes))
     y = np.argmax(raw, axis=1)
-    y[:n_classes] = np.arange(n_classes)
+    y[: 2 * n_classes] = np.tile(np.arange(n_classes), 2)
     weights = rng.uniform(0.5, 2.0, size=60)
     weights[[3 * n_classes, 50]] = 0.0
     return X, y, weights
@@ -115,6 +115,7 @@ HEADS = {
     "two, weights": (2, {}, {"weights": True, "damping": 0.01}),
     "K=3": (3, {}, {}),
     "K=10": (10, {}, {}),
+    "K=17": (17, {}, {}),
     "weak": (3, {"C": 100.0}, {}),
     "weights": (3, {}, {"weights": True}),
     "no intercept": (3, {"fit_intercept": False}, {}),

@@ -15,6 +15,7 @@ from sklinfluence.filtering._evidence._label_models import (
     NoiseAwareRanker,
     PooledLabelModel,
 )
+from sklinfluence.filtering._evidence._target_model import PooledTargetModel
 from sklinfluence.filtering._evidence._task import score_to_ask, takes_classes
 from sklinfluence.gradient import InfluenceRanker, RepresenterRanker
 
@@ -103,7 +104,7 @@ def test_the_model_follows_the_ranker_and_the_targets():
     for ranker, y, kind in [
         (None, integers, PooledLabelModel),
         (InfluenceRanker(), integers, InfluenceRanker),
-        (None, reals, InfluenceRanker),
+        (None, reals, PooledTargetModel),
     ]:
         detector = MislabelFilter(ranker, random_state=0).fit(X, y)
         assert type(detector.ranker_) is kind

@@ -145,18 +145,29 @@ def test_rows_for_and_against_are_those_of_most_influence(table, page):
             assert labels == y[expected].tolist()
 
 
-def test_suspects_that_speak_are_marked_and_linked():
+def test_suspects_that_speak_are_marked_and_linked_where_they_are_listed():
+    """All rows but one are flagged: only suspects speak, and never for themselves."""
+
+    class Suspicious(MislabelFilter):
+        def get_support(self, indices=False):
+            return np.arange(len(self.scores_)) == 0
+
     rng = np.random.default_rng(1)
     X, y = rng.normal(size=(40, 2)), np.arange(40) % 2
-    found = linear(contamination=0.45, max_share=0.5).fit(X, y)
-    found._support[:] = False
-    found._support[:1] = True
-    page = make(found, X, y)
-    marks = page.all("a", class_="flagged")
-    assert marks
-    listed = {tr["id"] for tr in suspects(page)}
-    assert {a["href"].lstrip("#") for a in marks} <= listed
-    assert all("⚑" in a.text for a in marks)
+    found = Suspicious(InfluenceRanker(LogisticRegression())).fit(X, y)
+    report = LabelReport.from_filter(found, X, y)
+    whole = report.page.html()
+    for text in (whole, report.page.html(max_bytes=len(whole.encode()) * 4 // 5)):
+        page = parse(text)
+        listed = {tr["id"] for tr in suspects(page)}
+        marks = page.all(class_="flagged")
+        links = [mark for mark in marks if mark.tag == "a"]
+        assert links and {link["href"].lstrip("#") for link in links} <= listed
+        assert (len(marks) > len(links)) == (len(listed) < 39)
+        assert all("⚑" in mark.text for mark in marks)
+        for tr in suspects(page):
+            assert f"#{tr['id']}" not in {a["href"] for a in tr.all("a")}
+            assert any(td.all("li") for td in tr.all("td", class_="speak"))
 
 
 def test_a_ranker_without_influence_has_no_columns_for_it(table):
@@ -516,6 +527,8 @@ def test_other_rows_or_labels_than_those_of_the_fit_are_told(table):
         LabelReport.from_filter(found, X, y[::-1])
     with pytest.raises(ValueError, match="X has 149 rows"):
         LabelReport.from_filter(found, X[1:], y)
+    with pytest.raises(TypeError, match=r"InfluenceRanker\(...\) finds no suspects"):
+        LabelReport.from_filter(found.ranker_, X, y)
     with pytest.raises(NotFittedError):
         LabelReport.from_filter(MislabelFilter(), X, y)
 

@@ -181,6 +181,7 @@ class BlockNystrom(_Blocks):
     """
 
     rows_from = "block_nystrom"
+    serves_threads = True
     has_exact_rows = False
     holds_row = False
 

@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.blas import dsymm
+from scipy.linalg.blas import dsymm, dsymv
 from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 
 from sklinfluence._sklearn_compat import Interval
+from sklinfluence.curvature import _folded
 from sklinfluence.curvature._solvers._base import (
     SINGULAR_MESSAGE,
     SingularHessianError,
@@ -158,6 +159,10 @@ class CholeskyState(SolverState):
         ranges = [factor.eigenvalue_range() for factor in distinct]
         return min(low for low, _ in ranges), max(high for _, high in ranges)
 
+    @property
+    def serves_threads(self):
+        return all(factor.serves_threads for factor in self.factors)
+
     def prepare(self):
         for factor in self.factors:
             factor.prepare()
@@ -197,7 +202,7 @@ class CholeskyState(SolverState):
                 not interact
         """
         if len(self.factors) == 1 and self.n_outputs > 1:
-            return _full_blocks(self.factors[0].inverse(), rows, self.n_outputs)
+            return self.factors[0].blocks(rows, self.n_outputs)
         distinct = self.factors[:1] if self._is_shared else self.factors
         blocks = np.column_stack([factor.leverage(rows) for factor in distinct])
         return np.repeat(blocks, self.n_outputs // len(distinct), axis=1)
@@ -213,6 +218,15 @@ def _full_blocks(inverse, rows, n_outputs):
         blocks[:, k, k:] = np.matmul(solved, rows[:, :, None])[:, :, 0]
         blocks[:, k:, k] = blocks[:, k, k:]
     return blocks
+
+
+def _folded_blocks(inverse, n_outputs, k, m):
+    """Folded blocks of pairs of outputs, (n_products, n_pairs)."""
+    q = len(inverse) // n_outputs
+    blocks = inverse.T.reshape(n_outputs, q, n_outputs, q)
+    return np.column_stack(
+        [_folded.fold(blocks[a, :, b]) for a, b in zip(k, m, strict=True)]
+    )
 
 
 def _mirror(matrix, side=256):
@@ -231,6 +245,8 @@ class _Factor:
     residual it reached.
     """
 
+    serves_threads = True
+
     def __init__(self, H, basis, solver):
         self.size = len(H)
         self.basis = basis
@@ -246,7 +262,7 @@ class _Factor:
             where = info if info > 0 else int(np.flatnonzero(lost)[0]) + 1
             detail = f" (pivot {where} of {self.size} vanishes)"
             raise SingularHessianError(SINGULAR_MESSAGE.format(detail=detail))
-        self._inverse = None
+        self._inverse = self._folded = None
 
     def solve(self, B):
         solved, _ = dpotrs(self.packed, B, lower=1)
@@ -254,7 +270,10 @@ class _Factor:
 
     def product(self, X):
         """H X, from the half of the array that the factor left alone."""
-        bent = dsymm(1.0, self.packed, X, side=0, lower=0)
+        if X.shape[1] == 1:  # reads half the array
+            bent = dsymv(1.0, self.packed, X[:, 0], lower=0)[:, None]
+        else:
+            bent = dsymm(1.0, self.packed, X, side=0, lower=0)
         bent += (self.diagonal - np.diag(self.packed))[:, None] * X
         if self.basis.shape[1]:
             bent -= self.shift * (self.basis @ (self.basis.T @ X))
@@ -271,6 +290,19 @@ class _Factor:
     def leverage(self, rows):
         """x^T H^+ x of each row, (n_chosen,)."""
         return np.einsum("ij,ij->i", rows @ self.inverse(), rows)
+
+    def blocks(self, rows, n_outputs):
+        """(I (x) x)^T H^+ (I (x) x) of each row, (n_chosen, n_outputs, n_outputs)."""
+        pairs = np.tril_indices(n_outputs)
+        if not _folded.pays(len(pairs[0])):
+            return _full_blocks(self.inverse(), rows, n_outputs)
+        if self._folded is None:
+            self._folded = _folded_blocks(self.inverse(), n_outputs, *pairs)
+        out = np.empty((len(rows), n_outputs, n_outputs))
+        for block in _folded.slices(*rows.shape):
+            found = _folded.products(rows[block]) @ self._folded
+            out[block, *pairs] = out[block, *pairs[::-1]] = found
+        return out
 
     def inverse(self):
         """H^+, symmetric, computed at the first call."""

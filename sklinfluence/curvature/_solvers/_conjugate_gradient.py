@@ -27,6 +27,7 @@ _MAX_WIDTH = 128
 # Of the block in which the smallest eigenvalue is looked for, and its residual over
 # the largest eigenvalue.
 _EIGENVECTORS = 4
+# The smallest eigenvalue is reported and not computed with: four digits serve.
 _EIGENVALUE_TOL = 1e-4
 # Directions that differ from the others by less than this, squared, are none.
 _DEPENDENT = 1e-13
@@ -293,6 +294,8 @@ class RowsByPreconditioner(ConjugateGradientState):
         self.rows_from = "preconditioner" if named == "solver" else named
         self.has_exact_rows = source.has_exact_rows
         self.values_per_row = source.values_per_row
+        # Its own inverse is one of iterations: no `apply_inverse` is asked for.
+        self.serves_threads = source.serves_threads
 
     def row_blocks(self, rows):
         return self.source.row_blocks(rows)

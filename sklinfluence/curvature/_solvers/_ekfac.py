@@ -120,6 +120,7 @@ class EKFACState(SolverState):
     """The factors, and what is read off them."""
 
     rows_from = "ekfac"
+    serves_threads = True
 
     def __init__(self, operator, factors):
         self.operator = operator

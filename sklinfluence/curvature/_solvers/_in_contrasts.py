@@ -53,6 +53,7 @@ class _Seen(SolverState):
         self.inner = inner
         self.rows_from, self.has_exact_rows = inner.rows_from, inner.has_exact_rows
         self.values_per_row = inner.values_per_row
+        self.serves_threads = inner.serves_threads
 
     @property
     def exact(self):

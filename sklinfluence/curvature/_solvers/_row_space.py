@@ -93,6 +93,8 @@ class RowSpaceFactor(HoldsOperator):
         Penalty and proximal term; positive, but for the intercept's.
     """
 
+    serves_threads = False
+
     def __init__(self, operator, products, curvature, terms):
         self.operator, self.curvature, self.terms = operator, curvature, terms
         self.size = len(terms)

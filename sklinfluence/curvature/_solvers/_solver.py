@@ -76,6 +76,10 @@ class SolverState(HoldsOperator):
         What the rows' blocks come from, as ``solver_info_`` names it.
     has_exact_rows : bool
         Whether these blocks are as close to those of H^-1 as the solutions are.
+    serves_threads : bool
+        Whether `row_blocks` and `apply_inverse` are numpy's products, for several
+        threads at once. False: they are asked on as many as ``n_jobs`` says, one by
+        default.
     exact : bool or None
         Whether solutions are H^-1 b itself. None: what the solver says of itself.
 
@@ -105,9 +109,10 @@ class SolverState(HoldsOperator):
     values_per_row = None
     rows_from = "solver"
     has_exact_rows = True
+    serves_threads = False
     exact = None
 
-    def prepare(self):
+    def prepare(self) -> None:
         """Compute what `row_blocks` and `apply_inverse` would at their first call.
 
         What has threads of its own has them here; passes over rows have theirs.

@@ -70,6 +70,8 @@ class Spectral(Solver):
 class SpectralState(SolverState):
     """Eigenpairs of every block, and the shift in force."""
 
+    serves_threads = True
+
     def __init__(self, parts, operator, shift):
         self.parts = parts
         self.operator = operator

@@ -13,12 +13,15 @@ from sklinfluence.curvature import (
     solver_name,
     warn_about_residual,
 )
+from sklinfluence.deep._net._candidates import fastif_solver
 
 # The dense matrix costs K backward passes a row and p^2 numbers: worth it up to here.
 _MAX_DENSE = 2000
 # Products in float32 leave residuals of about this size, whatever the iterations.
 _TOL = {"torch.float32": 1e-4, "torch.float64": 1e-8}
+# The smallest eigenvalue is looked at for its sign and its size: two digits serve.
 _LANCZOS_TOL = 1e-2
+# A solve each; a few training rows tell how good the solver is.
 _N_PROBES = 8
 # What EK-FAC leaves out of a network, layers' interactions, these put right: without
 # them influences had a third less of the exact ones' order (user guide, "deep").
@@ -29,6 +32,8 @@ def resolve_net_solver(solver, operator):
     """The solver object that the parameter ``solver`` stands for, for a network."""
     if solver == "auto":
         solver = "cholesky" if operator.shape[0] <= _MAX_DENSE else "cg"
+    if isinstance(solver, str) and solver == "fastif":
+        return fastif_solver(operator)
     if isinstance(solver, str) and solver == "ekfac":
         return EKFAC(n_directions=_N_DIRECTIONS)
     if isinstance(solver, str) and solver == "cg":

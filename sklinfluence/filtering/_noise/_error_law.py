@@ -15,7 +15,7 @@ sets the farthest errors apart, and the nearer ones would hide behind them.)
 Honest errors of another law must not be split in two, of which one half is called
 gross. So gross errors are a minority; they begin some medians away, where light tails
 have ended; and they are believed only where the likelihood gains more by them than
-twice Schwarz's price for their share [1]_. Of 50 and of 100 honest rows with uniform,
+Schwarz's price for their share [1]_. Of 50 and of 100 honest rows with uniform,
 normal, Laplace, skewed and heteroscedastic errors that keeps the share of flagged ones
 below the level.
 
@@ -46,11 +46,13 @@ MAX_SHARE = 0.2
 # larger than two, of normal ones one in 140 than four.
 FIRST_EDGE = 4.0
 # No edge so near to the end that a few honest rows of the tail make a cluster.
-LAST_EDGE = 0.45
+LAST_EDGE = 0.4
 N_EDGES = 6
-# Medians that the reach may be away: one residual of 1e8 must not spread the gross
-# errors so thin that they are none.
-_FARTHEST = 50.0
+# One residual of 1e8 must not spread the gross errors so thin that they are none: the
+# reach is that of all but so many, between these numbers of medians where some are
+# farther.
+_MAX_BEYOND = 0.005
+_NEAREST, _FARTHEST = 20.0, 50.0
 _N_STEPS, _N_MORE_STEPS = 40, 100
 # A scale below this share of the reach is a perfect fit but for rounding.
 _SMALLEST_SCALE = 1e-12
@@ -126,7 +128,7 @@ def fit_error_law(residuals, sample_weight=None):
         return ErrorLaw(np.zeros(2), np.full(2, 0.5), DOFS[-1], 0.0, np.zeros(1), 0.0)
     # The median times so much may leave the float range: shares of the largest.
     middle = _median(size / top, weight)
-    reach = min(_FARTHEST * middle, 1.0)
+    reach = _reach(size / top, weight, middle)
     first = FIRST_EDGE * middle / reach
     edges = np.geomspace(min(first, LAST_EDGE), LAST_EDGE, N_EDGES)
     sample = _sample(size / top / reach, _side(residuals[known]), weight)
@@ -134,7 +136,7 @@ def fit_error_law(residuals, sample_weight=None):
     if first < LAST_EDGE:
         some = _fit(sample, edges, MAX_SHARE)
         gain = some.log_likelihoods() - best.log_likelihoods()
-        best = some if gain > np.log(weight.sum()) else best
+        best = some if gain > 0.5 * np.log(weight.sum()) else best
     unit = reach * top
     shape = sample.sides, float(best.dof[0, 0]), float(best.share[0, 0])
     return ErrorLaw(best.scales[0] * unit, *shape, edges * unit, unit)
@@ -241,6 +243,15 @@ def _median(size, weight):
     order = np.argsort(size, kind="stable")
     reached = np.cumsum(weight[order])
     return size[order][np.searchsorted(reached, 0.5 * reached[-1])]
+
+
+def _reach(size, weight, middle):
+    """Where gross errors end: at the largest, but for a few that are far beyond."""
+    order = np.argsort(-size, kind="stable")
+    beyond = np.cumsum(weight[order])
+    few = max(_MAX_BEYOND * beyond[-1], beyond[0])
+    largest = np.max(size[order], where=beyond > few, initial=0.0)
+    return float(min(max(largest, _NEAREST * middle), _FARTHEST * middle, 1.0))
 
 
 def _side(residuals):

@@ -80,57 +80,76 @@ def findings(mislabel_filter, y):
 
     Raises
     ------
+    TypeError
+        If it is no filter.
     ValueError
         If y is not what the filter was fitted on.
     """
-    check_is_fitted(mislabel_filter)
-    name = type(mislabel_filter).__name__
+    _check_filter(mislabel_filter)
     y = column_or_1d(y)
     scores = mislabel_filter.scores_
-    if len(y) != len(scores):
-        raise ValueError(
-            f"y has {len(y)} labels, and {name} was fitted on {len(scores)} rows. Pass "
-            "the X and y of its fit."
-        )
     # The report's lines are by falling score, ties in the order of the rows.
     worst_first = np.argsort(-scores, kind="stable")
-    if not _are_alike(y[worst_first], mislabel_filter):
-        raise ValueError(
-            f"y holds other labels than those that {name} was fitted on. Pass the X "
-            "and y of its fit, in their order."
-        )
+    _check_labels(y, worst_first, mislabel_filter)
     summary = read_summary(mislabel_filter.summary())
     expected_wrong, n_unjudged, is_classification = summary
     suggested = mislabel_filter.suggested_labels_
     if is_classification:
         labels, given, suggested = _coded(y, suggested)
-        groups = given
     else:
         labels, given = [], y.astype(float)
-        groups = _ranges(given)
     is_flagged = ~mislabel_filter.get_support()
-    ranker = mislabel_filter.ranker_
-    evidence = _EVIDENCE.get(mislabel_filter.evidence_, str(mislabel_filter.evidence_))
-    if hasattr(ranker, "influence"):
-        evidence += f"; rows for and against: influence by {type(ranker).__name__}"
+    are_residuals = mislabel_filter.label_score in ("auto", "studentized")
     return Findings(
-        name=name,
-        ranker=type(ranker).__name__,
-        evidence=evidence,
+        name=type(mislabel_filter).__name__,
+        ranker=type(mislabel_filter.ranker_).__name__,
+        evidence=_evidence(mislabel_filter),
         is_classification=is_classification,
         expected_wrong=expected_wrong,
         n_unjudged=n_unjudged,
         labels=labels,
         given=given,
         suggested=suggested,
-        groups=groups,
+        groups=given if is_classification else _ranges(given),
         scores=scores,
         quality=mislabel_filter.label_quality_,
         is_flagged=is_flagged,
         suspects=worst_first[is_flagged[worst_first]],
-        is_signed=not is_classification
-        and mislabel_filter.label_score in ("auto", "studentized"),
+        is_signed=not is_classification and are_residuals,
     )
+
+
+def _check_filter(mislabel_filter):
+    if not hasattr(mislabel_filter, "get_support"):
+        name = type(mislabel_filter).__name__
+        raise TypeError(
+            f"filter={name}(...) finds no suspects: pass a fitted MislabelFilter, such "
+            f"as MislabelFilter({name}(...)).fit(X, y)."
+        )
+    check_is_fitted(mislabel_filter)
+
+
+def _check_labels(y, worst_first, mislabel_filter):
+    name = type(mislabel_filter).__name__
+    if len(y) != len(worst_first):
+        raise ValueError(
+            f"y has {len(y)} labels, and {name} was fitted on {len(worst_first)} rows. "
+            "Pass the X and y of its fit."
+        )
+    if not _are_alike(y[worst_first], mislabel_filter):
+        raise ValueError(
+            f"y holds other labels than those that {name} was fitted on. Pass the X "
+            "and y of its fit, in their order."
+        )
+
+
+def _evidence(mislabel_filter):
+    """How rows were held out, and what speaks for and against them, in words."""
+    kind, ranker = mislabel_filter.evidence_, mislabel_filter.ranker_
+    words = _EVIDENCE.get(kind, str(kind))
+    if hasattr(ranker, "influence"):
+        words += f"; rows for and against: influence by {type(ranker).__name__}"
+    return words
 
 
 def _are_alike(y, mislabel_filter):

@@ -115,6 +115,8 @@ class LabelReport:
 
         Raises
         ------
+        TypeError
+            If `filter` is none.
         ValueError
             If X, y or what is to be shown is not of the filter's rows, more than one
             kind is to be shown, or a hidden column is not there.
