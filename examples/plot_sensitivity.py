@@ -1,7 +1,7 @@
 """
-====================================================
+=====================================================
 Other seed, other order, other batches: same answers?
-====================================================
+=====================================================
 
 K and Søgaard ("Revisiting methods for finding influential examples", 2022, table 1)
 train a network again from another initial state, in another order, or in batches of
@@ -117,8 +117,10 @@ for factor, states in STATES.items():
 # Picture
 # -------
 # Filled: here. Open: the paper's figure.
-fig, axes = plt.subplots(1, 3, figsize=(8.4, 3.8), sharey=True, layout="constrained")
-for ax, factor in zip(axes, STATES, strict=True):
+fig, axes = plt.subplots(
+    1, len(STATES), figsize=(8.4, 3.8), sharey=True, squeeze=False, layout="constrained"
+)
+for ax, factor in zip(axes[0], STATES, strict=True):
     for place, name in enumerate(base):
         here, paper = table[factor, name]
         ax.plot([here, paper], [place, place], color="0.8", zorder=0)
@@ -127,7 +129,7 @@ for ax, factor in zip(axes, STATES, strict=True):
     ax.set_title(factor, fontsize=15)
     ax.set(xlim=(-0.05, 1.05), xticks=[0, 0.5, 1])
     ax.tick_params(labelsize=13)
-axes[1].set_xlabel("Spearman's correlation of two networks", fontsize=14)
-axes[0].set_yticks(range(len(base)), list(base), fontsize=14)
-axes[0].invert_yaxis()
+fig.supxlabel("Spearman's correlation of two networks", fontsize=14)
+axes[0, 0].set_yticks(range(len(base)), list(base), fontsize=14)
+axes[0, 0].invert_yaxis()
 plt.show()

@@ -1,7 +1,7 @@
 """
-=====================================================
+======================================================
 What each method costs, and how near it comes to truth
-=====================================================
+======================================================
 
 Table 1 of the survey by Hammoudeh and Lowd ("Training data influence analysis and
 estimation") compares seven families of methods by what their time and memory grow with.

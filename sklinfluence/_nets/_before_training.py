@@ -27,6 +27,7 @@ _OWN_START = (
     "get_params_for",
     "get_split_datasets",
 )
+# Enough for a batch to have a variance, few enough to cost nothing.
 _N_ROWS = 8
 
 

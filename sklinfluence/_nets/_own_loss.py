@@ -23,6 +23,7 @@ from sklinfluence._nets._stand_in import stand_in
 
 # Derivatives come in the net's own type: of float32, some five digits are left.
 _TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3}
+# Half precision keeps two digits of a difference at best.
 _COARSE = 3e-2
 _STEPS = ("train_step", "train_step_single", "run_single_epoch", "fit_loop")
 

@@ -11,6 +11,7 @@ from sklinfluence.curvature._solvers._in_contrasts import init_state, solutions
 STALE = 1e-7
 # A step that shrinks the move by less than this asks for a fresh factor.
 _CONTRACTION = 0.25
+# A step a trillion times shorter lowers nothing that float64 could tell.
 _MAX_HALVINGS = 40
 # A relative residual that only a solver leaves which has lost its way.
 _UNSOLVED = 0.9

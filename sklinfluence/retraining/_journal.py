@@ -18,6 +18,7 @@ try:
 except ImportError:  # Windows, where an open file cannot be locked like this
     fcntl = None
 
+# Raised where an older reader would misread what is written now.
 _FORMAT = 1
 
 

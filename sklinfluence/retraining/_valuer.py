@@ -43,6 +43,7 @@ PARAMETERS = {
 }
 # Parameters that change how a run is computed and not what it finds.
 _HOW = {"journal", "n_jobs", "max_evaluations", "tol", "random_state"}
+# Rows that a warning names; it counts the rest.
 _N_NAMED = 5
 # The unit of a journal that holds the utilities of no player and of all.
 ENDS = -1

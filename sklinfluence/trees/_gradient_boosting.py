@@ -13,6 +13,7 @@ from sklinfluence.trees._ensemble import BoostedTrees, read_ensemble
 from sklinfluence.trees._leaves import TreeLeaves, read_leaves
 from sklinfluence.trees._proof import held_out, proved, raw_of, refuse, targets_of
 
+# Of the largest leaf: its sum in float64, redone in another order.
 _TOLERANCE = 1e-10
 # Second derivatives are p (1 - p) with p = y - g: a few roundings of 1, which is much
 # where p (1 - p) is next to nothing.

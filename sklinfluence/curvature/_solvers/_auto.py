@@ -25,6 +25,7 @@ SOLVERS = {
     "sketch": Sketch,
 }
 
+# What an ordinary laptop has free beside the rows.
 MEMORY = 3 * 2**30
 # Iterations of conjugate gradients that an estimate of their cost reckons with: what
 # moderately penalised heads took.

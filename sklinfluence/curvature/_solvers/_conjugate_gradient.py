@@ -27,6 +27,7 @@ _MAX_WIDTH = 128
 # Of the block in which the smallest eigenvalue is looked for, and its residual over
 # the largest eigenvalue.
 _EIGENVECTORS = 4
+# The smallest eigenvalue is reported and not computed with: four digits serve.
 _EIGENVALUE_TOL = 1e-4
 # Directions that differ from the others by less than this, squared, are none.
 _DEPENDENT = 1e-13

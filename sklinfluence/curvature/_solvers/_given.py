@@ -9,6 +9,7 @@ from sklinfluence.curvature._solvers._solver import Solver, SolverState
 
 # Where Cholesky's solutions earn a warning: what leaves less is as good as a factor.
 _EXACT = 1e-6
+# One random right-hand side may miss what a solver gets wrong; four hardly do.
 _N_PROBES = 4
 
 

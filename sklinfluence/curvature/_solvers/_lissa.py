@@ -14,7 +14,9 @@ from sklinfluence.curvature._solvers._conjugate_gradient import ConjugateGradien
 from sklinfluence.curvature._solvers._krylov import lanczos
 from sklinfluence.curvature._solvers._solver import Solver, SolverState
 
+# Lanczos steps: scale and depth need the ends of the spectrum to a few per cent.
 _SPECTRUM_STEPS = 40
+# What asks for more has a condition for conjugate gradients.
 _MAX_DEPTH = 5000
 # A residual that has grown by this much will not come back.
 _DIVERGED = 1e3

@@ -19,7 +19,9 @@ from sklinfluence.deep._net._candidates import fastif_solver
 _MAX_DENSE = 2000
 # Products in float32 leave residuals of about this size, whatever the iterations.
 _TOL = {"torch.float32": 1e-4, "torch.float64": 1e-8}
+# The smallest eigenvalue is looked at for its sign and its size: two digits serve.
 _LANCZOS_TOL = 1e-2
+# A solve each; a few training rows tell how good the solver is.
 _N_PROBES = 8
 # What EK-FAC leaves out of a network, layers' interactions, these put right: without
 # them influences had a third less of the exact ones' order (user guide, "deep").

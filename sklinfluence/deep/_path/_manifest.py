@@ -13,9 +13,11 @@ from pathlib import Path
 import numpy as np
 
 NAME = "manifest.json"
+# Raised where an older reader would misread what is written now.
 VERSION = 2
 # What a run leaves in its folder, in this version of the format or the one before.
 _OWN = ("meta.json", "steps-*.npz", "checkpoints-*.npz", "resume*.npz")
+# Read by the megabyte: checkpoints may be larger than memory.
 _AT_ONCE = 2**20
 _WAY_OUT = (
     "Put back the files as they were written, or record the run again in an empty "

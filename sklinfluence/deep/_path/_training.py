@@ -19,6 +19,7 @@ from sklinfluence.deep._path._fingerprint import differing, fingerprint
 from sklinfluence.deep._path._store import read_training_path
 from sklinfluence.deep._path._watch import Watch
 
+# What every library takes as a seed.
 _LARGEST_SEED = 2**31 - 1
 
 

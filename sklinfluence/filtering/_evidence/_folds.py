@@ -9,6 +9,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, check_cv
 
+# scikit-learn's own default.
 N_FOLDS = 5
 
 

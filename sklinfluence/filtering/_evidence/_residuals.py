@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import norm
 
 from sklinfluence.filtering._evidence._label_evidence import LabelEvidence
-from sklinfluence.filtering._noise import fit_error_law
+from sklinfluence.filtering._noise import FIRST_EDGE, fit_error_law
 from sklinfluence.filtering._thresholds import flag_gross
 from sklinfluence.filtering._votes import relative_weights
 
@@ -61,6 +61,13 @@ def gross_errors(residuals, sample_weight, fdr):
     flags = np.zeros(len(residuals), dtype=bool)
     flags[used] = flag_gross(right[used], fdr, weight[used])
     return flags
+
+
+def suspects(residuals, sample_weight):
+    """Rows where gross errors may begin, for a fit to start without."""
+    used = ~np.isnan(residuals) & (sample_weight > 0)
+    scale = residual_scale(np.where(used, residuals, np.nan), sample_weight)
+    return used & (np.abs(residuals) * _NORMAL > FIRST_EDGE * scale)
 
 
 def residual_scale(residuals, sample_weight):

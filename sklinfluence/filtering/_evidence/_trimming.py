@@ -16,8 +16,9 @@ from sklearn.frozen import FrozenEstimator
 from sklinfluence._estimators import _last_step, takes_weights
 from sklinfluence.filtering._columns import value_range
 from sklinfluence.filtering._evidence._label_evidence import training_evidence
-from sklinfluence.filtering._evidence._residuals import gross_errors
+from sklinfluence.filtering._evidence._residuals import gross_errors, suspects
 
+# Two sets of suspects may give way to each other for ever.
 _MAX_ROUNDS = 10
 # More rows than this are no gross errors but another population.
 _MAX_TRIMMED = 0.5
@@ -84,8 +85,11 @@ def trim(residuals_without, trimmed, sample_weight, fdr):
         Of the last fit.
     """
     residuals = residuals_without(trimmed)
-    for _ in range(0 if fdr is None else _MAX_ROUNDS):
+    for number in range(0 if fdr is None else _MAX_ROUNDS):
         found = gross_errors(residuals, sample_weight, fdr)
+        if number == 0 and not found.any():
+            # They may hide one another in the fit: judge all by one without suspects.
+            found = suspects(residuals, sample_weight)
         if np.array_equal(found, trimmed) or np.mean(found) > _MAX_TRIMMED:
             break
         trimmed = found

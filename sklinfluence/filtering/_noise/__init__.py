@@ -1,7 +1,7 @@
 """Which class is given when another is true: the noise model, fitted, and how sure."""
 
 from sklinfluence.filtering._noise._em import fit_em, suggest_codes
-from sklinfluence.filtering._noise._error_law import fit_error_law
+from sklinfluence.filtering._noise._error_law import FIRST_EDGE, fit_error_law
 from sklinfluence.filtering._noise._likelihood import (
     FixedProbabilities,
     as_spoken,
@@ -13,6 +13,7 @@ from sklinfluence.filtering._noise._probability_right import probability_right
 from sklinfluence.filtering._noise._temperature import CalibratedEvidence
 
 __all__ = [
+    "FIRST_EDGE",
     "LOG_TINY",
     "CalibratedEvidence",
     "FixedProbabilities",

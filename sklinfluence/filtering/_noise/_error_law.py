@@ -15,7 +15,7 @@ sets the farthest errors apart, and the nearer ones would hide behind them.)
 Honest errors of another law must not be split in two, of which one half is called
 gross. So gross errors are a minority; they begin some medians away, where light tails
 have ended; and they are believed only where the likelihood gains more by them than
-twice Schwarz's price for their share [1]_. Of 50 and of 100 honest rows with uniform,
+Schwarz's price for their share [1]_. Of 50 and of 100 honest rows with uniform,
 normal, Laplace, skewed and heteroscedastic errors that keeps the share of flagged ones
 below the level.
 
@@ -136,7 +136,7 @@ def fit_error_law(residuals, sample_weight=None):
     if first < LAST_EDGE:
         some = _fit(sample, edges, MAX_SHARE)
         gain = some.log_likelihoods() - best.log_likelihoods()
-        best = some if gain > np.log(weight.sum()) else best
+        best = some if gain > 0.5 * np.log(weight.sum()) else best
     unit = reach * top
     shape = sample.sides, float(best.dof[0, 0]), float(best.share[0, 0])
     return ErrorLaw(best.scales[0] * unit, *shape, edges * unit, unit)

@@ -16,6 +16,7 @@ from sklinfluence.filtering._noise._em import EMResult, Round, fit_em
 from sklinfluence.filtering._noise._noise_model import LOG_TINY, log_odds_wrong
 from sklinfluence.filtering._noise._temperature import calibrated, calibration
 
+# scikit-learn's own default for cv.
 _N_FOLDS = 5
 # Standard errors by which labels must be likelier under the noise model.
 _MARGIN = 1.0
