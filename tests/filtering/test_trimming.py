@@ -141,14 +141,15 @@ def test_a_lower_fdr_flags_no_more(masked):
 def test_false_discoveries_stay_below_the_rate_under_normal_errors():
     rng = np.random.default_rng(0)
     shares, power = [], []
+    detector = MislabelFilter(fdr=0.1, pool=("linear",))
     for seed in range(40):
         X = rng.normal(size=(300, 4))
         y = X @ [1.0, 2.0, 0.0, -1.0] + rng.normal(size=300)
         y, is_wrong = corrupt_targets(y, 0.05, random_state=seed)
-        model = FilteredRegressor(Ridge(), MislabelFilter(fdr=0.1)).fit(X, y)
+        model = FilteredRegressor(Ridge(), detector).fit(X, y)
         flagged = ~model.filter_.get_support()
         shares.append(np.sum(flagged & ~is_wrong) / max(flagged.sum(), 1))
         power.append(flagged[is_wrong].mean())
     # 40 means of shares with standard deviation below .1: two standard errors are .03.
-    assert abs(np.mean(shares) - 0.1) < 0.05
+    assert np.mean(shares) < 0.1 + 0.03
     assert np.mean(power) > 0.99
