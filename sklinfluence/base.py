@@ -289,7 +289,14 @@ class BaseRanker(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseValuer):
         return ("self_influence",)
 
     def _label_scores(self, score, X, y):
-        return self.self_influence_ if X is None else self.score_samples(X, y)
+        if X is None:
+            return self.self_influence_
+        if not hasattr(self, "score_samples"):
+            raise ValueError(
+                f"score={score!r} of {type(self).__name__} is of training rows alone: "
+                "call label_scores without X."
+            )
+        return self.score_samples(X, y)
 
 
 def _largest_in_magnitude(values, k):

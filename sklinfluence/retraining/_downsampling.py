@@ -252,7 +252,12 @@ class DownsamplingRanker(RetrainingRanker):
         for player, rows in enumerate(players):
             losses = np.array([self._own_losses(model, rows) for model in models])
             out = ~sets[:, player]
-            own[rows] = losses[out].mean(axis=0) - losses[~out].mean(axis=0)
+            # With the row, or without it, in every set: it was never measured.
+            own[rows] = (
+                np.nan
+                if out.all() or not out.any()
+                else losses[out].mean(axis=0) - losses[~out].mean(axis=0)
+            )
         return own
 
     def spread(self, X: Rows, y: ArrayLike | None = None) -> NDArray:

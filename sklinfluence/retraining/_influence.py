@@ -126,8 +126,9 @@ class RetrainingRanker(RetrainingValuer, BaseRanker):
                 )
             proba = model.predict_proba(X)
             given = proba[np.arange(len(proba)), label_index(y, self.classes_)]
-            with np.errstate(divide="ignore"):
-                return -np.log(given)
+            # As log_loss does: a class that a set lacks has probability 0, and one
+            # infinite loss would leave nothing of any mean.
+            return -np.log(np.maximum(given, np.finfo(np.float64).eps))
         predicted = np.asarray(model.predict(X), dtype=float).reshape(_num_samples(X))
         return -predicted if y is None else 0.5 * (predicted - np.asarray(y)) ** 2
 

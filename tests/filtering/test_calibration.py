@@ -115,13 +115,13 @@ def test_threshold_fdr_of_real_targets_is_auto():
     assert np.array_equal(*flags)
 
 
-def test_real_targets_expect_as_benjamini_and_hochberg_do():
-    p_values = np.array([1e-4, 0.002, 0.3, 0.9, np.nan])
-    verdict = Verdict(None, np.zeros(5), np.zeros(5), p_values)
+def test_real_targets_expect_what_the_law_of_residuals_says():
+    right, weight = np.array([1e-4, 0.02, 0.3, 0.9, 1.0]), np.array([1.0, 3, 1, 1, 1])
+    verdict = Verdict(None, np.zeros(5), np.zeros(5), right, right=right)
     flags = np.array([True, True, False, False, False])
-    # Of four targets 4 * .002 would be as far out by chance; two are.
-    assert expected_wrong_share(verdict, flags) == pytest.approx(1 - 4 * 0.002 / 2)
-    assert np.isnan(expected_wrong_share(verdict, np.zeros(5, dtype=bool)))
+    wrong = expected_wrong_share(verdict, flags, weight)
+    assert wrong == pytest.approx(1 - (1e-4 + 3 * 0.02) / 4)
+    assert np.isnan(expected_wrong_share(verdict, np.zeros(5, dtype=bool), weight))
 
 
 def test_nothing_is_said_of_evidence_that_has_seen_the_rows():

@@ -64,7 +64,8 @@ def test_meta_estimators_of_scikit_learn_pass_weights_on(noisy_blobs):
 
 def test_ransac_takes_a_filtered_regressor(noisy_line):
     X, y, _ = noisy_line
-    inner = FilteredRegressor(DecisionTreeRegressor(random_state=0))
+    quick = MislabelFilter(pool=("linear",))
+    inner = FilteredRegressor(DecisionTreeRegressor(random_state=0), quick)
     model = RANSACRegressor(inner, min_samples=40, random_state=0)
     assert model.fit(X, y, sample_weight=np.ones(80)).n_trials_ >= 1
 

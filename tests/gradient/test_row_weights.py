@@ -89,10 +89,18 @@ def _known_scores(ranker):
     return ranker.label_score_names_
 
 
+def _raw_change(ranker, X, y):
+    change = ranker.raw_change(X)
+    return change.along(
+        np.ones_like(change.raw) * np.arange(1, change.raw.shape[1] + 1)
+    )
+
+
 NUMBERS = {
     "self_influence_": (_of_rows("self_influence_"), 0),
     "influence": (lambda ranker, X, y: ranker.influence(X, y), 1),
     "transform": (lambda ranker, X, y: ranker.transform(X), 1),
+    "raw_change": (_raw_change, 0),
     "mean_influence": (lambda ranker, X, y: ranker.mean_influence(X, y), 0),
     "score_samples": (lambda ranker, X, y: ranker.score_samples(X, y), None),
     "label_scores": (

@@ -96,7 +96,7 @@ class Sketch(ApproximateSolver):
         image = operator.matvec(directions)
         core = directions.T @ image
         values, vectors = np.linalg.eigh(0.5 * (core + core.T))
-        seen = values > len(values) * _KERNEL * max(values[-1], 0.0)
+        seen = values > len(values) * _KERNEL * values.max(initial=0.0)
         state = LowRankInverse(
             operator,
             np.zeros(operator.shape[0]),

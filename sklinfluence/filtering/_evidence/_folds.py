@@ -77,10 +77,19 @@ def splits(cv, X, y, groups, is_classification, copies=None):
             )
         cv = pairs
     splitter = check_cv(cv, y, classifier=is_classification)
-    pairs = splitter.split(X, y, joined(groups, copies))
+    together = joined(groups, copies)
+    if together is not None and len(np.unique(together)) < _least_groups(splitter):
+        # Copies join what has to be parted: what is trained on loses them all the same.
+        together = groups
+    pairs = splitter.split(X, y, together)
     if copies is None:
         return pairs
     return ((copies.apart(train, test), test) for train, test in pairs)
+
+
+def _least_groups(splitter):
+    """How many groups a splitter needs at least."""
+    return max(2, getattr(splitter, "n_splits", 2) or 2)
 
 
 def joined(groups, copies):

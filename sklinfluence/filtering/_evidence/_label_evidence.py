@@ -73,6 +73,7 @@ class LabelEvidence:
         verdict : Verdict
         """
         if self.classes is None:
+            labels = np.asarray(labels, dtype=np.float64)  # numbers may be objects
             unknown = np.isnan(self.prediction)
             predicted = np.where(unknown, labels, self.prediction)
             residuals = np.copysign(self.residuals, labels - predicted)
