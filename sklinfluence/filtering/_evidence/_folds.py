@@ -61,9 +61,8 @@ def training_folds(
 def splits(cv, X, y, groups, is_classification, copies=None):
     """The pairs of a splitter, a number of folds, or an iterable of pairs.
 
-    A number means so many folds of distinct rows, each with its copies. Groups that
-    copies join are one. Folds of the user's own stay as they are, and what is trained
-    on loses the copies.
+    A number means so many folds of distinct rows, each with its copies. Folds of the
+    user's own stay as they are, and what is trained on loses the copies.
     """
     if copies is not None and isinstance(cv, Integral):
         return _of_groups(partial(_even, cv, is_classification), y, copies)
@@ -76,7 +75,7 @@ def splits(cv, X, y, groups, is_classification, copies=None):
             )
         cv = pairs
     splitter = check_cv(cv, y, classifier=is_classification)
-    pairs = splitter.split(X, y, joined(groups, copies))
+    pairs = splitter.split(X, y, groups)
     if copies is None:
         return pairs
     return ((copies.apart(train, test), test) for train, test in pairs)
