@@ -152,9 +152,11 @@ def test_advice_of_the_default_models_fits_what_came(name, door, target, model):
         assert (other in str(error.value)) == (other in steps)
 
 
-def test_the_ridge_behind_other_scores_reads_holes_too():
+def test_other_scores_of_real_targets_take_holes_and_name_infinity():
     detector = MislabelFilter(label_score="cook", contamination=0.1)
     assert np.isfinite(detector.fit(HOLES, X[:, 0]).scores_).all()
+    with pytest.raises(ValueError, match="contains infinity"):
+        detector.fit(np.where(X == X[0], np.inf, X), X[:, 0])
 
 
 @pytest.mark.parametrize("door", [MislabelFilter, MislabelSampler])

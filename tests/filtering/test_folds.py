@@ -29,14 +29,10 @@ def test_groups_that_share_a_copy_are_one():
     assert joined(None, COPIES) is None
 
 
-@pytest.mark.parametrize("cv", [None, GroupKFold(3)])
-def test_no_fold_parts_groups_or_copies(cv):
-    if cv is None:
-        used = np.ones(40, dtype=bool)
-        parts = None, X, y, groups, used, np.random.RandomState(0)
-        pairs = training_folds(*parts, is_classification=True, copies=COPIES)
-    else:
-        pairs = splits(cv, X, y, groups, True, COPIES)
+def test_no_fold_parts_groups_or_copies():
+    used = np.ones(40, dtype=bool)
+    parts = None, X, y, groups, used, np.random.RandomState(0)
+    pairs = training_folds(*parts, is_classification=True, copies=COPIES)
     seen = []
     for train, test in pairs:
         assert not np.isin(groups[train], groups[test]).any()
@@ -45,6 +41,16 @@ def test_no_fold_parts_groups_or_copies(cv):
         assert len(train) + len(test) == 40
         seen.extend(test)
     assert sorted(seen) == list(range(40))
+
+
+def test_folds_of_the_users_own_keep_their_shape_and_lose_copies():
+    plain = list(GroupKFold(3).split(X, y, groups))
+    for (rest, held_out), (train, test) in zip(
+        plain, splits(GroupKFold(3), X, y, groups, True, COPIES), strict=True
+    ):
+        np.testing.assert_array_equal(test, held_out)
+        assert not np.isin(COPIES.of_rows[train], COPIES.of_rows[test]).any()
+        assert set(train) <= set(rest)
 
 
 def test_groups_that_copies_join_into_one_are_refused():

@@ -35,6 +35,7 @@ from sklinfluence.filtering._evidence._kind_of_evidence import (
 )
 from sklinfluence.filtering._evidence._noisy_labels import NoisyLabelsMixin
 from sklinfluence.filtering._evidence._residuals import (
+    first_gross_errors,
     gross_errors,
     one_a_row,
     residual_evidence,
@@ -213,11 +214,14 @@ class EstimatorTargetModel(EstimatorModel):
     def _settle(self, evidence, given, weight, each):
         """Predictions, and their model, that leave out what they flag."""
         kept, is_settled = np.ones(len(given), dtype=bool), False
-        for _ in each(range(1 if self.fdr is None else 1 + _MAX_REFITS)):
+        for number in each(range(1 if self.fdr is None else 1 + _MAX_REFITS)):
             if is_settled:
                 continue
             prediction, models = evidence.refit(kept)
-            flagged = gross_errors(given - prediction, weight, self.fdr or 0.0)
+            if self.fdr is None:
+                break
+            find = first_gross_errors if number == 0 else gross_errors
+            flagged = find(given - prediction, weight, self.fdr)
             is_settled = np.array_equal(flagged, ~kept)
             is_settled |= np.mean(flagged) > _MAX_DROPPED
             kept = kept if is_settled else ~flagged

@@ -9,7 +9,6 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, check_cv
 
-# scikit-learn's own default.
 N_FOLDS = 5
 
 
@@ -62,9 +61,8 @@ def training_folds(
 def splits(cv, X, y, groups, is_classification, copies=None):
     """The pairs of a splitter, a number of folds, or an iterable of pairs.
 
-    A number means so many folds of distinct rows, each with its copies. Groups that
-    copies join are one. Folds of the user's own stay as they are, and what is trained
-    on loses the copies.
+    A number means so many folds of distinct rows, each with its copies. Folds of the
+    user's own stay as they are, and what is trained on loses the copies.
     """
     if copies is not None and isinstance(cv, Integral):
         return _of_groups(partial(_even, cv, is_classification), y, copies)
@@ -77,19 +75,10 @@ def splits(cv, X, y, groups, is_classification, copies=None):
             )
         cv = pairs
     splitter = check_cv(cv, y, classifier=is_classification)
-    together = joined(groups, copies)
-    if together is not None and len(np.unique(together)) < _least_groups(splitter):
-        # Copies join what has to be parted: what is trained on loses them all the same.
-        together = groups
-    pairs = splitter.split(X, y, together)
+    pairs = splitter.split(X, y, groups)
     if copies is None:
         return pairs
     return ((copies.apart(train, test), test) for train, test in pairs)
-
-
-def _least_groups(splitter):
-    """How many groups a splitter needs at least."""
-    return max(2, getattr(splitter, "n_splits", 2) or 2)
 
 
 def joined(groups, copies):

@@ -63,8 +63,17 @@ def gross_errors(residuals, sample_weight, fdr):
     return flags
 
 
-def suspects(residuals, sample_weight):
-    """Rows where gross errors may begin, for a fit to start without."""
+def first_gross_errors(residuals, sample_weight, fdr):
+    """The same of a first fit to all rows, in which they may hide one another.
+
+    Where it shows none, all that may be some are left out, for the next fit to judge.
+    """
+    found = gross_errors(residuals, sample_weight, fdr)
+    return found if found.any() else _suspects(residuals, sample_weight)
+
+
+def _suspects(residuals, sample_weight):
+    """Rows where gross errors may begin."""
     used = ~np.isnan(residuals) & (sample_weight > 0)
     scale = residual_scale(np.where(used, residuals, np.nan), sample_weight)
     return used & (np.abs(residuals) * _NORMAL > FIRST_EDGE * scale)

@@ -93,7 +93,8 @@ class PooledTargetModel(CallbackSupportMixin, RegressorMixin, BaseEstimator):
         if copies is not None:
             small, groups = copies.mean(small, weight), copies.near()
             weight = copies.total(weight)
-        parts = views, small, weight, rng, self.n_jobs, groups
+        # Rounding of a mean must not decide between splits that trees hold for equal.
+        parts = views, np.round(small, 12), weight, rng, self.n_jobs, groups
         self._pooled = fit_targets(self.pool_, *parts)
         loo = self._on_targets(self._pooled.loo)
         self.loo_prediction_ = loo if copies is None else loo[copies.row]

@@ -16,7 +16,7 @@ from sklearn.frozen import FrozenEstimator
 from sklinfluence._estimators import _last_step, takes_weights
 from sklinfluence.filtering._columns import value_range
 from sklinfluence.filtering._evidence._label_evidence import training_evidence
-from sklinfluence.filtering._evidence._residuals import gross_errors, suspects
+from sklinfluence.filtering._evidence._residuals import first_gross_errors, gross_errors
 
 # Two sets of suspects may give way to each other for ever.
 _MAX_ROUNDS = 10
@@ -86,10 +86,8 @@ def trim(residuals_without, trimmed, sample_weight, fdr):
     """
     residuals = residuals_without(trimmed)
     for number in range(0 if fdr is None else _MAX_ROUNDS):
-        found = gross_errors(residuals, sample_weight, fdr)
-        if number == 0 and not found.any():
-            # They may hide one another in the fit: judge all by one without suspects.
-            found = suspects(residuals, sample_weight)
+        find = first_gross_errors if number == 0 else gross_errors
+        found = find(residuals, sample_weight, fdr)
         if np.array_equal(found, trimmed) or np.mean(found) > _MAX_TRIMMED:
             break
         trimmed = found
