@@ -172,3 +172,22 @@ def test_perfect_fits():
     rounding = np.r_[1e-15 * np.arange(40), 1.0]
     np.testing.assert_array_equal(np.flatnonzero(flag(rounding)), [40])
     assert not flag(np.full(5, np.nan)).any()
+
+
+@pytest.mark.parametrize("draw", ["normal", "laplace", "t3"])
+@pytest.mark.parametrize("n_rows", [50, 400])
+def test_one_gross_error_is_found_however_few_they_are(draw, n_rows):
+    rng = np.random.default_rng(0)
+    sizes = {
+        "normal": rng.standard_normal,
+        "laplace": rng.laplace,
+        "t3": lambda size: rng.standard_t(3, size),
+    }
+    for _ in range(5):
+        residuals = sizes[draw](size=n_rows)
+        residuals[0] = 1000.0
+        law = fit_error_law(residuals)
+        assert law.local_fdr(residuals)[0] < 0.05
+        # The bound is n times what an honest residual as large has: weights count.
+        twice = fit_error_law(residuals, np.full(n_rows, 2.0))
+        assert twice.local_fdr(residuals)[0] < 0.05

@@ -28,9 +28,9 @@ from sklinfluence.gradient import InfluenceRanker  # noqa: E402
 @pytest.fixture
 def data():
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(160, 4)).astype(np.float32)
+    X = rng.normal(size=(80, 4)).astype(np.float32)
     y = X @ np.array([1, 2, -1, 0.5], dtype=np.float32)
-    y += 0.1 * rng.normal(size=160).astype(np.float32)
+    y += 0.1 * rng.normal(size=80).astype(np.float32)
     y[3] += 30
     return X, y[:, None]
 
@@ -69,16 +69,16 @@ def test_a_column_reaches_the_net(data, kind, cv):
         warnings.simplefilter("error", DataConversionWarning)
         found = MislabelFilter(ranker, cv=cv).fit(X, y)
     assert np.argmax(found.scores_) == 3 and not found.get_support()[3]
-    assert found.suggested_labels_.shape == (160,)
+    assert found.suggested_labels_.shape == (80,)
     assert found.score_samples(X[:5], y[:5, 0]).shape == (5,)
-    assert len(found.report()) == 160
+    assert len(found.report()) == 80
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_samplers_give_a_column_back(data):
     X, y = data
     rows, targets = MislabelSampler(InfluenceRanker(make())).fit_resample(X, y)
-    assert len(rows) == len(targets) < 160 and targets.shape[1:] == (1,)
+    assert len(rows) == len(targets) < 80 and targets.shape[1:] == (1,)
 
 
 def test_a_ranker_that_scores_by_self_influence(data):
@@ -86,7 +86,7 @@ def test_a_ranker_that_scores_by_self_influence(data):
     found = MislabelFilter(
         DeepInfluenceRanker(make()), label_score="self_influence", contamination=0.05
     ).fit(X, y)
-    assert not found.get_support()[3] and found.report().shape == (160, 6)
+    assert not found.get_support()[3] and found.report().shape == (80, 6)
 
 
 def test_flat_targets_are_refused_by_name(data):
@@ -114,7 +114,7 @@ def test_filtered_nets_are_trained_on_a_column(door, data):
     kept = model.sample_indices_
     torch.manual_seed(0)
     alone = make().fit(X[kept], y[kept])
-    assert model.predict(X).shape == alone.predict(X).shape == (160, 1)
+    assert model.predict(X).shape == alone.predict(X).shape == (80, 1)
 
 
 @pytest.mark.parametrize("door", [None, MislabelFilter, MislabelSampler])
@@ -148,4 +148,4 @@ def test_filtered_estimators_still_get_targets_flat(data):
     X, y = data
     with pytest.warns(DataConversionWarning):
         model = FilteredRegressor(Ridge()).fit(X, y)
-    assert model.predict(X).shape == (160,)
+    assert model.predict(X).shape == (80,)

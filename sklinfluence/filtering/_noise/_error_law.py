@@ -20,6 +20,9 @@ normal, Laplace, skewed and heteroscedastic errors that keeps the share of flagg
 below the level.
 
 The *local false-discovery rate* of a row is the posterior of the first part [2]_, [3]_.
+One gross error in hundreds of rows never pays that price, however far out it is: a
+heavier tail explains it as well. So the rate is no more than n times the probability
+that an honest residual is as large: one row in n may be gross whatever else is known.
 
 References
 ----------
@@ -78,6 +81,8 @@ class ErrorLaw:
         Where gross errors may begin.
     reach : float
         Where they end; residuals beyond are held there.
+    n_rows : float
+        How many rows it was fitted to, by weight.
     """
 
     scales: np.ndarray
@@ -86,6 +91,7 @@ class ErrorLaw:
     share: float
     edges: np.ndarray
     reach: float
+    n_rows: float
 
     def p_values(self, residuals):
         """Probability that an honest residual of its sign is larger; NaN where NaN."""
@@ -96,14 +102,16 @@ class ErrorLaw:
 
     def local_fdr(self, residuals):
         """Probability that the row is honest; 1 where nothing is known of it."""
+        alone = np.nan_to_num(self.n_rows * self.p_values(residuals), nan=1.0)
         if self.share == 0:
-            return np.ones(len(residuals))
+            return np.minimum(alone, 1.0)
         size = np.minimum(np.nan_to_num(np.abs(residuals), nan=0.0), self.reach)
         side = _side(residuals)
         scale = self.scales[side]
         honest = np.log(self.sides[side] / scale) + _log_t(size / scale, self.dof)
         odds = self.share / (1 - self.share)
-        return expit(honest - np.log(odds) - _log_gross(size, self.edges, self.reach))
+        gross = np.log(odds) + _log_gross(size, self.edges, self.reach)
+        return np.minimum(alone, expit(honest - gross))
 
 
 def fit_error_law(residuals, sample_weight=None):
@@ -125,7 +133,8 @@ def fit_error_law(residuals, sample_weight=None):
     size, weight = np.abs(residuals[known]), weight[known]
     top = size.max(initial=0.0)
     if top == 0.0:
-        return ErrorLaw(np.zeros(2), np.full(2, 0.5), DOFS[-1], 0.0, np.zeros(1), 0.0)
+        nothing = np.zeros(2), np.full(2, 0.5), DOFS[-1], 0.0, np.zeros(1), 0.0
+        return ErrorLaw(*nothing, weight.sum())
     # The median times so much may leave the float range: shares of the largest.
     middle = _median(size / top, weight)
     reach = _reach(size / top, weight, middle)
@@ -139,7 +148,7 @@ def fit_error_law(residuals, sample_weight=None):
         best = some if gain > 0.5 * np.log(weight.sum()) else best
     unit = reach * top
     shape = sample.sides, float(best.dof[0, 0]), float(best.share[0, 0])
-    return ErrorLaw(best.scales[0] * unit, *shape, edges * unit, unit)
+    return ErrorLaw(best.scales[0] * unit, *shape, edges * unit, unit, weight.sum())
 
 
 @dataclass(frozen=True)
