@@ -23,8 +23,8 @@ from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
     StrOptions,
-    validate_params,
 )
+from sklearn.utils._param_validation import validate_params as _checked
 from sklearn.utils._plotting import _validate_style_kwargs
 from sklearn.utils.validation import (
     _check_method_params,
@@ -32,6 +32,7 @@ from sklearn.utils.validation import (
     _estimator_has,
 )
 
+from sklinfluence._in_memory import in_memory
 from sklinfluence._whole_fit import whole
 
 try:
@@ -57,6 +58,14 @@ def _fit_context(*, prefer_skip_nested_validation):
     """scikit-learn's own, and a fit that breaks off leaves the earlier one."""
     validated = _validated(prefer_skip_nested_validation=prefer_skip_nested_validation)
     return lambda fit: whole(validated(fit))
+
+
+def validate_params(constraints, *, prefer_skip_nested_validation):
+    """scikit-learn's own, and rows that lie on a cluster are refused before."""
+    checked = _checked(
+        constraints, prefer_skip_nested_validation=prefer_skip_nested_validation
+    )
+    return lambda function: in_memory(checked(function))
 
 
 __all__ = [

@@ -16,6 +16,7 @@ ROOT = Path(sklinfluence.__file__).parent
 FLOORS = (
     {
         "_blocks",
+        "_in_memory",
         "_messages",
         "_raw_change",
         "_scheduling",
@@ -51,6 +52,8 @@ HEAVY = (
     "pandas",
     "skrub",
     "dask",
+    "distributed",
+    "zarr",
     "jinja2",
     "PIL",
 )

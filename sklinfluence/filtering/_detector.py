@@ -12,6 +12,7 @@ from sklearn.utils import check_consistent_length, get_tags
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from sklinfluence._estimators import weight_keywords
+from sklinfluence._in_memory import InMemoryMixin
 from sklinfluence._parts import PartsMixin
 from sklinfluence._progress import FitTracker
 from sklinfluence._sklearn_compat import (
@@ -47,7 +48,9 @@ from sklinfluence.filtering._training_rows import check_training_rows
 from sklinfluence.filtering._votes import relative_weights
 
 
-class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
+class _LabelNoiseDetector(
+    InMemoryMixin, PartsMixin, CallbackSupportMixin, BaseEstimator
+):
     """Score every row's label by a ranker and decide which rows to flag."""
 
     _parameter_constraints: dict = {

@@ -8,6 +8,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
+from sklinfluence._in_memory import InMemoryMixin
 from sklinfluence._sklearn_compat import (
     _validate_style_kwargs,
     check_matplotlib_support,
@@ -15,7 +16,7 @@ from sklinfluence._sklearn_compat import (
 from sklinfluence.metrics import check_truth, detection_curve, layers
 
 
-class DetectionCurveDisplay:
+class DetectionCurveDisplay(InMemoryMixin):
     """Share of mislabelled rows found against share of rows inspected.
 
     Rows are inspected from the highest score down; rows with the same score are

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from sklearn.utils import check_consistent_length, column_or_1d
 
+from sklinfluence._in_memory import InMemoryMixin
 from sklinfluence._sklearn_compat import (
     _validate_style_kwargs,
     check_matplotlib_support,
@@ -16,7 +17,7 @@ from sklinfluence.inspection._axes import axes_for, put_on
 from sklinfluence.inspection._diagnostics import diagnostics
 
 
-class DiagnosticsDisplay:
+class DiagnosticsDisplay(InMemoryMixin):
     """Leverage and studentised residual of every row, with contours of Cook's distance.
 
     A row is far out where its leverage is high, off the line where its residual is

@@ -10,6 +10,7 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from sklinfluence._estimators import sliceable
+from sklinfluence._in_memory import InMemoryMixin
 from sklinfluence._sklearn_compat import (
     _safe_indexing,
     _validate_style_kwargs,
@@ -22,7 +23,7 @@ from sklinfluence.inspection._axes import axes_for, put_on
 _LARGEST, _LEAST = 220.0, 6.0
 
 
-class InfluenceDisplay:
+class InfluenceDisplay(InMemoryMixin):
     """Training rows in two columns, the area of each by its influence.
 
     Proponents are filled circles, opponents open squares, queries crosses: the signs

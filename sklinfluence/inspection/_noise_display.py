@@ -8,12 +8,13 @@ from sklearn.metrics import confusion_matrix
 from sklearn.utils.validation import check_is_fitted
 
 from sklinfluence._estimators import are_classes, target_array
+from sklinfluence._in_memory import InMemoryMixin
 from sklinfluence._sklearn_compat import check_matplotlib_support
 from sklinfluence.inspection._axes import axes_for, put_on
 from sklinfluence.metrics import layers
 
 
-class NoiseDisplay:
+class NoiseDisplay(InMemoryMixin):
     """The transition matrix of labels: how often each class is given for each.
 
     Make one with :meth:`from_estimator` or :meth:`from_predictions`; all parameters

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklinfluence._estimators import sliceable
+from sklinfluence._in_memory import InMemoryMixin
 from sklinfluence._sklearn_compat import _safe_indexing, check_matplotlib_support
 from sklinfluence._typing import Rows
 from sklinfluence.inspection._axes import put_on
@@ -19,7 +20,7 @@ _WIDTH = {"image": 1.9, "text": 2.5}
 KINDS = ("image", "text", "table")
 
 
-class ProponentsDisplay:
+class ProponentsDisplay(InMemoryMixin):
     """A query with its proponents and opponents, as images, texts or table rows.
 
     Make one with :meth:`from_estimator` or :meth:`from_predictions`; all parameters

@@ -11,6 +11,7 @@ from sklearn.utils import check_consistent_length, check_random_state, column_or
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklinfluence._estimators import sliceable, target_array
+from sklinfluence._in_memory import InMemoryMixin
 from sklinfluence._scheduling import map_fits
 from sklinfluence._sklearn_compat import (
     _safe_indexing,
@@ -23,7 +24,7 @@ from sklinfluence.inspection._axes import axes_for, put_on
 _SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 
 
-class RemovalCurveDisplay:
+class RemovalCurveDisplay(InMemoryMixin):
     """Score on held-out rows against the share of training rows removed.
 
     Where the rows of least value go first a good valuation holds the score, or lifts
