@@ -1,17 +1,21 @@
 """Rows of a dask array as blocks, on whatever scheduler or client is current."""
 
 import math
+from itertools import pairwise
 from uuid import uuid4
 
-import dask
 import dask.array as da
 import numpy as np
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
 
-from sklinfluence._source import Output
+from sklinfluence._source import ONE_NUMBER
 from sklinfluence.distributed._chunks import chunks_of
-from sklinfluence.distributed._cluster import current_client, evaluate
+from sklinfluence.distributed._cluster import (
+    current_client,
+    evaluate,
+    warn_about_threads,
+)
 from sklinfluence.distributed._leaves import (
     Item,
     Joint,
@@ -20,6 +24,7 @@ from sklinfluence.distributed._leaves import (
     Strongest,
     first_of,
 )
+from sklinfluence.distributed._ranked import ranked
 from sklinfluence.distributed._rows import rows_along
 from sklinfluence.distributed._shared import Held, OnDisk, directory_of_all, pack
 from sklinfluence.distributed._taken import take_rows
@@ -94,6 +99,18 @@ class DaskSource:
         """
         return pack(thing, self._find_directory)
 
+    def send(self, thing):
+        """`share` a thing without its rows."""
+        return self.share(thing.without_rows())
+
+    def ranked(self, values):
+        """Rank along all rows, 1 for the largest, from gathered values."""
+        return ranked(values, self.sizes)
+
+    def warn_about_threads(self):
+        """Name workers whose BLAS has threads of its own."""
+        warn_about_threads()
+
     def _find_directory(self):
         if self._directory is None:
             client = current_client()
@@ -138,20 +155,21 @@ class DaskSource:
             n_leaves = min(n_threads, len(self._chunks))
         bounds = np.linspace(0, len(self._chunks), max(n_leaves, 1) + 1).astype(int)
         return [
-            self._chunks[start:stop]
-            for start, stop in zip(bounds[:-1], bounds[1:], strict=True)
-            if stop > start
+            self._chunks[start:stop] for start, stop in pairwise(bounds) if stop > start
         ]
 
-    def map(self, function, *shared, outputs=(Output(),)):
+    def map(self, function, *shared, outputs=(ONE_NUMBER,)):
         """Lazy arrays along all rows; see :mod:`sklinfluence._source`."""
         layer, given = self._begin(shared)
         name = f"{_name_of(function)}-{uuid4().hex}"
         of_blocks, split = [], len(outputs) > 1
         for chunk in self._chunks:
             leaf = MapLeaf(chunk, function, len(shared), outputs)
-            key = (name, *_at(outputs[0], chunk.number)) if not split else (
-                name, chunk.number)
+            key = (
+                (name, *_at(outputs[0], chunk.number))
+                if not split
+                else (name, chunk.number)
+            )
             layer[key] = (leaf, *given, *leaf.outside)
             of_blocks.append(key)
         graph = HighLevelGraph.from_collections(name, layer)
@@ -179,9 +197,9 @@ class DaskSource:
         chunks = (*before, self.sizes, *after)
         return da.Array(graph, name, chunks, meta=meta)
 
-    def top(self, function, n, *shared, largest=True):
+    def top(self, function, n, *shared, by="largest"):
         """The strongest scores and their rows; see :mod:`sklinfluence._source`."""
-        pick = Strongest(function, n, largest)
+        pick = Strongest(function, n, by)
         return self.reduce(pick, pick.combine, *shared)
 
     def take(self, rows):
