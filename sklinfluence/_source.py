@@ -12,10 +12,11 @@ Both have ``n_rows``, ``dtype``, ``sizes`` (rows of each block) and
     What to pass as one of ``shared``: something large that every block needs.
 ``send(thing)``
     The same of something that has rows of its own, which stay (``without_rows()``).
-``reduce(function, combine, *shared, work=0, n_bytes=0)``
+``reduce(function, combine, *shared, work=0, n_bytes=0, only=None)``
     ``combine([part, ...])`` of ``function(block, *shared)`` of all blocks, evaluated,
     in an order that is always the same. ``work`` is the number of operations a row,
-    ``n_bytes`` the size of a part.
+    ``n_bytes`` the size of a part, ``only`` the numbers of blocks beyond which there
+    is nothing to read.
 ``map(function, *shared, outputs)``
     What the function returns, a tuple of arrays, along all rows: one array for each
     of ``outputs``, lazy where the rows are.
@@ -123,7 +124,7 @@ class ArraySource:
     def send(self, thing):
         return thing
 
-    def reduce(self, function, combine, *shared, work=0, n_bytes=0):
+    def reduce(self, function, combine, *shared, work=0, n_bytes=0, only=None):
         return combine([function(self.block, *shared)])
 
     def map(self, function, *shared, outputs=(ONE_NUMBER,)):

@@ -127,6 +127,7 @@ def objective_of_source(source, head, estimator, theta):
         None,
         head.penalty,
         rows=rows,
+        whole_loss=head.loss,
         totals=totals,
         surveyed={row_magnitudes: magnitudes},
     )

@@ -100,6 +100,8 @@ class ReducedObjective(Objective):
     Attributes
     ----------
     rows : ObjectiveRows
+    whole_loss : loss object
+        Of all outputs, whatever ``loss`` sees of them.
     surveyed : dict
         What functions of all rows gave in the first pass, by the function.
     totals : dict
@@ -108,6 +110,7 @@ class ReducedObjective(Objective):
     """
 
     rows: object = None
+    whole_loss: object = None
     surveyed: dict = field(default_factory=dict, repr=False, compare=False)
     totals: dict = field(default_factory=dict)
     _kept: dict = field(default_factory=dict, repr=False, compare=False)
@@ -140,8 +143,10 @@ class ReducedObjective(Objective):
         n_weighted = int(counts.sum())
         n = min(n, n_weighted)
         wanted = np.linspace(0, n_weighted - 1, n).astype(int)
+        before = np.append(0, np.cumsum(counts))
+        held = np.searchsorted(before, wanted, side="right") - 1
         picked = self.rows.source.reduce(
-            _pick_weighted, sums, self.rows.shared, wanted, counts
+            _pick_weighted, sums, self.rows.shared, wanted, counts, only=set(held)
         )
         return _together(self, picked)
 
@@ -201,6 +206,8 @@ class ReducedObjective(Objective):
 
     def summed(self, function, operator, *args):
         """The sum over all blocks of what a function says of their Hessians."""
+        if function in _IN_PASS and self.loss is self.whole_loss:
+            return self._pass_at(operator.raw.theta)["sums"][_IN_PASS[function]]
         terms = (function, operator.objective.loss, operator.raw.theta)
         n_bytes, work = self._sizes(function, args)
         return self.rows.reduce(
@@ -225,6 +232,13 @@ class ReducedObjective(Objective):
         raise ValueError("Rows on a cluster cannot be given other weights.")
 
 
+# What a pass gives of the Hessian beside value and gradient.
+_IN_PASS = {
+    Hessian._trace_of_rows: "trace",
+    Hessian._output_curvature_of_rows: "output_curvature",
+}
+
+
 def _largest_raws(objective, thetas):
     design = objective.design
     raws = design.dot(thetas.reshape(-1, design.n_columns).T)
@@ -237,10 +251,15 @@ def _sums_and_extremes(objective, theta, shift):
     raw = objective.raw(theta)
     there, targets = objective.in_force(raw), objective.in_force(objective.targets)
     moved = objective.raw(shift) if shift.any() else np.zeros((0, len(theta)))
+    hessian = objective.hessian(raw)
+    in_pass = {"trace": Hessian._trace_of_rows(hessian)}
+    if not hessian.is_block_diagonal:
+        in_pass["output_curvature"] = Hessian._output_curvature_of_rows(hessian)
     return {
         "sums": {
             "value": objective.value(theta, raw),
             "gradient": objective.gradient(theta, raw),
+            **in_pass,
         },
         "largest": {
             "raw": np.max(np.abs(there), initial=0.0),
