@@ -59,8 +59,7 @@ class BlockReading:
     _kept: dict = field(default_factory=dict, init=False, repr=False)
     _lock: object = field(default_factory=RLock, init=False, repr=False)
 
-    refine = None
-    index = None
+    refine = index = n_jobs = None
 
     def __getstate__(self):
         return {name: part for name, part in vars(self).items() if name != "_lock"}

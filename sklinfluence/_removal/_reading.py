@@ -272,5 +272,6 @@ class ReadingWithoutRows:
     normalize: str | None
     dtype: object
 
+    n_jobs = 1  # Who it is sent to has others beside it.
     uses_curvature = HeadReading.uses_curvature
     queries = HeadReading.queries

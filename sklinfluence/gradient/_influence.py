@@ -1,5 +1,7 @@
 """Influence of single rows, as functions of a reading and of queries."""
 
+from functools import partial
+
 import numpy as np
 
 from sklinfluence._blocks import block_slices
@@ -12,7 +14,6 @@ from sklinfluence._removal import (
     gradient_lengths,
     inverse_ratio,
     loss_rise,
-    mean_gradient,
     moving_coefficients,
     one_step_newton,
     own_influence,
@@ -23,6 +24,7 @@ from sklinfluence._removal import (
     solved_gradients,
     solved_mean,
 )
+from sklinfluence._scheduling import on_threads
 from sklinfluence._source import Output
 
 
@@ -80,13 +82,6 @@ def _put_refined(influence, refined, queries):
         influence[block, index] = loss_rise(part, shift)
 
 
-def mean_influence_on(reading, queries):
-    """Mean of first-order influence over the queries, by one solve: (n_train,)."""
-    scale = query_scale(queries, reading.normalize)
-    mean = mean_gradient(queries, scale / len(scale))
-    return influence_along(reading, mean, queries.dtype)
-
-
 def influence_along(reading, mean, dtype):
     """First-order influence of every training row on a mean of gradients, (n_train,).
 
@@ -97,12 +92,14 @@ def influence_along(reading, mean, dtype):
     dtype : dtype
         Of the queries.
     """
-    direction = solved_mean(reading.fitted, mean, reading.uses_curvature)
+    with on_threads(reading.n_jobs):
+        direction = solved_mean(reading.fitted, mean, reading.uses_curvature)
     return reading.by_row(_along_direction, direction, dtype, output=Output(dtype))
 
 
 def _along_direction(reading, direction, dtype):
-    along = apply_gradients(reading.fitted, direction)
+    with on_threads(reading.n_jobs):
+        along = apply_gradients(reading.fitted, direction)
     if reading.normalize is not None:
         along *= reading.scale
     return in_type(along, dtype)
@@ -121,17 +118,17 @@ def influence_on_own(reading):
 
 def influence_if_added(reading, queries):
     """Self-influence that each query would have as a training row, (n_queries,)."""
-    scores = [
-        _added_influence(reading, queries.take(block))
-        for block in blocks_of_added(reading.fitted, queries)
-    ]
+    scores = over_added(partial(_added_influence, reading), reading, queries)
     return in_type(np.concatenate([np.zeros(0), *scores]), queries.dtype)
 
 
-def blocks_of_added(fitted, queries):
-    """Slices of queries whose Newton steps into the fit are held at once."""
-    K = queries.raw.shape[1]
-    return block_slices(len(queries.raw), 2 * fitted.theta.size + 4 * K * K)
+def over_added(work, reading, queries):
+    """``work`` of queries, by so many whose Newton steps into the fit are held."""
+    fitted, (n_queries, K) = reading.fitted, queries.raw.shape
+    blocks = block_slices(n_queries, 2 * fitted.theta.size + 4 * K * K)
+    return fitted.over_rows(
+        lambda block: work(queries.take(block)), blocks, reading.n_jobs
+    )
 
 
 def _added_influence(reading, queries):

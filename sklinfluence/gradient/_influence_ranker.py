@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from sklinfluence._progress import FitTracker
 from sklinfluence._removal import NORMALIZATIONS, describe_solver
+from sklinfluence._scheduling import on_threads
 from sklinfluence._sklearn_compat import (
     HasMethods,
     Interval,
@@ -260,7 +261,8 @@ class InfluenceRanker(GroupRanker):
         with tracker.task("fit the estimator"):
             estimator = rows.fit_estimator()
         rows.read(estimator)
-        with tracker.task("polish the head and factor its Hessian"):
+        task = tracker.task("polish the head and factor its Hessian")
+        with task, on_threads(self.n_jobs):
             fitted = rows.factor()
             solver_info = describe_solver(fitted, self.damping)
         reading = rows.reading(fitted, tracker.each)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from sklinfluence._removal import mean_gradient, query_scale
+from sklinfluence._scheduling import on_threads
 from sklinfluence._source import Output, row_source, sums
 from sklinfluence.gradient._influence import influence_along, influence_if_added
 
@@ -37,7 +38,8 @@ def _gradients(block, ranker, n_queries):
     """What a block of queries gives to the mean gradient, and the type it is in."""
     queries = ranker._queries(*ranker._asked(block.X, block.y))
     scale = query_scale(queries, ranker.reading_.normalize)
-    return mean_gradient(queries, scale / n_queries), [queries.dtype]
+    with on_threads(ranker.reading_.n_jobs):
+        return mean_gradient(queries, scale / n_queries), [queries.dtype]
 
 
 def _joined(parts):
