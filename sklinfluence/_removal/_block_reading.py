@@ -114,6 +114,7 @@ class BlockReading:
         together : dict
             Functions to their `Output`, this one among them.
         """
+        self.fitted.refuse_without_blocks(f"{function.__name__.strip('_')}")
         functions = tuple(together)
         with self._lock:
             if functions not in self._kept:
@@ -130,6 +131,7 @@ class BlockReading:
 
     def weighted_mean(self, function):
         """As `HeadReading.weighted_mean`, evaluated."""
+        self.fitted.refuse_without_blocks("leave-one-out")
         parts = self.rows.reduce(_Answer(_weighted_sum), sums, self.template, function)
         total, weight = parts
         return total / weight if weight > 0 else np.nan

@@ -56,6 +56,10 @@ class Hessian(Operator):
     def rows_at_hand(self):
         return self.objective.rows_at_hand
 
+    @property
+    def is_rowless(self):
+        return self.objective.is_rowless
+
     def summed(self, function, *args):
         """The sum over all rows of what a function says of the Hessian of some.
 
@@ -121,12 +125,20 @@ class Hessian(Operator):
             product += design.transpose_dot(bent.reshape(len(rows), K * m), block)
         return product.reshape(q, K, m).transpose(1, 0, 2).reshape(K * q, m)
 
+    def _refuse_far_rows(self):
+        if not self.rows_at_hand:
+            raise ValueError(
+                "The solver draws single rows, and these are on a cluster: use "
+                "solver='cholesky', solver='ekfac' or solver='cg'."
+            )
+
     def kronecker_factors(self):
         """EK-FAC's approximation of H."""
         return KroneckerFactors(self)
 
     def sampled(self, index):
         """An unbiased estimate of H from some of the rows, the penalty whole."""
+        self._refuse_far_rows()
         objective = self.objective
         n_rows = objective.design.n_rows
         part = replace(
@@ -143,6 +155,7 @@ class Hessian(Operator):
 
     def row_bounds(self):
         """What bounds the largest eigenvalue of each row's part, up to 2: (n_rows,)."""
+        self._refuse_far_rows()
         objective = self.objective
         curvature = objective.loss.curvature_diagonal(objective.targets, self.raw)
         largest = objective.weights * curvature.max(axis=1)

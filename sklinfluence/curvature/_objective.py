@@ -42,8 +42,9 @@ class Objective:
 
     # Of an l1 penalty's active set; without one all parameters are in use.
     active = whole = None
-    # Whether rows can be asked for one by one.
+    # Whether rows can be asked for one by one, and whether there are none.
     rows_at_hand = True
+    is_rowless = False
 
     @property
     def shape(self):
@@ -162,9 +163,8 @@ class Objective:
     def without_rows(self):
         """The same loss and penalty, of no rows."""
         design = ReducedDesign(0, self.shape[1], self.design.fit_intercept)
-        return Objective(
-            design, self.loss, None, None, self.penalty, self.proximal, self.center
-        )
+        parts = (design, self.loss, None, None, self.penalty)
+        return RowlessObjective(*parts, self.proximal, self.center)
 
     def reweighted(self, weights):
         """The objective with other row weights; the proximal term stays as it is."""
@@ -231,3 +231,20 @@ class Objective:
         basis = np.zeros((n_columns, blind.shape[1]))
         basis[free] = np.linalg.qr(blind / scale[:, None])[0]
         return basis
+
+
+@dataclass(frozen=True)
+class RowlessObjective(Objective):
+    """An objective on its way to where rows are: what asks for rows is refused."""
+
+    rows_at_hand = False
+    is_rowless = True
+
+    def hessian(self, raw=None):
+        return Hessian(self, np.zeros((0, len(self.penalty))))
+
+    def summed(self, function, operator, *args):
+        raise ValueError(
+            "A solver that passes over the training rows was asked for a solution "
+            "where there are none of them. Use solver='cholesky' or solver='ekfac'."
+        )

@@ -22,6 +22,8 @@ class Operator:
         Where it had to be found out already.
     rows_at_hand : bool
         Whether single rows can be asked for.
+    is_rowless : bool
+        Whether there are no rows at all, so that it has no products.
     """
 
     design = None
@@ -29,6 +31,7 @@ class Operator:
     block_products = None
     smallest_eigenvalue = None
     rows_at_hand = True
+    is_rowless = False
 
     @property
     def has_one_set(self):

@@ -80,6 +80,7 @@ class RowRanker(HeadRanker):
 
     def without_rows(self):
         """The ranker as queries need it, on its way to where they are."""
+        self.reading_.fitted.refuse_without_blocks("score_samples")
         light = copy(self)
         light.reading_ = self.reading_.without_rows()
         light._kept_self_influence = None

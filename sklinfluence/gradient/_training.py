@@ -171,18 +171,14 @@ class InBlocks:
         )
         if self.is_fresh:
             put_parameters(self.estimator, fitted.theta)
-        if not fitted.has_factor:
+        solves = ranker.method == "newton" or ranker.normalize == "theta"
+        if ranker.normalize == "loss" or solves:
+            fitted.refuse_without_blocks("method='newton' and normalize=")
+        if solves and fitted.state.apply_inverse is None:
             raise ValueError(
-                f"{fitted.solver!r} gives rows no blocks of its inverse, so that each "
-                "row would take solves of its own: on a dask array use "
-                "solver='cholesky', solver='ekfac' or "
-                "ConjugateGradient(rows='preconditioner')."
-            )
-        if ranker.method == "newton" and fitted.state.apply_inverse is None:
-            raise ValueError(
-                f"method='newton' solves where the rows are, and {fitted.solver!r} "
-                "does so by passes over all of them: on a dask array use "
-                "solver='cholesky' or method='influence'."
+                f"method='newton' and normalize='theta' solve where the rows are, and "
+                f"{fitted.solver!r} does so by passes over all of them: on a dask "
+                "array use solver='cholesky', or neither."
             )
         return fitted
 
