@@ -6,20 +6,23 @@ memory-mapped file too) all rows are one block, which functions cut and share am
 threads by `_blocks` and `_scheduling`. On a cluster a block is a chunk, read where the
 function runs.
 
-Both have ``n_rows``, ``n_columns``, ``dtype``, ``sizes`` (rows of each block) and
+Both have ``n_rows``, ``dtype``, ``sizes`` (rows of each block) and
 
 ``share(thing)``
     What to pass as one of ``shared``: something large that every block needs.
-``reduce(function, combine, *shared, work=0, n_bytes=0)``
+``send(thing)``
+    The same of something that has rows of its own, which stay (``without_rows()``).
+``reduce(function, combine, *shared, work=0, n_bytes=0, only=None)``
     ``combine([part, ...])`` of ``function(block, *shared)`` of all blocks, evaluated,
     in an order that is always the same. ``work`` is the number of operations a row,
-    ``n_bytes`` the size of a part.
+    ``n_bytes`` the size of a part, ``only`` the numbers of blocks beyond which there
+    is nothing to read.
 ``map(function, *shared, outputs)``
     What the function returns, a tuple of arrays, along all rows: one array for each
     of ``outputs``, lazy where the rows are.
-``top(function, n, *shared, largest=True)``
-    (values, rows), each (m, n), of scores (m, n_block) of each block: the strongest,
-    of equal ones the earlier row, and NaN last.
+``top(function, n, *shared, by="largest")``
+    (values, rows), each (m, n), of scores (m, n_block) of each block: the strongest
+    by "largest", "smallest" or "magnitude", of equal ones the earlier row, NaN last.
 ``take(rows)``
     A block of a few rows, in memory.
 """
@@ -28,6 +31,9 @@ from dataclasses import dataclass
 from importlib import import_module
 
 import numpy as np
+from sklearn.utils.validation import _num_samples
+
+from sklinfluence._in_memory import is_dask
 
 
 @dataclass
@@ -53,7 +59,7 @@ class Block:
     number: int = 0
 
     def __len__(self):
-        return self.X.shape[0]
+        return _num_samples(self.X)
 
 
 @dataclass(frozen=True)
@@ -65,10 +71,7 @@ class Output:
     before: tuple = ()
 
 
-def is_dask(thing):
-    """Whether something is a collection of dask's, told without an import of dask."""
-    kinds = type(thing).__mro__
-    return any(kind.__module__.partition(".")[0] == "dask" for kind in kinds)
+ONE_NUMBER = Output()
 
 
 def row_source(X, y=None, sample_weight=None, shared_directory=None):
@@ -88,6 +91,12 @@ def row_source(X, y=None, sample_weight=None, shared_directory=None):
     if is_dask(X):
         distributed = import_module("sklinfluence.distributed")
         return distributed.DaskSource(X, y, sample_weight, shared_directory)
+    for name, values in (("y", y), ("sample_weight", sample_weight)):
+        if is_dask(values):
+            raise TypeError(
+                f"{name} is a dask collection and X is not: rows are read where X is. "
+                f"Pass {name}.compute(), or X as a dask array."
+            )
     return ArraySource(X, y, sample_weight)
 
 
@@ -102,12 +111,8 @@ class ArraySource:
         return len(self.block)
 
     @property
-    def n_columns(self):
-        return self.block.X.shape[1]
-
-    @property
     def dtype(self):
-        return self.block.X.dtype
+        return getattr(self.block.X, "dtype", None)
 
     @property
     def sizes(self):
@@ -116,37 +121,47 @@ class ArraySource:
     def share(self, thing):
         return thing
 
-    def reduce(self, function, combine, *shared, work=0, n_bytes=0):
+    def send(self, thing):
+        return thing
+
+    def reduce(self, function, combine, *shared, work=0, n_bytes=0, only=None):
         return combine([function(self.block, *shared)])
 
-    def map(self, function, *shared, outputs=(Output(),)):
+    def map(self, function, *shared, outputs=(ONE_NUMBER,)):
         return list(function(self.block, *shared))
 
-    def top(self, function, n, *shared, largest=True):
+    def top(self, function, n, *shared, by="largest"):
         values = function(self.block, *shared)
         rows = np.arange(values.shape[1])
-        return strongest(values, np.broadcast_to(rows, values.shape), n, largest)
+        return strongest(values, np.broadcast_to(rows, values.shape), n, by)
 
     def take(self, rows):
         parts = (self.block.X, self.block.y, self.block.weights)
         return Block(*(None if part is None else part[rows] for part in parts))
 
 
-def strongest(values, rows, n, largest=True):
+def _minus_size(values):
+    return -np.abs(values)
+
+
+_KEYS = {"largest": np.negative, "smallest": np.positive, "magnitude": _minus_size}
+
+
+def strongest(values, rows, n, by="largest"):
     """The n strongest of each line, of equal ones the earliest rows, NaN last.
 
     Parameters
     ----------
     values, rows : ndarray of shape (m, n_candidates)
     n : int
-    largest : bool, default=True
+    by : {"largest", "smallest", "magnitude"}, default="largest"
 
     Returns
     -------
     values, rows : ndarray of shape (m, min(n, n_candidates))
     """
     n = min(n, values.shape[1])
-    key = np.nan_to_num(-values if largest else values, nan=np.inf)
+    key = np.nan_to_num(_KEYS[by](values), nan=np.inf)
     if n < values.shape[1]:
         # What is no stronger than the n-th, and so may be among them by its row.
         bound = np.partition(key, n - 1, axis=1)[:, n - 1]

@@ -4,11 +4,11 @@ They are objects that are called, so that the graph sees no further than their
 arguments.
 """
 
+import numpy as np
+
 from sklinfluence._scheduling import on_this_thread
 from sklinfluence._source import strongest
 from sklinfluence.distributed._shared import received
-
-import numpy as np
 
 
 class Leaf:
@@ -85,18 +85,18 @@ class Joint:
 class Strongest:
     """Scores of a block to their strongest, and several of these to theirs."""
 
-    def __init__(self, function, n, largest):
-        self.function, self.n, self.largest = function, n, largest
+    def __init__(self, function, n, by):
+        self.function, self.n, self.by = function, n, by
 
     def __call__(self, block, *shared):
         values = self.function(block, *shared)
         rows = block.start + np.arange(values.shape[1])
         rows = np.broadcast_to(rows, values.shape)
-        return strongest(values, rows, self.n, self.largest)
+        return strongest(values, rows, self.n, self.by)
 
     def combine(self, parts):
         values, rows = (np.hstack(each) for each in zip(*parts, strict=True))
-        return strongest(values, rows, self.n, self.largest)
+        return strongest(values, rows, self.n, self.by)
 
 
 class Item:

@@ -1,17 +1,21 @@
 """Rows of a dask array as blocks, on whatever scheduler or client is current."""
 
 import math
+from itertools import pairwise
 from uuid import uuid4
 
-import dask
 import dask.array as da
 import numpy as np
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
 
-from sklinfluence._source import Output
+from sklinfluence._source import ONE_NUMBER
 from sklinfluence.distributed._chunks import chunks_of
-from sklinfluence.distributed._cluster import current_client, evaluate
+from sklinfluence.distributed._cluster import (
+    current_client,
+    evaluate,
+    warn_about_threads,
+)
 from sklinfluence.distributed._leaves import (
     Item,
     Joint,
@@ -20,14 +24,16 @@ from sklinfluence.distributed._leaves import (
     Strongest,
     first_of,
 )
+from sklinfluence.distributed._ranked import ranked
 from sklinfluence.distributed._rows import rows_along
 from sklinfluence.distributed._shared import Held, OnDisk, directory_of_all, pack
 from sklinfluence.distributed._taken import take_rows
 
 # How many parts are put together at a time: sixteen held half as much memory again.
 _FAN_IN = 4
-# Operations that make a second of work on one core.
+# Operations, and bytes read, that make a second of work on one core.
 _SECOND = 3e10
+_READ_A_SECOND = 2e8
 # Bytes of parts are at most this share of the rows' own: they travel, rows do not.
 _SHARE = 0.25
 
@@ -94,13 +100,25 @@ class DaskSource:
         """
         return pack(thing, self._find_directory)
 
+    def send(self, thing):
+        """`share` a thing without its rows."""
+        return self.share(thing.without_rows())
+
+    def ranked(self, values):
+        """Rank along all rows, 1 for the largest, from gathered values."""
+        return ranked(values, self.sizes)
+
+    def warn_about_threads(self):
+        """Name workers whose BLAS has threads of its own."""
+        warn_about_threads()
+
     def _find_directory(self):
         if self._directory is None:
             client = current_client()
             self._directory = directory_of_all(client, self.shared_directory)
         return self._directory
 
-    def reduce(self, function, combine, *shared, work=0, n_bytes=0):
+    def reduce(self, function, combine, *shared, work=0, n_bytes=0, only=None):
         """``combine`` of ``function`` of all blocks; see :mod:`sklinfluence._source`.
 
         Raises
@@ -112,20 +130,23 @@ class DaskSource:
             raise ValueError("X has no rows.")
         layer, given = self._begin(shared)
         name = f"{_name_of(function)}-{uuid4().hex}"
-        groups = self._groups(work, n_bytes)
+        chunks = self._chunks
+        if only is not None:
+            chunks = [chunks[number] for number in sorted(only)]
+        groups = self._groups(chunks, work, n_bytes)
         leaves = [Leaf(group, function, combine, len(shared)) for group in groups]
         for at, leaf in enumerate(leaves):
             layer[name, 0, at] = (leaf, *given, *leaf.outside)
         last = _grow(layer, name, len(leaves), Joint(combine))
         return self._evaluate(name, layer, last, n_bytes)
 
-    def _groups(self, work, n_bytes):
+    def _groups(self, chunks, work, n_bytes):
         """Runs of blocks, each one leaf's: a second of work, few bytes of parts."""
-        n_leaves = len(self._chunks)
-        if work:
-            n_leaves = min(n_leaves, math.ceil(work * self.n_rows / _SECOND))
-        else:  # A chunk a task costs five milliseconds for each.
-            n_leaves = min(n_leaves, 512)
+        if self._futures:
+            # A leaf runs where its rows lie, which are in one place if it has one.
+            return [[chunk] for chunk in chunks]
+        seconds = max(work * self.n_rows / _SECOND, self.n_bytes / _READ_A_SECOND)
+        n_leaves = min(len(chunks), math.ceil(seconds))
         if n_bytes:
             n_leaves = min(n_leaves, int(_SHARE * self.n_bytes / n_bytes))
         n_leaves = max(n_leaves, 1)
@@ -135,23 +156,22 @@ class DaskSource:
             # The last round is a whole one.
             n_leaves -= n_leaves % n_threads
         else:
-            n_leaves = min(n_threads, len(self._chunks))
-        bounds = np.linspace(0, len(self._chunks), max(n_leaves, 1) + 1).astype(int)
-        return [
-            self._chunks[start:stop]
-            for start, stop in zip(bounds[:-1], bounds[1:], strict=True)
-            if stop > start
-        ]
+            n_leaves = min(max(n_threads, 1), len(chunks))
+        bounds = np.linspace(0, len(chunks), n_leaves + 1).astype(int)
+        return [chunks[start:stop] for start, stop in pairwise(bounds)]
 
-    def map(self, function, *shared, outputs=(Output(),)):
+    def map(self, function, *shared, outputs=(ONE_NUMBER,)):
         """Lazy arrays along all rows; see :mod:`sklinfluence._source`."""
         layer, given = self._begin(shared)
         name = f"{_name_of(function)}-{uuid4().hex}"
         of_blocks, split = [], len(outputs) > 1
         for chunk in self._chunks:
             leaf = MapLeaf(chunk, function, len(shared), outputs)
-            key = (name, *_at(outputs[0], chunk.number)) if not split else (
-                name, chunk.number)
+            key = (
+                (name, *_at(outputs[0], chunk.number))
+                if not split
+                else (name, chunk.number)
+            )
             layer[key] = (leaf, *given, *leaf.outside)
             of_blocks.append(key)
         graph = HighLevelGraph.from_collections(name, layer)
@@ -179,9 +199,9 @@ class DaskSource:
         chunks = (*before, self.sizes, *after)
         return da.Array(graph, name, chunks, meta=meta)
 
-    def top(self, function, n, *shared, largest=True):
+    def top(self, function, n, *shared, by="largest"):
         """The strongest scores and their rows; see :mod:`sklinfluence._source`."""
-        pick = Strongest(function, n, largest)
+        pick = Strongest(function, n, by)
         return self.reduce(pick, pick.combine, *shared)
 
     def take(self, rows):

@@ -8,10 +8,9 @@ from sklinfluence._source import Block
 
 def take_rows(source, rows):
     """A block of the chosen rows of a source, in their order."""
-    found = source.reduce(_Pick(rows), _together)
-    if found is None:
-        found = (np.zeros(0, int), np.zeros((0, source.n_columns)), None, None)
-    at, X, y, weights = found
+    ends = np.cumsum(source.sizes)
+    only = set(np.searchsorted(ends, rows, side="right").tolist())
+    at, X, y, weights = source.reduce(_Pick(rows), _together, only=only)
     order = np.empty(len(rows), dtype=np.intp)
     order[at] = np.arange(len(at))
     X, y, weights = (None if p is None else p[order] for p in (X, y, weights))

@@ -68,10 +68,7 @@ def _stretch(operator):
     """
     if operator.is_block_diagonal:
         return np.ones(operator.n_outputs)
-    objective = operator.objective
-    total = objective.loss.curvature_sum(
-        objective.targets, operator.raw, objective.weights
-    )
+    total = operator.output_curvature()
     own = np.diag(total)[:, None]
     shares = np.divide(total, own, out=np.eye(len(total)), where=own > 0)
     return np.sum(shares**2, axis=1)
