@@ -5,14 +5,15 @@ self-influence, leverage and leave-one-out prediction written to a store; rows c
 a Zarr store. Gates, each with its own lines:
 
     speed   against one process on a memory map of the same rows, in alternating pairs
+    scaling one process and two, in alternating pairs
     bytes   what workers sent one another, by the names of tasks
     memory  peak of each worker under a limit, what was spilled
     kills   a worker killed while polishing, in mid-Hessian, in mid-scoring, and both
     chunks  a graph of many chunks, built and submitted
 
-    python benchmarks/cluster.py                              all, small: two minutes
-    python benchmarks/cluster.py --gates speed bytes --rows 500000 --columns 256 \
-        --classes 10 --chunk 16384 --pairs 5
+    python benchmarks/cluster.py                              all, small
+    python benchmarks/cluster.py --gates speed scaling bytes --pairs 5 \
+        --rows 500000 --columns 256 --classes 10 --chunk 16384
     python benchmarks/cluster.py --gates memory --rows 2000000 --columns 256 \
         --classes 10 --chunk 16384 --limit 900
     python benchmarks/cluster.py --gates kills --rows 163840 --columns 128 --chunk 4096
@@ -20,6 +21,7 @@ a Zarr store. Gates, each with its own lines:
 """
 
 import argparse
+import logging
 import os
 import signal
 import statistics
@@ -37,15 +39,14 @@ import joblib
 import numpy as np
 import psutil
 import zarr
-from dask.utils import key_split
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, SchedulerPlugin
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from streaming import N_FITTED, write_rows
 
 from sklinfluence.gradient import InfluenceRanker
 
-GATES = ("speed", "bytes", "memory", "kills", "chunks")
+GATES = ("speed", "scaling", "bytes", "memory", "kills", "chunks")
 SCORES = ("self_influence_", "leverage_", "loo_decision_function_")
 # A condition below 1e3, which killed runs are compared at.
 C = 0.01
@@ -146,19 +147,21 @@ def written(rows):
 
 
 @contextmanager
-def cluster(limit=0):
-    """A client of two processes with one thread each."""
+def cluster(limit=0, n_workers=2):
+    """A client of processes with one thread each."""
     logs = {"distributed.admin.log-length": 10**6, "logging.distributed": "error"}
     with (
         dask.config.set(logs),
         LocalCluster(
-            n_workers=2,
+            n_workers=n_workers,
             threads_per_worker=1,
             memory_limit=f"{limit}MB" if limit else 0,
             dashboard_address=":0",
+            silence_logs=logging.CRITICAL,
         ) as running,
         Client(running) as client,
     ):
+        client.register_plugin(Counter())
         yield client
 
 
@@ -200,6 +203,21 @@ def _elsewhere(rows):
     return tuple(float(part) for part in said.stdout.split()[-2:])
 
 
+def scaling(rows):
+    """Rows a second of one process and of two, each of a cluster of its own."""
+    ratios = []
+    for pair in range(rows.options.pairs):
+        rate = {}
+        for n_workers in (1, 2) if pair % 2 == 0 else (2, 1):
+            with cluster(n_workers=n_workers):
+                by_cluster(rows)
+                rate[n_workers] = rows.options.rows / sum(by_cluster(rows))
+        ratios.append(rate[2] / rate[1])
+        print(f"pair {pair + 1}: one process {rate[1]:.0f} rows/s, ", end="")
+        print(f"two {rate[2]:.0f} rows/s: {ratios[-1]:.2f} x", flush=True)
+    print(f"median of {len(ratios)}: {statistics.median(ratios):.2f} x one process")
+
+
 def transfers(rows):
     """What came into each worker, by what it was."""
     with cluster() as client:
@@ -219,7 +237,15 @@ def transfers(rows):
 
 def _incoming(dask_worker):
     log = dask_worker.transfer_incoming_log
-    return [(key_split(k), n) for entry in log for k, n in entry["keys"].items()]
+    return [(_name_of(k), n) for entry in log for k, n in entry["keys"].items()]
+
+
+def _name_of(key):
+    """A task's name without what tells it from others."""
+    name = str(key[0] if isinstance(key, tuple) else key)
+    head, _, tail = name.rpartition("-")
+    head = head if len(tail) > 7 and head else name
+    return "shared" if head.startswith("shared") else head
 
 
 def memory(rows):
@@ -267,7 +293,8 @@ def kills(rows):
     with cluster() as client:
         by_cluster(rows)
         whole, names = written(rows), client.run_on_scheduler(_finished)
-        print("tasks of a run:", {k: v for k, v in names.items() if k.startswith(OWN)})
+        for name, n in names.items():
+            print(f"  {n:5d} tasks {name}")
     for moment, (phase, both) in MOMENTS.items():
         with cluster() as client, _killer(client, phase, both) as deaths:
             seconds = sum(by_cluster(rows))
@@ -281,11 +308,29 @@ def kills(rows):
 
 # Names of tasks by which a phase is told, and whether both workers go.
 MOMENTS = {
-    "while polishing": (("value",), False),
-    "in mid-Hessian": (("hessian", "accumulate", "gram"), False),
-    "in mid-scoring": (("scores", "removed", "store"), False),
-    "both, in mid-scoring": (("scores", "removed", "store"), True),
+    "while polishing": ("extremes", False),
+    "in mid-Hessian": ("hessian", False),
+    "in mid-scoring": ("on_own", False),
+    "both, in mid-scoring": ("on_own", True),
 }
+
+
+class Counter(SchedulerPlugin):
+    """How many tasks of each name were finished, ever."""
+
+    name = "finished"
+
+    def __init__(self):
+        self.finished = {}
+
+    def transition(self, key, start, finish, *args, **kwargs):
+        if start == "processing" and finish == "memory":
+            name = _name_of(key)
+            self.finished[name] = self.finished.get(name, 0) + 1
+
+
+def _finished(dask_scheduler):
+    return dask_scheduler.plugins["finished"].finished
 
 
 @contextmanager
@@ -297,7 +342,7 @@ def _killer(client, phase, both):
     def watch():
         while not stop.wait(0.02):
             done = client.run_on_scheduler(_finished)
-            if sum(n for name, n in done.items() if any(p in name for p in phase)) >= 3:
+            if sum(n for name, n in done.items() if phase in name.lower()) >= 3:
                 for pid in pids if both else pids[:1]:
                     os.kill(pid, signal.SIGKILL)
                     dead.append(pid)
@@ -310,16 +355,6 @@ def _killer(client, phase, both):
     finally:
         stop.set()
         thread.join()
-
-
-def _finished(dask_scheduler):
-    """How many tasks of each name were finished, ever."""
-    done = {}
-    for prefix, task in dask_scheduler.task_prefixes.items():
-        done[prefix] = sum(
-            n for state, n in task.state_counts.items() if state == "memory"
-        )
-    return done
 
 
 def chunks(rows):
@@ -351,6 +386,7 @@ def chunks(rows):
 
 RUN = {
     "speed": speed,
+    "scaling": scaling,
     "bytes": transfers,
     "memory": memory,
     "kills": kills,
