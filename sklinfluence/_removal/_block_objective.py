@@ -18,6 +18,7 @@ from sklinfluence._removal._scales import row_magnitudes
 from sklinfluence._source import largest, sums
 from sklinfluence.curvature import (
     Design,
+    Elsewhere,
     Objective,
     ObjectiveRows,
     ReducedDesign,
@@ -121,10 +122,10 @@ def objective_of_source(source, head, estimator, theta):
     magnitudes = survey.pop("magnitudes")
     totals = {**survey.pop("totals"), "n_weighted": counts}
     objective = ReducedObjective(
-        ReducedDesign(source.n_rows, theta.shape[1], head.fit_intercept),
+        ReducedDesign(source.n_rows, theta.shape[1], head.fit_intercept, Elsewhere()),
         head.loss,
-        None,
-        None,
+        Elsewhere(),
+        Elsewhere(),
         head.penalty,
         rows=rows,
         whole_loss=head.loss,

@@ -22,6 +22,7 @@ from sklinfluence.curvature._objective import Objective
 from sklinfluence.curvature._operator import Operator
 from sklinfluence.curvature._preconditioners._block_preconditioners import block_factors
 from sklinfluence.curvature._reduced import (
+    Elsewhere,
     ObjectiveRows,
     RawAt,
     ReducedObjective,
