@@ -99,10 +99,10 @@ def test_columns_far_from_zero_are_warned_about():
         InfluenceRanker(model).fit(*on_chunks(X, y))
 
 
-def test_rows_that_are_persisted_stay_and_go_with_their_client(cluster, client):
+def test_rows_that_are_persisted_stay_and_go_with_their_client(cluster):
     X, y = classes()
     truth = InfluenceRanker(frozen(X, y)).fit(X, y).self_influence_
-    with distributed.Client(cluster, set_as_default=True) as own:
+    with distributed.Client(cluster, timeout=60) as own:
         lazy = own.persist(on_chunks(X, y))
         distributed.wait(lazy)
         ranker = InfluenceRanker(frozen(X, y)).fit(*lazy)
@@ -111,11 +111,11 @@ def test_rows_that_are_persisted_stay_and_go_with_their_client(cluster, client):
         InfluenceRanker(frozen(X, y)).fit(*lazy)
 
 
-def test_answers_outlive_their_client(cluster, client):
+def test_answers_outlive_their_client(cluster):
     X, y = classes()
-    ranker = InfluenceRanker(frozen(X, y)).fit(*on_chunks(X, y))
+    with distributed.Client(cluster, timeout=60):
+        ranker = InfluenceRanker(frozen(X, y)).fit(*on_chunks(X, y))
     truth = InfluenceRanker(frozen(X, y)).fit(X, y).self_influence_
-    client.close()
     assert_same(ranker.self_influence_, truth)
 
 
@@ -209,7 +209,7 @@ class Killer(threading.Thread):
     def run(self):
         for _ in range(4000):
             if self.n_done() >= self.n_tasks:
-                workers = [nanny for nanny in self.cluster.workers.values()]
+                workers = list(self.cluster.workers.values())
                 for nanny in workers[: self.n_workers]:
                     os.kill(nanny.pid, signal.SIGKILL)
                     self.killed.append(nanny.pid)
