@@ -16,9 +16,10 @@ from functools import partial
 import numpy as np
 
 from sklinfluence._blocks import block_slices
+from sklinfluence._removal._certificate import pair_lengths
 from sklinfluence._removal._fitted_head import gradient_rows
 from sklinfluence._removal._one_row import apply_block, residual_without
-from sklinfluence.curvature import RowCurvature, row_curvature
+from sklinfluence.curvature import KroneckerBlocks, RowCurvature, row_curvature
 
 
 def newton_error_bound(fitted, removal, n_jobs=None):
@@ -45,7 +46,9 @@ def newton_error_bound(fitted, removal, n_jobs=None):
     values = 6 * n_rows * K + 3 * fitted.theta.size
     of_block = partial(_bound_block, fitted, removal)
     parts = fitted.over_rows(of_block, block_slices(n_rows, values), n_jobs)
-    bound = np.concatenate(parts)
+    move, length, spread = map(np.concatenate, zip(*parts, strict=True))
+    widest = fitted.objective.in_force(spread).max(initial=0.0)
+    bound = _radius(removal, move, length, widest)
     if stationary:  # what has no weight takes nothing with it
         bound[fitted.objective.weights == 0] = 0.0
     return bound
@@ -59,6 +62,17 @@ def _is_stationary(fitted):
     move = np.max(np.abs(objective.in_force(objective.raw(step))), initial=0.0)
     largest = np.max(np.abs(objective.in_force(fitted.raw)), initial=0.0)
     return move <= 1e-6 * max(1.0, largest)
+
+
+def _radius(removal, move, length, widest):
+    """Both lengths stretched by what bounds H_N from below; R's is taken in H^-1."""
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        spread = widest / (1.0 - removal.largest_leverage)
+        spread = np.where(spread >= 0, spread, np.inf)
+        reach = np.exp(move) * np.sqrt(length * spread)
+        bound = np.where(reach < 1.0, -np.log1p(-np.minimum(reach, 1.0)), np.inf)
+    bound[~removal.is_defined] = np.nan
+    return bound
 
 
 def _bound_block(fitted, removal, block):
@@ -76,25 +90,29 @@ def _bound_block(fitted, removal, block):
     move = move.max(axis=0, initial=0.0)
 
     gradient = _gradients_without(objective, fitted, index, change, shift)
-    length = _length_without(fitted, block, gradient, rows)
-    # Both lengths are stretched by what bounds H_N from below; R's is taken in H^-1.
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        widest = objective.in_force(removal.spread).max(initial=0.0)
-        spread = widest / (1.0 - removal.largest_leverage[block])
-        spread = np.where(spread >= 0, spread, np.inf)
-        reach = np.exp(move) * np.sqrt(length * spread)
-        bound = np.where(reach < 1.0, -np.log1p(-np.minimum(reach, 1.0)), np.inf)
-    bound[~removal.is_defined[block]] = np.nan
-    return bound
+    B = fitted.row_blocks(rows)
+    return move, _length_without(fitted, block, gradient, rows, B), _spread(B)
 
 
-def _length_without(fitted, block, gradient, rows):
+def _spread(B):
+    """Largest squared length, in H^+, of a difference of two outputs at each row.
+
+    Of one output where they do not interact.
+    """
+    if isinstance(B, KroneckerBlocks):
+        # A difference of two outputs has squared length 2.
+        return 2.0 * np.max(B.values, axis=1)
+    if B.ndim == 2:
+        return np.max(B, axis=1)
+    return np.max(pair_lengths(B), axis=(1, 2))
+
+
+def _length_without(fitted, block, gradient, rows, B):
     """Squared length of each gradient in H_-i^-1, by the Woodbury identity."""
     objective, (K, q) = fitted.objective, fitted.theta.shape
     solved = fitted.solve(gradient)
     length = np.einsum("ij,ij->j", gradient, solved)
     along = np.einsum("kqj,jq->jk", solved.reshape(K, q, -1), rows)
-    B = fitted.row_blocks(rows)
     curvature = row_curvature(
         objective.loss,
         objective.targets[block],

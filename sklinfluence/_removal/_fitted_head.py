@@ -132,6 +132,13 @@ class FittedHead:
             state=self.state.inner,
         )
 
+    @property
+    def of_row_blocks(self):
+        """`contrasts` where the blocks of rows are of these, else the head itself."""
+        # Those of a preconditioner are of all outputs as they are.
+        is_of_state = self.state.rows_from == "solver"
+        return (self.contrasts if is_of_state else None) or self
+
     def solve_rows(self, coefficients, rows):
         """H^+ (c_i (x) x_i) of a block of rows, (p, n_chosen)."""
         return self._solve_rows_in(self.state, coefficients, rows)

@@ -36,6 +36,7 @@ def describe_solver(fitted, damping):
         **info,
     }
     if fitted.state.eigenvalue_range is not None:
+        fitted.state.prepare()
         # Single vectors wait for memory, and threads of BLAS's for one another.
         with blas_on_one_thread:
             low, high = fitted.state.eigenvalue_range()

@@ -2,6 +2,7 @@
 
 from sklinfluence.curvature._active_set import ActiveSetObjective, WholeDesign
 from sklinfluence.curvature._contrasts import (
+    ContrastLoss,
     apart,
     contract,
     contract_blocks,

@@ -208,8 +208,7 @@ class Hessian(Operator):
         if _folded.pays(len(pairs)):
             update = partial(self._update_all, roots, np.transpose(pairs))
             sums = sum_rows(update, _runs(self.n_rows, _N_SUMS_OF_ALL))
-            each = (_folded.unfold(total, self.n_columns) for total in sums)
-            return dict(zip(pairs, each, strict=True))
+            return dict(zip(pairs, _folded.unfold(sums, self.n_columns), strict=True))
         runs = _runs(self.n_rows, max(1, _N_SUMS // len(pairs)))
         tasks = [(pair, run) for pair in pairs for run in runs]
         sums = map_rows(partial(self._update, roots), *zip(*tasks, strict=True))

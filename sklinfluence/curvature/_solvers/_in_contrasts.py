@@ -159,10 +159,6 @@ class ContrastState(_Seen):
         by_output = expand(solved.reshape(self.n_outputs - 1, -1))
         return by_output.reshape(len(B), *solved.shape[1:])
 
-    def row_blocks_at(self, rows, shifts):
-        """As `SpectralState.row_blocks_at`."""
-        return self.spread(self.inner.row_blocks_at(rows, shifts))
-
 
 class OfContrasts(_Seen):
     """A preconditioner of all outputs, for their contrasts.
