@@ -46,6 +46,8 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn.utils import check_array
 
 from sklinfluence import curvature, filtering, gradient, metrics
+from sklinfluence._estimators import takeable
+from sklinfluence._sklearn_compat import _safe_indexing
 from sklinfluence.base import BaseRanker
 from sklinfluence.heads import linear_head
 
@@ -827,7 +829,7 @@ def picture(case, public):
     X, y, _ = rows.training()
     asked, _ = rows.queries()
     if hasattr(asked, "shape") and not case.draw.odd("X"):
-        asked = asked[:1]
+        asked = _safe_indexing(takeable(asked), [0])
     given = {
         "DiagnosticsDisplay": {},
         "InfluenceDisplay": {"X": X},

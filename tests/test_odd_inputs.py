@@ -4,6 +4,7 @@ Each is tested over all that has the same entrance, with the value that is right
 error that names what came.
 """
 
+import inspect
 import warnings
 
 import numpy as np
@@ -20,6 +21,7 @@ from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 
+from sklinfluence import filtering, neighbors, retraining
 from sklinfluence.curvature import LiSSA, choose_solver
 from sklinfluence.filtering import (
     FilteredClassifier,
@@ -136,6 +138,24 @@ def test_lists_without_rows_are_named(unfitted, y):
 def test_no_rows_at_all_are_named(unfitted, y):
     with pytest.raises(ValueError, match=r"X is None|2D array"):
         unfitted.fit(None, y)
+
+
+FOLDED = [
+    public
+    for topic in (filtering, neighbors, retraining)
+    for public in map(vars(topic).get, topic.__all__)
+    if hasattr(public, "fit") and "cv" in inspect.signature(public).parameters
+]
+
+
+@pytest.mark.parametrize("cls", FOLDED)
+def test_folds_that_are_no_pairs_are_named(cls):
+    others = {"ranker": InfluenceRanker(), "estimator": LogisticRegression()}
+    given = {k: v for k, v in others.items() if k in inspect.signature(cls).parameters}
+    unfitted = cls(**given, cv=np.array([1.0, 2.0]))
+    fit = getattr(unfitted, "fit_resample", None) or unfitted.fit
+    with pytest.raises(ValueError, match=r"cv=array.*pairs of index arrays"):
+        fit(X, LABELS)
 
 
 @pytest.mark.parametrize("form", ["dia", "coo", "bsr"])

@@ -20,6 +20,7 @@ from sklinfluence._estimators._fit import (
     takes_weights,
     weight_keywords,
 )
+from sklinfluence._estimators._folds import check_folds
 from sklinfluence._estimators._ranges import (
     LARGEST,
     LARGEST_VALUE,

@@ -6,9 +6,10 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from sklinfluence._estimators import sliceable
+from sklinfluence._estimators import sliceable, takeable
 from sklinfluence._in_memory import InMemoryMixin
 from sklinfluence._sklearn_compat import _safe_indexing, check_matplotlib_support
 from sklinfluence._typing import Rows
@@ -345,6 +346,9 @@ class ProponentsDisplay(InMemoryMixin):
 
 def _items(shown, rows, kind, image_shape):
     """What is drawn of some rows."""
+    shown = takeable(shown)
+    if sparse.issparse(shown):
+        shown, rows = shown[rows].toarray(), np.arange(len(rows))
     if kind == "table" and hasattr(shown, "iloc"):
         return shown.iloc[rows].to_numpy(dtype=object)
     if kind == "image":

@@ -5,7 +5,6 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.model_selection import check_cv
 from sklearn.neighbors import (
     KNeighborsClassifier,
     KNeighborsRegressor,
@@ -13,7 +12,7 @@ from sklearn.neighbors import (
 )
 from sklearn.utils.validation import validate_data
 
-from sklinfluence._estimators import are_classes, label_index
+from sklinfluence._estimators import are_classes, check_folds, label_index
 from sklinfluence._progress import FitTracker
 from sklinfluence._scheduling import map_blocks
 from sklinfluence._sklearn_compat import (
@@ -187,7 +186,7 @@ class NeighborsRanker(BaseRanker):
         """Each row's mean value to the rows of folds that were not trained with it."""
         if y_val is not None or sample_weight_val is not None:
             raise ValueError("y_val and sample_weight_val belong to X_val: pass it.")
-        folds = check_cv(self.cv, y, classifier=hasattr(self, "classes_"))
+        folds = check_folds(self.cv, y, hasattr(self, "classes_"))
         total, asked = np.zeros(len(y)), np.zeros(len(y))
         for train, held_out in folds.split(self._X, y, groups):
             train, held_out = np.sort(train), np.asarray(held_out)
