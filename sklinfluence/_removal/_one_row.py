@@ -27,6 +27,8 @@ from sklinfluence.curvature import (
 
 # What a block of so many rows leaves behind is still in cache when it is needed.
 _CACHED_ROWS = 512
+# And so are matrices of so many numbers, with some more that are made of them.
+_CACHED_NUMBERS = 2**17
 # Below this, what is left of a row's curvature once it is taken out of H is rounding.
 _LEVERAGE_ONE = 1e-9
 # Above it, a sum of eigenvalues -h leaves no h near 1.
@@ -48,8 +50,6 @@ class Removal:
     output_leverage : ndarray of shape (n_rows, n_outputs) or (n_rows, 1)
         tr(s_i S_i B_i), each output's part of it where outputs do not interact; over
         all rows they sum to the degrees of freedom.
-    largest_leverage : ndarray of shape (n_rows,)
-        Upper bound of the largest eigenvalue of s_i S_i^1/2 B_i S_i^1/2.
     moved : ndarray of shape (n_rows,)
         Squared length, in H, of the parameter change: s_i^2 r~_i^T B_i r~_i.
     """
@@ -58,7 +58,6 @@ class Removal:
     residual: np.ndarray
     self_influence: np.ndarray
     output_leverage: np.ndarray
-    largest_leverage: np.ndarray
     moved: np.ndarray
 
     @property
@@ -157,7 +156,21 @@ def _remove_block(heads, row_blocks, block):
     pairs = zip(heads, at_each, strict=True)
     # Without a penalty blocks may overflow: such rows end in NaN, and are named.
     with np.errstate(invalid="ignore"):
-        return [_remove_rows(fitted, block, B) for fitted, B in pairs]
+        return [_remove_in_cache(fitted, block, B) for fitted, B in pairs]
+
+
+def _remove_in_cache(fitted, block, B):
+    """`_remove_rows` by no more rows at once than leave their matrices in cache."""
+    if isinstance(B, KroneckerBlocks) or B.ndim == 2:
+        return _remove_rows(fitted, block, B)
+    at_most = max(16, _CACHED_NUMBERS // B.shape[1] ** 2)
+    parts = [
+        _remove_rows(
+            fitted, slice(block.start + at.start, block.start + at.stop), B[at]
+        )
+        for at in block_slices(len(B), 1, at_most)
+    ]
+    return tuple(map(np.concatenate, zip(*parts, strict=True)))
 
 
 def _remove_rows(fitted, block, B):
@@ -170,13 +183,11 @@ def _remove_rows(fitted, block, B):
     )
     left = residual_without(fitted, curvature, B, residual)
     change = apply_block(B, left) * weights[:, None]
-    leverage = _leverage_by_output(curvature, B)
     return (
         change,
         left,
         weights * np.einsum("ik,ik->i", asked, apply_block(B, residual)),
-        leverage,
-        _largest_leverage(curvature, B, leverage),
+        leverage_by_output(curvature, B),
         weights * np.einsum("ik,ik->i", left, change),
     )
 
@@ -190,12 +201,13 @@ def apply_block(blocks, vectors):
     return np.einsum("ikm,im->ik", blocks, vectors)
 
 
-def _leverage_by_output(curvature, B):
+def leverage_by_output(curvature, B):
+    """tr(S_i B_i), (n, K) where outputs do not interact, else (n, 1)."""
     if isinstance(B, KroneckerBlocks):
         return curvature.trace_with(B)[:, None]
-    return (
-        curvature * B if B.ndim == 2 else np.einsum("ikm,ikm->i", curvature, B)[:, None]
-    )
+    if B.ndim == 2:
+        return curvature * B
+    return np.einsum("ikm,ikm->i", curvature, B)[:, None]
 
 
 def residual_without(fitted, curvature, B, residual):
@@ -237,24 +249,14 @@ def removed_residual(curvature, B, residual, *, is_blind=True):
     # The eigenvalues -h are of one sign: one is near -1 only if their sum is.
     doubtful = np.flatnonzero(~(np.trace(kept, axis1=1, axis2=2) > _FAR_FROM_ONE))
     kept += np.eye(kept.shape[1])
-    for i in doubtful:
+    # The product of 1 - h over the eigenvalues h: small only if one of them is 1.
+    for i in doubtful[~(np.linalg.det(kept[doubtful]) > _LEVERAGE_ONE)]:
         if np.min(np.linalg.eigvals(kept[i]).real) < _LEVERAGE_ONE:
             kept[i] = np.nan
     out = np.full((len(B), kept.shape[1]), np.nan)
     sound = ~np.isnan(kept[:, 0, 0])
     out[sound] = np.linalg.solve(kept[sound], residual[sound, :, None])[:, :, 0]
     return out
-
-
-def _largest_leverage(curvature, B, by_output):
-    largest = np.max(by_output, axis=1)
-    if isinstance(B, KroneckerBlocks) or B.ndim == 2:
-        return largest
-    # The trace bounds it from above, closely enough where it is well below 1.
-    high = np.flatnonzero(largest > 0.9)
-    eigenvalues = np.linalg.eigvals(curvature[high] @ B[high])
-    largest[high] = np.max(eigenvalues.real, axis=1, initial=0.0)
-    return largest
 
 
 def named_rows(rows):

@@ -248,10 +248,10 @@ class Hessian(Operator):
         on_diagonal, total = k == m, 0.0
         for at in _folded.slices(run.stop - run.start, self.n_columns):
             block = slice(run.start + at.start, run.start + at.stop)
-            weights = coupling[k, block] * coupling[m, block]
-            weights[on_diagonal] = own[k[on_diagonal], block]
-            weights *= weights
-            weights[~on_diagonal] *= -1.0
+            squares = coupling[:, block] ** 2
+            weights = squares[k]
+            weights *= np.negative(squares)[m]
+            weights[on_diagonal] = own[k[on_diagonal], block] ** 2
             total += weights @ _folded.products(self.objective.design.rows(block))
         return total
 

@@ -134,10 +134,12 @@ class Objective:
             unit = np.eye(n_outputs)[:, :, None]
             blind = [np.kron(unit[k], self._blind_columns(k)) for k in each]
             return np.hstack(blind)
-        shifts = self.loss.blind(n_outputs)
+        shifts, blind = self.loss.blind(n_outputs), self._blind_columns(0)
+        if not (shifts.size or blind.size):
+            return np.zeros((n_outputs * n_columns, 0))
         seen = np.linalg.qr(np.hstack([shifts, np.eye(n_outputs)]))[0]
         free = np.eye(n_columns)[:, self.penalty[0] == 0]
-        beside = np.kron(seen[:, shifts.shape[1] :], self._blind_columns(0))
+        beside = np.kron(seen[:, shifts.shape[1] :], blind)
         return np.hstack([beside, np.kron(shifts, free)])
 
     def _blind_columns(self, output):

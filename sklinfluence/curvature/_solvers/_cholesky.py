@@ -182,6 +182,8 @@ class CholeskyState(SolverState):
         -------
         X : ndarray of shape (p, m)
         """
+        if len(self.factors) == 1:
+            return self.factors[0].apply_inverse(B)
         size = self.factors[0].size
         out = np.empty_like(B)
         for k, factor in enumerate(self.factors):
