@@ -1077,7 +1077,7 @@ def interaction(case, public):
     of_rows = ("sample_weight", "groups", "X_val", "y_val", "sample_weight_val")
     chosen = options(case, public, skip=("estimator", "X", "y", *of_rows))
     chosen.setdefault("max_evaluations", 12)
-    groups = np.arange(len(rows.y)) % 4
+    groups = np.arange(rows.n) % 4
     args = made, rows.X, rows.y
     case.call("shapley_interaction", public, *args, groups=groups, **chosen)
 

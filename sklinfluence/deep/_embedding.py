@@ -187,7 +187,8 @@ class SkorchEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Returns
         -------
         embedding : ndarray of shape (n_rows, n_embedding)
-            In the net's own floating type; what is not flat is flattened.
+            In the net's own floating type; what is not flat is flattened. NaN where
+            the module makes NaN of a row.
         """
         check_is_fitted(self)
         X = cast(sliceable(X), module_dtype(self.estimator_))
