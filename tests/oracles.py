@@ -1012,12 +1012,17 @@ def numbers_of(cls):
     return found - SCIKIT_LEARNS - NAMES_AND_COUNTS
 
 
+def is_value(cls):
+    """Whether its instances are one number each, parts and all: frozen dataclasses."""
+    return dataclasses.is_dataclass(cls) and cls.__dataclass_params__.frozen
+
+
 @functools.cache
 def public_numbers():
     """(owner, number) of each; functions are numbers themselves, ("lds", "")."""
     found = set()
     for name, public in public_objects().items():
-        if not inspect.isclass(public) or dataclasses.is_dataclass(public):
+        if not inspect.isclass(public) or is_value(public):
             found.add((name, ""))
         else:
             found |= {(name, number) for number in numbers_of(public)}
