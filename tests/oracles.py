@@ -1097,10 +1097,15 @@ def table():
         files = dict.fromkeys(t.partition("::")[0] for t in oracle.tests.split())
         lines += [
             f"   * - {owners}{': ' if numbers else ''}{numbers}",
-            f"     - {oracle.truth}",
+            f"     - {as_written(oracle.truth)}",
             f"     - {', '.join(f'``{file}``' for file in files)}",
         ]
     return "\n" + "\n".join(lines) + "\n\n"
+
+
+def as_written(text):
+    """The text, names that end in an underscore set as code: bare they are links."""
+    return re.sub(r"(?<![`\w])(\w+_)(?!\w)", r"``\1``", text)
 
 
 def with_table(text):
