@@ -11,13 +11,13 @@ a worker is near (so a generator may report progress), and return results in ord
 
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar, copy_context
 from functools import cache, partial
 from itertools import islice
 from threading import Lock
 
-from joblib import effective_n_jobs
+from joblib import effective_n_jobs, parallel_config
 from joblib.parallel import get_active_backend
 from sklearn import config_context, get_config
 from sklearn.utils.parallel import Parallel, delayed
@@ -95,6 +95,11 @@ def _on_worker(config, work, each):
     _is_worker.set(True)
     with config_context(**config):
         return work(*each)
+
+
+def on_threads(n_jobs):
+    """A context in which passes over rows that are not told otherwise have n_jobs."""
+    return nullcontext() if n_jobs is None else parallel_config(n_jobs=n_jobs)
 
 
 def _n_threads(n_jobs, blas_threads):

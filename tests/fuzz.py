@@ -393,7 +393,8 @@ def show(k, seed, result, verbose):
     """Print an input that failed, with the line that runs it again."""
     name, worst, words, findings, said = result
     print(f"--seed {seed} --k {k}  {name}: {worst}\n    {words}")
-    for finding in findings:
+    # Once each: a model that is fitted a hundred times warns a hundred times.
+    for finding in {(f.call, f.outcome, f.detail): f for f in findings}.values():
         if verbose or finding.outcome in FAILURES:
             at = _place(finding.trace)
             print(f"    {finding.call}: {finding.outcome} {finding.detail[:300]}{at}")

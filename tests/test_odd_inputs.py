@@ -17,6 +17,7 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
+from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 
 from sklinfluence.curvature import LiSSA, choose_solver
@@ -29,7 +30,7 @@ from sklinfluence.filtering import (
 from sklinfluence.gradient import InfluenceRanker, RepresenterRanker
 from sklinfluence.inspection import diagnostics, select_diverse
 from sklinfluence.metrics import loo_correlation, stability
-from sklinfluence.retraining import ExpectedRanker
+from sklinfluence.retraining import ExpectedRanker, consistency_score
 from sklinfluence.trees import (
     BoostInRanker,
     ForestRanker,
@@ -131,6 +132,12 @@ def test_lists_without_rows_are_named(unfitted, y):
         unfitted.fit([], [])
 
 
+@every
+def test_no_rows_at_all_are_named(unfitted, y):
+    with pytest.raises(ValueError, match=r"X is None|2D array"):
+        unfitted.fit(None, y)
+
+
 @pytest.mark.parametrize("form", ["dia", "coo", "bsr"])
 def test_sparse_forms_without_rows_to_take_are_read(form):
     ranker = InfluenceRanker(LogisticRegression())
@@ -202,6 +209,19 @@ def test_arguments_of_another_type_are_named(name, value):
 def test_weights_for_a_pipeline_that_ends_in_nothing():
     with pytest.raises(ValueError, match="sample_weight was given, but 'passthrough'"):
         InfluenceRanker(make_pipeline("passthrough")).fit(X, LABELS, np.ones(30))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("duplicates", [None, 0.0])
+def test_distances_that_overflow_name_what_was_too_large(duplicates):
+    neighbors = MislabelFilter(KNeighborsRegressor(), duplicates=duplicates)
+    with pytest.raises(ValueError, match=r"X holds a value of magnitude \d\.\de\+160"):
+        neighbors.fit(X * 1e160, VALUES)
+
+
+def test_squared_errors_that_overflow_name_what_was_too_large():
+    with pytest.raises(ValueError, match=r"y holds a value of magnitude \d\.\de\+160"):
+        consistency_score(Ridge(), X, VALUES * 1e160)
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")

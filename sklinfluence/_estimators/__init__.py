@@ -24,6 +24,7 @@ from sklinfluence._estimators._ranges import (
     LARGEST,
     LARGEST_VALUE,
     SMALLEST,
+    check_numbers,
     check_values,
     check_weight_range,
     extreme,

@@ -107,6 +107,8 @@ def sliceable(X):
     no rows to take: those become CSR. A dict of columns of rows and a
     torch Dataset, which nets take, become skorch's SliceDict and SliceDataset.
     """
+    if X is None:  # which scikit-learn's checks of lengths pass over
+        raise ValueError("X is None. Pass one row for each target.")
     if sparse.issparse(X) and X.format in _WITHOUT_ROWS:
         return X.tocsr()
     # What has a shape is counted by it: arrays, frames, and scipy's DOK, a dict too.

@@ -18,7 +18,6 @@ import numpy as np
 from sklinfluence._blocks import block_slices
 from sklinfluence._removal._fitted_head import gradient_rows
 from sklinfluence._removal._one_row import apply_block, residual_without
-from sklinfluence._scheduling import map_blocks
 from sklinfluence.curvature import RowCurvature, row_curvature
 
 
@@ -45,7 +44,7 @@ def newton_error_bound(fitted, removal, n_jobs=None):
         return np.where(removal.is_defined, bound, np.nan)
     values = 6 * n_rows * K + 3 * fitted.theta.size
     of_block = partial(_bound_block, fitted, removal)
-    parts = map_blocks(of_block, block_slices(n_rows, values), n_jobs=n_jobs)
+    parts = fitted.over_rows(of_block, block_slices(n_rows, values), n_jobs)
     bound = np.concatenate(parts)
     if stationary:  # what has no weight takes nothing with it
         bound[fitted.objective.weights == 0] = 0.0

@@ -15,6 +15,7 @@ from sklinfluence.curvature import (
     SingularHessianError,
     WholeDesign,
     explain_solver,
+    have_contrasts,
     newton_solver,
     read_as_is,
 )
@@ -52,6 +53,7 @@ def fit_head(
         has_equal_blocks=objective.hessian(None).has_equal_blocks,
         is_penalized=head.l1 is None
         and bool(np.all(head.penalty[:, : embedding.shape[1]] > 0)),
+        shares_penalty=have_contrasts(objective),
     )
     if refit_head and not damping:
         _refuse_classes_without_weight(head, objective)

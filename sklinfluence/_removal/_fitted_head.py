@@ -13,6 +13,7 @@ from sklinfluence.curvature import (
     apart,
     contract,
     contrasts_of,
+    have_contrasts,
     init_state,
     resolve_solver,
     solutions,
@@ -87,6 +88,7 @@ class FittedHead:
             self.theta.shape,
             is_block_diagonal=self.operator.is_block_diagonal,
             has_equal_blocks=self.operator.has_equal_blocks,
+            shares_penalty=have_contrasts(self.objective),
         )
 
     def exactly(self):

@@ -7,6 +7,7 @@ from sklinfluence.curvature._contrasts import (
     contract_blocks,
     contrasts_of,
     expand,
+    have_contrasts,
 )
 from sklinfluence.curvature._design import Design
 from sklinfluence.curvature._losses import (

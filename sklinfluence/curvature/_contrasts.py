@@ -117,15 +117,20 @@ class ContrastLoss:
             block -= sums[:, k, None]
 
 
+def have_contrasts(objective):
+    """Whether it is that of a softmax whose outputs share one quadratic penalty."""
+    if objective.active is not None or not isinstance(objective.loss, SoftmaxLoss):
+        return False
+    return bool(np.all(objective.penalty == objective.penalty[0]))
+
+
 def contrasts_of(operator):
     """C^T H C where H is that of a softmax whose outputs share one penalty, or None."""
-    if not isinstance(operator, Hessian) or operator.active is not None:
+    if not isinstance(operator, Hessian) or not have_contrasts(operator.objective):
         return None
     objective = operator.objective
-    loss, penalty = objective.loss, objective.penalty
-    if not isinstance(loss, SoftmaxLoss) or np.any(penalty != penalty[0]):
-        return None
-    loss = ContrastLoss(loss, len(penalty))
+    penalty = objective.penalty
+    loss = ContrastLoss(objective.loss, len(penalty))
     # It is where the raw predictions are, and has no parameters of its own.
     objective = replace(objective, loss=loss, penalty=penalty[:-1], center=None)
     return Hessian(objective, contract(operator.raw.T).T)

@@ -11,7 +11,7 @@ from sklinfluence._removal import (
     refined_from,
     remove_each_along,
 )
-from sklinfluence.curvature import MEMORY, Spectral, init_state
+from sklinfluence.curvature import MEMORY, Spectral, contrasts_of, init_state
 from sklinfluence.gradient._influence import influence_on, influence_on_own
 from sklinfluence.gradient._leave_one_out import loo_score
 
@@ -34,7 +34,7 @@ def along_dampings(reading, dampings, score, queries=None):
     path : ndarray of shape (n_dampings, n_queries, n_train), (n_dampings, n_train) \
             or (n_dampings,)
     """
-    _refuse_large(reading.fitted)
+    _refuse_large(reading.fitted.operator)
     path = _heads_along(reading.fitted, dampings)
     if score == "influence" and reading.method == "influence":
         return _first_order_along(reading, path, queries)
@@ -93,9 +93,9 @@ def _readings_along(reading, path):
     return readings
 
 
-def _refuse_large(fitted):
+def _refuse_large(operator):
     """The decomposition takes the matrix, its vectors and as much again to work in."""
-    operator = fitted.operator
+    operator = contrasts_of(operator) or operator
     size, n_blocks = operator.shape[0], 1
     if operator.is_block_diagonal:
         size = operator.n_columns

@@ -1,5 +1,7 @@
 """Influence of single rows, as functions of a reading and of queries."""
 
+from functools import partial
+
 import numpy as np
 
 from sklinfluence._blocks import block_slices
@@ -20,6 +22,7 @@ from sklinfluence._removal import (
     query_scale,
     self_scale,
 )
+from sklinfluence._scheduling import on_threads
 
 
 def influence_on(reading, queries):
@@ -63,12 +66,13 @@ def _put_refined(influence, refined, queries):
 
 def mean_influence_on(reading, queries):
     """Mean of first-order influence over the queries, by one solve: (n_train,)."""
-    mean = mean_first_order(
-        reading.fitted,
-        queries,
-        query_scale(queries, reading.normalize),
-        use_curvature=reading.uses_curvature,
-    )
+    with on_threads(reading.n_jobs):
+        mean = mean_first_order(
+            reading.fitted,
+            queries,
+            query_scale(queries, reading.normalize),
+            use_curvature=reading.uses_curvature,
+        )
     if reading.normalize is not None:
         mean *= reading.scale
     return in_type(mean, queries.dtype)
@@ -87,17 +91,17 @@ def influence_on_own(reading):
 
 def influence_if_added(reading, queries):
     """Self-influence that each query would have as a training row, (n_queries,)."""
-    scores = [
-        _added_influence(reading, queries.take(block))
-        for block in blocks_of_added(reading.fitted, queries)
-    ]
+    scores = over_added(partial(_added_influence, reading), reading, queries)
     return in_type(np.concatenate([np.zeros(0), *scores]), queries.dtype)
 
 
-def blocks_of_added(fitted, queries):
-    """Slices of queries whose Newton steps into the fit are held at once."""
-    K = queries.raw.shape[1]
-    return block_slices(len(queries.raw), 2 * fitted.theta.size + 4 * K * K)
+def over_added(work, reading, queries):
+    """``work`` of queries, by so many whose Newton steps into the fit are held."""
+    fitted, (n_queries, K) = reading.fitted, queries.raw.shape
+    blocks = block_slices(n_queries, 2 * fitted.theta.size + 4 * K * K)
+    return fitted.over_rows(
+        lambda block: work(queries.take(block)), blocks, reading.n_jobs
+    )
 
 
 def _added_influence(reading, queries):

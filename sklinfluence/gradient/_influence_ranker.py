@@ -17,6 +17,7 @@ from sklinfluence._removal import (
     polished,
     warn_about_offset,
 )
+from sklinfluence._scheduling import on_threads
 from sklinfluence._sklearn_compat import (
     HasMethods,
     Interval,
@@ -265,7 +266,8 @@ class InfluenceRanker(GroupRanker):
         head = linear_head(estimator, y, sample_weight).trained_on(X)
         embedding = check_embedding(head.embed(X))
         warn_about_offset(embedding, head.fit_intercept)
-        with tracker.task("polish the head and factor its Hessian"):
+        task = tracker.task("polish the head and factor its Hessian")
+        with task, on_threads(self.n_jobs):
             fitted = fit_head(
                 head,
                 embedding,

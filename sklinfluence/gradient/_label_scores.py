@@ -1,5 +1,7 @@
 """Label scores of a head's training rows, and of rows that it never saw."""
 
+from functools import partial
+
 import numpy as np
 
 from sklinfluence._removal import (
@@ -12,7 +14,7 @@ from sklinfluence._removal import (
     query_curvature,
     studentized,
 )
-from sklinfluence.gradient._influence import blocks_of_added
+from sklinfluence.gradient._influence import over_added
 
 
 def training_label_scores(reading, score):
@@ -34,11 +36,8 @@ def new_label_scores(reading, score, queries):
     if score not in ("cook", "studentized"):
         rows = (queries.design, queries.targets, queries.raw, queries.residual)
         return _plain_score(reading.fitted, score, *rows)
-    scores = [
-        _outside_score(reading, score, queries.take(block))
-        for block in blocks_of_added(reading.fitted, queries)
-    ]
-    return np.concatenate(scores)
+    outside = partial(_outside_score, reading, score)
+    return np.concatenate(over_added(outside, reading, queries))
 
 
 def _plain_score(fitted, score, design, targets, raw, residual):

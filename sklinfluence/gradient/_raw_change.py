@@ -7,6 +7,7 @@ import numpy as np
 from sklinfluence._blocks import block_slices
 from sklinfluence._raw_change import RawChange
 from sklinfluence._removal import apply_gradients, parameter_change
+from sklinfluence._scheduling import on_threads
 from sklinfluence.curvature import SoftmaxLoss
 
 
@@ -16,7 +17,7 @@ def raw_change_of(reading, X, *, is_classification):
     return RawChange(
         queries.raw,
         _link(reading.fitted.objective.loss, queries.raw.shape[1], is_classification),
-        partial(_along, reading.fitted, queries),
+        partial(_along, reading, queries),
         partial(_without, reading, queries),
     )
 
@@ -31,13 +32,15 @@ def _link(loss, n_outputs, is_classification):
     return "sigmoid" if n_outputs == 1 else "one_vs_rest"
 
 
-def _along(fitted, queries, gradient):
+def _along(reading, queries, gradient):
+    fitted = reading.fitted
     if isinstance(fitted.objective.loss, SoftmaxLoss):
         # No row moves what all outputs share.
         gradient = gradient - gradient.mean(axis=1, keepdims=True)
-    direction = queries.design.transpose_dot(gradient).T.reshape(-1, 1)
-    solved = fitted.solve(direction).reshape(fitted.theta.shape)
-    return apply_gradients(fitted, solved)
+    with on_threads(reading.n_jobs):
+        direction = queries.design.transpose_dot(gradient).T.reshape(-1, 1)
+        solved = fitted.solve(direction).reshape(fitted.theta.shape)
+        return apply_gradients(fitted, solved)
 
 
 def _without(reading, queries):

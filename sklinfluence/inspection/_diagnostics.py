@@ -8,6 +8,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from sklinfluence._scheduling import on_threads
 from sklinfluence._sklearn_compat import check_pandas_support
 from sklinfluence._typing import Rows
 from sklinfluence.base import BaseRanker
@@ -127,7 +128,9 @@ def diagnostics(
     fitted.refuse_approximate_rows("diagnostics need")
     removal = ranker.reading_.removal
     columns = {}
-    for name, values in row_diagnostics(fitted, removal).items():
+    with on_threads(ranker.n_jobs):
+        found = row_diagnostics(fitted, removal)
+    for name, values in found.items():
         values = values.reshape(len(values), -1)
         for suffix, column in zip(_parts(ranker, values), values.T, strict=True):
             columns[name + suffix] = column

@@ -51,8 +51,9 @@ def _blocks_of_rows(fitted):
     design = fitted.objective.design
     K = len(fitted.theta)
     blocks = block_slices(design.n_rows, 2 * fitted.theta.size + 2 * K * K)
-    parts = [fitted.row_blocks(design.rows(block)) for block in blocks]
-    return np.concatenate(parts)
+    return np.concatenate(
+        fitted.over_rows(lambda block: fitted.row_blocks(design.rows(block)), blocks)
+    )
 
 
 def _n_parameters(fitted):

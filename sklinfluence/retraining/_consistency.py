@@ -10,7 +10,12 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.utils import Bunch, check_consistent_length, check_random_state
 
-from sklinfluence._estimators import default_estimator, takeable, takes_classes
+from sklinfluence._estimators import (
+    check_numbers,
+    default_estimator,
+    takeable,
+    takes_classes,
+)
 from sklinfluence._scheduling import map_fits
 from sklinfluence._sklearn_compat import (
     HasMethods,
@@ -79,7 +84,7 @@ def consistency_score(
     Raises
     ------
     ValueError
-        If a share leaves no row in, or none out.
+        If a share leaves no row in, or none out, or y is out of range.
 
     References
     ----------
@@ -99,6 +104,7 @@ def consistency_score(
     """
     check_consistent_length(X, y)
     X, y = takeable(X), np.asarray(y)
+    check_numbers(y, "y", "Divide y by its standard deviation.")
     estimator = default_estimator(y) if estimator is None else clone(estimator)
     seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
     fix_random_states(estimator, seed)

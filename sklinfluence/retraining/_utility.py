@@ -7,7 +7,7 @@ import numpy as np
 from sklearn import config_context
 from sklearn.base import ClassifierMixin, RegressorMixin, clone
 from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.metrics import accuracy_score, r2_score
+from sklearn.metrics import accuracy_score, log_loss, r2_score
 from threadpoolctl import ThreadpoolController
 
 from sklinfluence._estimators import ends_in_net, fit_weighted
@@ -200,7 +200,7 @@ class Utility:
         plain = plain_score(self.scorer, model) if self.is_checked else None
         if plain is None:
             return self._score_by_scorer(model)
-        return plain(self.y_val, model.predict(self.X_val), self.sample_weight_val)
+        return plain(model, self.X_val, self.y_val, self.sample_weight_val)
 
     def _score_by_scorer(self, model):
         weights = self.sample_weight_val
@@ -213,8 +213,11 @@ class Utility:
         plain = plain_score(self.scorer, model)
         if plain is None:
             return self
-        by_scorer = self._score_by_scorer(model)
-        value = plain(self.y_val, model.predict(self.X_val), self.sample_weight_val)
+        try:
+            by_scorer = self._score_by_scorer(model)
+        except ValueError:  # so will every evaluation, and is reported then
+            return self
+        value = plain(model, self.X_val, self.y_val, self.sample_weight_val)
         equal = np.isclose(value, by_scorer, rtol=1e-12, atol=1e-12, equal_nan=True)
         return replace(self, is_checked=bool(equal))
 
@@ -234,28 +237,44 @@ def is_own_scorer(model):
 
 
 def plain_score(scorer, model):
-    """Accuracy or R2 by arithmetic, where the scorer is scikit-learn's own.
+    """Accuracy, R2 or log loss by arithmetic, where the scorer is scikit-learn's own.
 
     What its scorer does beside them takes as long as a small fit.
     """
     if isinstance(scorer, _PassthroughScorer):
         own = getattr(type(model), "score", None)
         return {ClassifierMixin.score: _accuracy, RegressorMixin.score: _r2}.get(own)
-    if not isinstance(scorer, _BaseScorer) or scorer._kwargs or scorer._sign != 1:
+    if not isinstance(scorer, _BaseScorer) or scorer._kwargs:
+        return None
+    if scorer._score_func is log_loss:
+        is_usual = scorer._sign == -1 and scorer._response_method == "predict_proba"
+        return _neg_log_loss if is_usual else None
+    if scorer._sign != 1:
         return None
     return {accuracy_score: _accuracy, r2_score: _r2}.get(scorer._score_func)
 
 
-def _accuracy(y_true, y_pred, weights):
-    return np.average(y_true == y_pred, weights=weights)
+def _accuracy(model, X, y, weights):
+    return np.average(y == model.predict(X), weights=weights)
 
 
-def _r2(y_true, y_pred, weights):
-    if y_true.ndim > 1 or len(y_true) < 2:
-        return r2_score(y_true, y_pred, sample_weight=weights)
-    weights = np.ones(len(y_true)) if weights is None else weights
-    left = weights @ (y_true - y_pred.reshape(y_true.shape)) ** 2
-    spread = weights @ (y_true - np.average(y_true, weights=weights)) ** 2
+def _r2(model, X, y, weights):
+    y_pred = model.predict(X)
+    if y.ndim > 1 or len(y) < 2:
+        return r2_score(y, y_pred, sample_weight=weights)
+    weights = np.ones(len(y)) if weights is None else weights
+    left = weights @ (y - y_pred.reshape(y.shape)) ** 2
+    spread = weights @ (y - np.average(y, weights=weights)) ** 2
     if spread == 0:
-        return r2_score(y_true, y_pred, sample_weight=weights)
+        return r2_score(y, y_pred, sample_weight=weights)
     return 1.0 - left / spread
+
+
+def _neg_log_loss(model, X, y, weights):
+    proba = model.predict_proba(X)
+    if len(np.unique(y)) < len(model.classes_):
+        return -log_loss(y, proba, sample_weight=weights)  # refuses, and says why
+    given = proba[np.arange(len(y)), np.searchsorted(model.classes_, y)]
+    # As log_loss holds them: one probability of 0 is not the end of a mean.
+    rounding = np.finfo(proba.dtype).eps
+    return np.average(np.log(np.clip(given, rounding, 1 - rounding)), weights=weights)

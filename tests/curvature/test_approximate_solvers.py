@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.stats import spearmanr
 from sklearn.base import clone
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Lasso, LogisticRegression
 from sklearn.preprocessing import scale
@@ -156,6 +156,19 @@ def test_rounding_is_told_from_curvature_at_any_scale(kind, length, make_objecti
     state = kind(rank=len(H), tail=None).init(operator)
     # The condition is 1e6 beside the kernel: ten digits of sixteen are left.
     assert relative(state.apply_inverse(H), np.linalg.pinv(H) @ H) < 1e-8
+
+
+def test_nystrom_beside_a_penalty_that_is_all_but_none():
+    """The intercepts' own directions are small beside the rest, and no rounding."""
+    X, y = load_iris(return_X_y=True)
+    # Labels at random, so that no plane separates the classes.
+    thrown = np.random.default_rng(0).random(len(y)) < 0.3
+    y = np.where(thrown, (y + 1) % 3, y)
+    model = LogisticRegression(C=1e9, max_iter=5000)
+    exact = InfluenceRanker(model, solver="cholesky").fit(X, y).self_influence_
+    ours = InfluenceRanker(model, solver=Nystrom(rank=20)).fit(X, y).self_influence_
+    # The condition is 3e12: rounding leaves three digits.
+    assert relative(ours, exact) < 1e-2
 
 
 def test_arnoldi_refuses_fewer_steps_than_pairs(make_objective):

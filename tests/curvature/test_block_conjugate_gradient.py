@@ -265,7 +265,9 @@ def test_choice_goes_by_memory_and_right_hand_sides():
 @pytest.mark.parametrize(
     ("what", "size", "n_blocks"),
     [
-        ({}, 12 * 30, 1),
+        ({}, 11 * 30, 1),
+        ({"shares_penalty": False}, 12 * 30, 1),
+        ({"n_outputs": 1}, 30, 1),
         ({"is_block_diagonal": True}, 30, 12),
         ({"is_block_diagonal": True, "has_equal_blocks": True}, 30, 1),
         # Over the rows where these are fewer, which takes a penalty.
@@ -285,7 +287,7 @@ def test_choice_counts_the_bytes_of_the_factors(what, size, n_blocks):
 def test_choice_is_told(digits):
     X, y = digits
     ranker = InfluenceRanker().fit(X[:200], y[:200])
-    assert ranker.solver_info_["reason"].startswith("650 parameters in one block")
+    assert ranker.solver_info_["reason"].startswith("585 parameters in one block")
     wide = choose_solver(10_000, 77, 385)
     assert "blocks of single outputs" in wide.reason
     assert wide.solver.rows == "preconditioner"

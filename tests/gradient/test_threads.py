@@ -6,16 +6,20 @@ The oracle is one thread alone, on a copy whose caches are as empty.
 import pickle
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from itertools import count
+from threading import Barrier, current_thread
 
 import numpy as np
 import pytest
 from sklearn.datasets import make_classification
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
+from sklinfluence.curvature._hessian import Hessian
 from sklinfluence.filtering import MislabelFilter
 from sklinfluence.gradient import InfluenceRanker, RepresenterRanker
+from sklinfluence.inspection import diagnostics
 
 MAKE = {
     "cholesky": lambda: InfluenceRanker(),
@@ -93,7 +97,33 @@ def test_any_number_of_threads_gives_the_same_bits(n_classes):
                 ranker = InfluenceRanker(method=method, n_jobs=n_jobs, normalize="loss")
                 answers += [ranker.fit(X, y).self_influence_, ranker.loo_proba_]
                 answers += [ranker.influence(X[:20], y[:20]), ranker.leverage_]
+                answers += [ranker.mean_influence(X, y), ranker.loo_error_bound_]
+                answers += [ranker.score_samples(X), ranker.label_scores("cook")]
+                answers += [ranker.label_scores("cook", X[:20], y[:20])]
+                answers += [diagnostics(ranker, dfbetas=False).to_numpy()]
             found.append(answers)
     for answers in found[1:]:
         for ours, truth in zip(answers, found[0], strict=True):
             np.testing.assert_array_equal(ours, truth)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 3])
+def test_the_hessian_is_summed_on_as_many_threads_as_were_asked_for(
+    n_jobs, monkeypatch
+):
+    """As many meet at a barrier, which fewer could not pass."""
+    X, y = make_classification(3500, n_informative=5, n_classes=3, random_state=0)
+    together, arrivals = Barrier(n_jobs, timeout=30), count()
+    own, are_own, update = current_thread(), set(), Hessian._update
+
+    def met(self, *arguments):
+        are_own.add(current_thread() is own)
+        if next(arrivals) < n_jobs:
+            together.wait()
+        return update(self, *arguments)
+
+    model = FrozenEstimator(LogisticRegression().fit(X, y))
+    monkeypatch.setattr(Hessian, "_update", met)
+    with threadpool_limits(2 if n_jobs == 1 else 1, "blas"):
+        InfluenceRanker(model, n_jobs=n_jobs).fit(X, y)
+    assert are_own == {n_jobs == 1}

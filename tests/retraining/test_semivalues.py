@@ -5,9 +5,15 @@ from itertools import combinations
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from sklearn.linear_model import Ridge
-from sklearn.metrics import check_scoring, make_scorer, mean_absolute_error
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import (
+    check_scoring,
+    log_loss,
+    make_scorer,
+    mean_absolute_error,
+)
 from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier
 
 from sklinfluence.retraining import (
@@ -259,6 +265,34 @@ def test_a_scorer_of_ones_own():
     rows = np.arange(10)
     truth = [score(rows) - score(np.delete(rows, row)) for row in rows]
     assert_allclose(ranker.values_, truth, rtol=0, atol=1e-9)
+
+
+def test_log_loss_by_arithmetic_is_the_scorers():
+    X, y, val, _ = classes_game(20)
+    y, y_val = np.array(["b", "a", "c"])[y], np.array(["b", "a", "c"])[val["y_val"]]
+    weights = np.linspace(0, 2, len(y_val))
+    model = DecisionTreeClassifier(max_depth=2, random_state=0)
+    ranker = LeaveOneOutRanker(model, scoring="neg_log_loss").fit(
+        X, y, X_val=val["X_val"], y_val=y_val, sample_weight_val=weights
+    )
+
+    def score(rows):
+        proba = model.fit(X[rows], y[rows]).predict_proba(val["X_val"])
+        return -log_loss(y_val, proba, sample_weight=weights)
+
+    rows = np.arange(20)
+    truth = [score(rows) - score(np.delete(rows, row)) for row in rows]
+    # Leaves are pure: the losses are up to 36, and their rounding 36 times that of 1.
+    assert_allclose(ranker.values_, truth, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("form", [KNeighborsClassifier(3), LogisticRegression()])
+def test_log_loss_wants_every_class_among_the_validation_rows(form):
+    X, y, val, _ = classes_game(20)
+    kept = val["y_val"] != 0
+    val = {name: rows[kept] for name, rows in val.items()}
+    with pytest.raises(ValueError, match="different number of classes"):
+        LeaveOneOutRanker(form, scoring="neg_log_loss").fit(X, y, **val)
 
 
 @pytest.mark.parametrize("scoring", [None, "r2"])

@@ -59,6 +59,7 @@ def choose_solver(
     is_block_diagonal: bool = False,
     has_equal_blocks: bool = False,
     is_penalized: bool = False,
+    shares_penalty: bool = True,
     memory: int = MEMORY,
 ) -> "SolverChoice":
     """What ``solver="auto"`` means for a head of this size.
@@ -82,6 +83,9 @@ def choose_solver(
     is_penalized : bool, default=False
         Whether every column but the intercept's has a penalty. Outputs that do not
         interact are then factored over the rows where these are fewer.
+    shares_penalty : bool, default=True
+        Whether outputs that interact, those of a softmax, share one l2 penalty. They
+        are then factored in contrasts, of which there is one less.
     memory : int, default=3 * 2**30
         Bytes that factors may take.
 
@@ -104,7 +108,7 @@ def choose_solver(
     >>> choice.name
     'cg'
     >>> print(choice.reason)
-    29645 parameters in one block: a factor and its inverse would take 19.6 GiB, ...
+    29260 parameters in one block: a factor and its inverse would take 19.1 GiB, ...
     """
     sizes = {"n_rows": n_rows, "n_outputs": n_outputs, "n_columns": n_columns}
     for name, value in sizes.items():
@@ -112,7 +116,9 @@ def choose_solver(
     check_scalar(memory, "memory", Real, min_val=0)
     if n_rhs is not None:
         check_scalar(n_rhs, "n_rhs", Integral, min_val=0)
-    size = n_columns if is_block_diagonal else n_outputs * n_columns
+    size = n_columns
+    if not is_block_diagonal:
+        size *= max(n_outputs - shares_penalty, 1)
     over_rows = is_block_diagonal and is_penalized and n_rows <= FEW_ROWS * n_columns
     if over_rows:
         size = n_rows

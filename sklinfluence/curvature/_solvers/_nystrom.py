@@ -136,11 +136,9 @@ def _sketch(operator, terms, directions):
 def _invert(operator, exact, sketch, free):
     """Pseudo-inverse of F F^T + diag(exact), 0 instead of exact at free intercepts."""
     if not exact.any():
+        # What is small beside the largest was left out of the sketch.
         vectors, scale, _ = np.linalg.svd(sketch, full_matrices=False)
-        kept = scale > len(exact) * np.finfo(float).eps * scale.max(initial=0.0)
-        return LowRankInverse(
-            operator, np.zeros(len(exact)), vectors[:, kept], scale[kept] ** -2.0
-        )
+        return LowRankInverse(operator, np.zeros(len(exact)), vectors, scale**-2.0)
     # A free intercept is lent its own curvature as a scale, and gives it back below.
     lent = np.sum(sketch[free] ** 2, axis=1)
     exact = exact.copy()
@@ -155,7 +153,6 @@ def _invert(operator, exact, sketch, free):
     values, inner = np.linalg.eigh((R * signs) @ R.T)
     # I + Q values Q^T: zero, but for rounding, where the kernel is.
     total = 1.0 + values
-    rounding = len(total) * np.finfo(float).eps * max(1.0, total.max(initial=0.0))
-    kernel = total < max(1e-10, 10.0 * rounding)
+    kernel = total < 1e-10
     inverse = np.where(kernel, 0.0, 1.0 / np.where(kernel, 1.0, total))
     return LowRankInverse(operator, 1.0 / exact, (Q @ inner) / root, inverse - 1.0)

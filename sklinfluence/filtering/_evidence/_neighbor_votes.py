@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
 from sklinfluence._blocks import block_slices
-from sklinfluence._estimators import fit_weighted
+from sklinfluence._estimators import check_numbers, fit_weighted
 from sklinfluence._sklearn_compat import _safe_indexing
 from sklinfluence.filtering._evidence._steps import (
     see_targets,
@@ -33,7 +33,11 @@ def neighbor_votes(estimator, sample):
     if copies is not None and n_rows - copies.largest() < last.n_neighbors:
         return None  # without some row and its copies too few are left to vote
     model = fit_weighted(clone(estimator), sample.X, sample.y, sample.sample_weight)
-    distance, neighbors = split_steps(model)[1].kneighbors()
+    try:
+        distance, neighbors = split_steps(model)[1].kneighbors()
+    except ValueError as error:  # of infinite distances it loses count
+        check_numbers(sample.X, "X", f"Scale X. (The search said: {error})")
+        raise
     if copies is not None:
         _leave_together(distance, neighbors, model, sample)
     return NeighborVotes(model, sample.y, distance, neighbors)
