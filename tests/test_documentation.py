@@ -1,6 +1,7 @@
 """Promises of the documentation: the home page runs, the API page is whole."""
 
 import importlib
+import io
 import re
 from pathlib import Path
 
@@ -66,6 +67,20 @@ def test_internal_references_lead_somewhere(page):
     labels |= {f"sphx_glr_auto_examples_{path.name}" for path in EXAMPLES}
     wanted = re.findall(r":ref:`(?:[^`<]*<)?([^`>]+)>?`", read(page))
     assert not set(wanted) - labels
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_markup_is_sound(page):
+    """What sphinx would warn of: malformed tables, links to nowhere, odd headings."""
+    core = pytest.importorskip("docutils.core")
+    said = io.StringIO()
+    settings = {"report_level": 2, "halt_level": 5, "warning_stream": said}
+    settings["syntax_highlight"] = "none"
+    core.publish_doctree(read(page), settings_overrides=settings)
+    # Roles and directives of sphinx are unknown to docutils alone.
+    unknown = r"(Unknown|No) (interpreted text role|directive type|role|directive)"
+    heads = re.findall(r"^<string>:\d+: \((?:WARNING|ERROR).*", said.getvalue(), re.M)
+    assert [head for head in heads if not re.search(unknown, head)] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
