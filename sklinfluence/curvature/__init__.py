@@ -10,7 +10,7 @@ from sklinfluence.curvature._contrasts import (
     expand,
     have_contrasts,
 )
-from sklinfluence.curvature._design import Design
+from sklinfluence.curvature._design import Design, ReducedDesign
 from sklinfluence.curvature._losses import (
     LogisticLoss,
     PredictionDrop,
@@ -20,7 +20,15 @@ from sklinfluence.curvature._losses import (
 from sklinfluence.curvature._newton import Stationary, minimize, read_as_is
 from sklinfluence.curvature._objective import Objective
 from sklinfluence.curvature._operator import Operator
-from sklinfluence.curvature._preconditioners._block_preconditioners import block_factors
+from sklinfluence.curvature._preconditioners._block_preconditioners import (
+    LiftedFactor,
+    block_factors,
+)
+from sklinfluence.curvature._reduced import (
+    ObjectiveRows,
+    RawAt,
+    ReducedObjective,
+)
 from sklinfluence.curvature._row_blocks import (
     KroneckerBlocks,
     RowCurvature,
