@@ -828,7 +828,7 @@ def picture(case, public):
         return
     X, y, _ = rows.training()
     asked, _ = rows.queries()
-    if hasattr(asked, "shape") and not case.draw.odd("X"):
+    if getattr(asked, "shape", [0])[0] > 0 and not case.draw.odd("X"):
         asked = _safe_indexing(takeable(asked), [0])
     given = {
         "DiagnosticsDisplay": {},

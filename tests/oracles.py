@@ -1084,6 +1084,7 @@ def table():
     """The list as reStructuredText."""
     lines = [
         ".. list-table::",
+        "   :class: stacked",
         "   :header-rows: 1",
         "   :widths: 30 40 30",
         "",
