@@ -11,13 +11,14 @@ from scipy import sparse
 from sklearn.utils.validation import check_non_negative
 
 from sklinfluence._blocks import block_slices
-from sklinfluence._estimators import extreme
+from sklinfluence._estimators import check_weight_range
 from sklinfluence._messages import shown
 from sklinfluence._removal._embedding import check_embedding
 from sklinfluence._removal._scales import row_magnitudes
 from sklinfluence._source import largest, sums
 from sklinfluence.curvature import (
     Design,
+    Elsewhere,
     Objective,
     ObjectiveRows,
     ReducedDesign,
@@ -119,12 +120,13 @@ def objective_of_source(source, head, estimator, theta):
     for number, n_weighted in survey.pop("n_weighted"):
         counts[number] = n_weighted
     magnitudes = survey.pop("magnitudes")
+    check_weight_range(np.array([survey.pop("largest_weight")]))
     totals = {**survey.pop("totals"), "n_weighted": counts}
     objective = ReducedObjective(
-        ReducedDesign(source.n_rows, theta.shape[1], head.fit_intercept),
+        ReducedDesign(source.n_rows, theta.shape[1], head.fit_intercept, Elsewhere()),
         head.loss,
-        None,
-        None,
+        Elsewhere(),
+        Elsewhere(),
         head.penalty,
         rows=rows,
         whole_loss=head.loss,
@@ -141,10 +143,14 @@ def _survey(block, recipe, theta):
         "magnitudes": row_magnitudes(objective, theta),
         "totals": {"weights": weights.sum(), "targets": weights @ objective.targets},
         "n_weighted": [(block.number, int(np.count_nonzero(weights)))],
-        "largest_weight": extreme(weights),
+        "largest_weight": _largest_weight(block.weights),
         "moments": None if sparse.issparse(X) else _moments(X),
         "dtype": X.dtype,
     }
+
+
+def _largest_weight(weights):
+    return 1.0 if weights is None else float(np.max(weights, initial=0.0))
 
 
 def _moments(X):

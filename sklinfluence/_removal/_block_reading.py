@@ -61,6 +61,14 @@ class BlockReading:
 
     refine = index = n_jobs = None
 
+    def __getattr__(self, name):
+        # What a reading of rows at hand has, and this one is asked for.
+        if name.startswith("_") or not (
+            hasattr(HeadReading, name) or name in HeadReading.__dataclass_fields__
+        ):
+            raise AttributeError(name)
+        self.refuse_blocks(f"What each row is without, reading_.{name},")
+
     def __getstate__(self):
         return {name: part for name, part in vars(self).items() if name != "_lock"}
 

@@ -25,6 +25,7 @@ from sklinfluence.curvature._preconditioners._block_preconditioners import (
     block_factors,
 )
 from sklinfluence.curvature._reduced import (
+    Elsewhere,
     ObjectiveRows,
     RawAt,
     ReducedObjective,

@@ -121,3 +121,4 @@ class ReducedDesign:
     n_rows: int
     n_columns: int
     fit_intercept: bool
+    X: object = None

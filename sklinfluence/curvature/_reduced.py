@@ -40,6 +40,29 @@ class RawAt:
         return RawAt(factor * self.theta)
 
 
+class Elsewhere:
+    """Stands for numbers along rows that are not here: what asks for them is told."""
+
+    __array_ufunc__ = None
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        self._refuse()
+
+    def _refuse(self, *_):
+        raise ValueError(
+            "This needs the training rows in memory, and the ranker was fitted on a "
+            "dask array, whose rows stay where they are. Fit it on an array of the "
+            "rows in question."
+        )
+
+    __array__ = __len__ = __iter__ = __getitem__ = _refuse
+    __mul__ = __rmul__ = __matmul__ = __rmatmul__ = __gt__ = __eq__ = _refuse
+    __sub__ = __rsub__ = __add__ = __radd__ = _refuse
+    __hash__ = object.__hash__
+
+
 class ObjectiveRows:
     """Blocks of rows as objectives, with the losses of these rows and no penalty.
 
@@ -95,7 +118,7 @@ class _OfBlock:
 class ReducedObjective(Objective):
     """Objective of all rows of a source.
 
-    ``targets`` and ``weights`` are None: they are where the rows are.
+    ``targets`` and ``weights`` are where the rows are: `Elsewhere`.
 
     Attributes
     ----------
@@ -121,8 +144,7 @@ class ReducedObjective(Objective):
         return RawAt(theta)
 
     def residual(self, raw):
-        """None: residuals are where the rows are."""
-        return None
+        return Elsewhere()
 
     def turned(self, raw, change):
         return RawAt(change(raw.theta))

@@ -8,6 +8,7 @@ import os
 import pickle
 import tempfile
 import weakref
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from uuid import uuid4
@@ -124,7 +125,8 @@ def directory_of_all(client, given):
             error
         )
     finally:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # it may never have been written
+            path.unlink()
     if blind:
         raise _no_directory(directory, f"{', '.join(blind[:3])} cannot read it")
     return directory

@@ -90,11 +90,8 @@ def _is_lost(future):
 
 
 def _killed(error, sizes):
-    client, limit = current_client(), "not known"
-    if client is not None:
-        workers = client.scheduler_info(n_workers=-1)["workers"].values()
-        limits = [worker["memory_limit"] for worker in workers]
-        limit = _bytes(min(limits)) if limits else limit
+    limit = getattr(getattr(error, "last_worker", None), "memory_limit", 0)
+    limit = _bytes(limit) if limit else "not set"
     named = ", ".join(f"{name} {_bytes(size)}" for name, size in sizes.items() if size)
     return MemoryError(
         f"Workers died of the same task until the scheduler gave it up ({error}). A "
