@@ -30,7 +30,9 @@ from sklinfluence.datasets import flip_labels
 from sklinfluence.filtering import MislabelFilter
 from sklinfluence.gradient import InfluenceRanker
 
-N_ROWS, N_COLUMNS, CHUNK = 12_000, 16, 2_000
+N_ROWS = 12_000
+N_COLUMNS = 16
+CHUNK = 2_000
 
 X, truth = make_classification(
     N_ROWS, N_COLUMNS, n_informative=8, n_classes=3, class_sep=2.0, random_state=0

@@ -5,6 +5,9 @@ tests/filtering. Sums run in another order; the largest score is some 10, and al
 to 1e-12 of it, where 1e-8 is asked for.
 """
 
+import os
+import signal
+import threading
 import warnings
 
 import numpy as np
@@ -12,11 +15,16 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import make_classification
 
+from sklinfluence._source import row_source
 from sklinfluence.filtering import MislabelFilter, MislabelSampler
 from sklinfluence.filtering._columns import value_range
 from sklinfluence.gradient import InfluenceRanker
 
 da = pytest.importorskip("dask.array")
+
+from sklinfluence.filtering._clustered import _kernel, _parts  # noqa: E402
+from sklinfluence.filtering._clustered._ranks import column_range  # noqa: E402
+
 TWO = {"pool": ("linear", "kernel"), "random_state": 0}
 
 
@@ -232,6 +240,40 @@ def test_sparse_chunks_are_named():
         MislabelFilter(**TWO).fit(lazy, np.arange(9) % 2)
 
 
+def test_chunks_are_cut_where_a_row_becomes_wide(monkeypatch):
+    monkeypatch.setattr(_parts, "_MOST_AT_ONCE", 64)  # of 64 rows at least
+    X, y = labelled(n_rows=200)
+    assert_same(*fitted(X, y, chunks=150, pool=("kernel",), n_rounds=1))
+
+
+def test_landmarks_are_bounded(monkeypatch):
+    X, y = labelled()
+    monkeypatch.setattr(_kernel, "MAX_LANDMARKS", 30)
+    _, away = fitted(X, y, pool=("kernel",), n_rounds=1)
+    (model,) = away.ranker_.result_.rounds[0].models
+    assert model.model.landmarks.shape == (30, 4)
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_changes_no_score(client):
+    """Killed while votes are tuned: what it had kept is made anew."""
+    X, y = labelled(n_rows=400)
+    lazy = da.from_array(X, chunks=(50, -1))
+    whole = MislabelFilter(**TWO).fit(lazy, y)
+    pids, dead = client.run(os.getpid).values(), []
+
+    def kill():
+        dead.append(min(pids))
+        os.kill(dead[0], signal.SIGKILL)
+
+    timer = threading.Timer(3.0, kill)
+    timer.start()
+    again = MislabelFilter(**TWO).fit(lazy, y)
+    timer.cancel()
+    assert dead, "the fit was over before a worker was killed"
+    assert_same(whole, again)
+
+
 COLUMNS = {
     "normal": lambda rng, n: rng.normal(size=n),
     "far outliers": lambda rng, n: rng.standard_cauchy(size=n) ** 3,
@@ -247,9 +289,6 @@ COLUMNS = {
 @pytest.mark.parametrize("n_rows", [30, 20_000])
 @pytest.mark.parametrize("is_weighed", [False, True])
 def test_ranges_of_columns_are_exact(n_rows, is_weighed):
-    from sklinfluence._source import row_source
-    from sklinfluence.filtering._clustered._ranks import column_range
-
     rng = np.random.default_rng(0)
     X = np.column_stack([make(rng, n_rows) for make in COLUMNS.values()])
     weight = rng.integers(0, 3, n_rows) + 1e-3 * is_weighed * rng.random(n_rows)

@@ -21,6 +21,10 @@ from sklinfluence.filtering._votes import (
     median_distance,
 )
 
+# In memory there are 10 sqrt(n), which is more from 40 000 rows on. Each row costs the
+# square of them in every pass, and the client as many numbers.
+MAX_LANDMARKS = 2000
+
 
 @dataclass(frozen=True)
 class KernelFeatures:
@@ -79,6 +83,7 @@ class ClusterKernel:
         parts = View(self.scaling), direction
         (key,) = self.rows.source().map(_along, *parts, outputs=(Output(),))
         index = distinct_landmarks(np.asarray(key), self.rows.weight, None, rng)
+        index = index[:MAX_LANDMARKS]
         return self.scaling.transform(self.rows.source().take(index).X)
 
     def _smoother(self, landmarks, gamma):

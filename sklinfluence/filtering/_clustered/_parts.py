@@ -7,7 +7,10 @@ import dask.array as da
 import numpy as np
 from scipy import sparse
 
-from sklinfluence._source import Output, row_source
+from sklinfluence._source import Block, Output, row_source
+
+# Numbers of a part of a block: 40 MB, of which several are held at a time.
+_MOST_AT_ONCE = 5 * 10**6
 
 
 def weights_of(block):
@@ -33,6 +36,34 @@ def kept(arrays):
     return list(dask.persist(*arrays))
 
 
+class InParts:
+    """A function of a block that makes much of each row: of some rows at a time.
+
+    Parameters
+    ----------
+    func : callable
+        ``func(block, *shared)``.
+    join : callable
+        Of what it returns for one part after another, a list.
+    width : int
+        Numbers that it makes of a row.
+    """
+
+    def __init__(self, func, join, width):
+        self.func, self.join = func, join
+        self.n_rows = max(_MOST_AT_ONCE // width, 64)
+
+    def __call__(self, block, *shared):
+        starts = range(0, len(block), self.n_rows)
+        parts = [self._part(block, slice(at, at + self.n_rows)) for at in starts]
+        return self.join([self.func(part, *shared) for part in parts])
+
+    def _part(self, block, at):
+        rows = (block.X, block.y, block.weights)
+        cut = (None if part is None else part[at] for part in rows)
+        return Block(*cut, block.start + at.start, block.number)
+
+
 @dataclass(frozen=True)
 class View:
     """Columns of a block as a vote sees them.
@@ -46,6 +77,10 @@ class View:
 
     scaling: object
     features: object = None
+
+    def width(self, n_columns):
+        """How many columns they are."""
+        return n_columns if self.features is None else len(self.features.landmarks)
 
     def __call__(self, block):
         Z = self.scaling.transform(block.X)

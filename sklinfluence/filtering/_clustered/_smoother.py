@@ -11,7 +11,12 @@ import numpy as np
 from scipy.linalg import eigh
 
 from sklinfluence._source import Output, sums
-from sklinfluence.filtering._clustered._parts import kept, weights_of
+from sklinfluence.filtering._clustered._parts import (
+    InParts,
+    concatenated,
+    kept,
+    weights_of,
+)
 from sklinfluence.filtering._votes import MIN_SLACK
 
 
@@ -40,17 +45,23 @@ class ClusterSmoother:
     def __init__(self, rows, view):
         self.rows, self.view = rows, view
         source, total = rows.source(), rows.total
-        self.mean = source.reduce(_feature_sum, sums, view) / total
-        gram = source.reduce(_centred_gram, sums, view, self.mean)
+        width = self.width = view.width(rows.X.shape[1])
+        size = {"n_bytes": 8 * width**2}
+        of_mean = InParts(_feature_sum, sums, width)
+        self.mean = source.reduce(of_mean, sums, view) / total
+        of_gram = InParts(_centred_gram, sums, width)
+        gram = source.reduce(of_gram, sums, view, self.mean, **size)
         eigenvalues, self.vectors = eigh(gram, overwrite_a=True, check_finite=False)
         self.eigenvalues = np.maximum(eigenvalues, 0.0)
         self.axes = Axes(self.mean, self.vectors, total)
 
     def project(self, targets):
         """Mean of the targets, and what of them the rotated columns see."""
-        source = self.rows.source(targets)
-        mean = source.reduce(_target_sum, sums) / self.rows.total
-        return mean, source.reduce(_projected, sums, self.view, self.axes, mean)
+        alone = self.rows.weighed(targets, None)
+        mean = alone.reduce(_target_sum, sums) / self.rows.total
+        function = InParts(_projected, sums, self.width)
+        parts = self.view, self.axes, mean
+        return mean, self.rows.source(targets).reduce(function, sums, *parts)
 
     def inverses(self, penalties):
         return 1.0 / (self.eigenvalues[:, None] + np.asarray(penalties))
@@ -65,7 +76,10 @@ class ClusterSmoother:
         """Weighted mean leave-one-out squared error at each penalty: one pass."""
         known = *self.project(targets), self.inverses(penalties)
         parts = self.view, self.axes, self.rows.copied, *known
-        return self.rows.source(targets).reduce(_errors, sums, *parts) / self.rows.total
+        function = InParts(_errors, sums, self.width)
+        return (
+            self.rows.source(targets).reduce(function, sums, *parts) / self.rows.total
+        )
 
     def set_penalty(self, penalty):
         """Fix the penalty that the methods below use."""
@@ -84,7 +98,8 @@ class ClusterSmoother:
     def _loo(self, targets, inverse, mean, projected):
         parts = self.view, self.axes, self.rows.copied, mean, projected, inverse
         outputs = (Output(float, after=(targets.shape[1],)),)
-        found = self.rows.source(targets).map(_left_out, *parts, outputs=outputs)
+        function = InParts(_left_out, concatenated, self.width)
+        found = self.rows.source(targets).map(function, *parts, outputs=outputs)
         return kept(found)[0]
 
 
@@ -98,7 +113,7 @@ def _centred_gram(block, view, mean):
 
 
 def _target_sum(block):
-    return weights_of(block) @ block.y
+    return weights_of(block) @ block.X
 
 
 def _projected(block, view, axes, mean):
