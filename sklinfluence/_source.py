@@ -10,8 +10,9 @@ Both have ``n_rows``, ``dtype``, ``sizes`` (rows of each block) and
 
 ``share(thing)``
     What to pass as one of ``shared``: something large that every block needs.
-``send(thing)``
-    The same of something that has rows of its own, which stay (``without_rows()``).
+``send(thing, without_rows)``
+    The same of something that has rows of its own, which stay: where it has to
+    travel, what ``without_rows()`` gives does.
 ``reduce(function, combine, *shared, work=0, n_bytes=0, only=None)``
     ``combine([part, ...])`` of ``function(block, *shared)`` of all blocks, evaluated,
     in an order that is always the same. ``work`` is the number of operations a row,
@@ -89,7 +90,7 @@ def row_source(X, y=None, sample_weight=None, shared_directory=None):
     source : ArraySource or DaskSource
     """
     if is_dask(X):
-        distributed = import_module("sklinfluence.distributed")
+        distributed = import_module("sklinfluence._distributed")
         return distributed.DaskSource(X, y, sample_weight, shared_directory)
     for name, values in (("y", y), ("sample_weight", sample_weight)):
         if is_dask(values):
@@ -121,7 +122,7 @@ class ArraySource:
     def share(self, thing):
         return thing
 
-    def send(self, thing):
+    def send(self, thing, without_rows):
         return thing
 
     def reduce(self, function, combine, *shared, work=0, n_bytes=0, only=None):

@@ -1007,9 +1007,17 @@ def numbers_of(cls):
         if isinstance(member, property) and name.endswith("_"):
             found |= {name} - {"training_path_"}
         elif callable(getattr(cls, name, None)) and not NO_RESULT.fullmatch(name):
-            if numeric_names(getattr(cls, name), "Returns"):
+            method = getattr(cls, name)
+            # (What refuses dask arrays wraps scikit-learn's methods too.)
+            is_ours = method.__module__.startswith("sklinfluence")
+            if is_ours and numeric_names(method, "Returns"):
                 found.add(name)
     return found - SCIKIT_LEARNS - NAMES_AND_COUNTS
+
+
+def is_value(cls):
+    """Whether its instances are one number each, parts and all: frozen dataclasses."""
+    return dataclasses.is_dataclass(cls) and cls.__dataclass_params__.frozen
 
 
 @functools.cache
@@ -1017,7 +1025,7 @@ def public_numbers():
     """(owner, number) of each; functions are numbers themselves, ("lds", "")."""
     found = set()
     for name, public in public_objects().items():
-        if not inspect.isclass(public) or dataclasses.is_dataclass(public):
+        if not inspect.isclass(public) or is_value(public):
             found.add((name, ""))
         else:
             found |= {(name, number) for number in numbers_of(public)}
@@ -1079,6 +1087,7 @@ def table():
     """The list as reStructuredText."""
     lines = [
         ".. list-table::",
+        "   :class: stacked",
         "   :header-rows: 1",
         "   :widths: 30 40 30",
         "",
@@ -1092,10 +1101,15 @@ def table():
         files = dict.fromkeys(t.partition("::")[0] for t in oracle.tests.split())
         lines += [
             f"   * - {owners}{': ' if numbers else ''}{numbers}",
-            f"     - {oracle.truth}",
+            f"     - {as_written(oracle.truth)}",
             f"     - {', '.join(f'``{file}``' for file in files)}",
         ]
     return "\n" + "\n".join(lines) + "\n\n"
+
+
+def as_written(text):
+    """The text, names that end in an underscore set as code: bare they are links."""
+    return re.sub(r"(?<![`\w])(\w+_)(?!\w)", r"``\1``", text)
 
 
 def with_table(text):

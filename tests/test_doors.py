@@ -25,7 +25,7 @@ FLOORS = (
         "_whole_fit",
     },
     {"_sklearn_compat", "_source"},
-    {"_parts", "_progress", "distributed"},
+    {"_distributed", "_parts", "_progress"},
     {"_estimators"},
     {"curvature"},
     {"_nets"},

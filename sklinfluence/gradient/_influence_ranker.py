@@ -74,9 +74,9 @@ class InfluenceRanker(GroupRanker):
         over parameters does not compute them twice for one fold: the optimum for
         all ``method``, ``normalize`` and ``damping``, the factor for one damping.
     shared_directory : str, default=None
-        Of rows on a cluster: a directory that this process and all workers see, for a
-        factor above 100 MB. None: dask's ``temporary-directory``, or the system's,
-        where all of them see it.
+        For a dask array: where this process writes, and all workers read, a factor
+        above 100 MB. None: dask's ``temporary-directory``, or the system's, if all
+        workers see it.
     n_jobs : int, default=None
         Threads that share the training rows. None means what
         :func:`joblib.parallel_config` says, else as many as BLAS would use; inside a
@@ -146,6 +146,14 @@ class InfluenceRanker(GroupRanker):
     -----
     Rows of leverage 1 cannot leave: without them the objective has no unique optimum.
     What depends on leaving them out is NaN, and one warning names them.
+
+    Fitted on a dask array, ``self_influence_``, ``leverage_`` and the ``loo_*`` arrays,
+    `influence`, `mean_influence`, and `score_samples` of a dask array, are lazy dask
+    arrays: ask for several in one :func:`dask.compute`, which then takes one pass, or
+    write them to a store. `proponents`, `opponents` and ``transform`` with
+    ``n_influences`` are computed, of equal influences the earlier row. ``ranking_``
+    gathers all scores. Rows of leverage 1 are not named; what needs single training
+    rows, such as `group_influence` or ``refine``, is refused.
 
     References
     ----------
@@ -236,10 +244,16 @@ class InfluenceRanker(GroupRanker):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_train, n_features)
-            Training rows, in any form that the estimator takes.
+        X : {array-like, sparse matrix, dask array} of shape (n_train, n_features)
+            Training rows, in any form that the estimator takes. Of a dask array each
+            chunk of rows is read where it is worked on, and stays there: a frozen
+            linear model, or a Pipeline that ends in one, or an unfitted
+            ``LogisticRegression``, ``Ridge``, ``LinearRegression`` or
+            ``RidgeClassifier`` without an l1 penalty, which is then fitted by Newton
+            steps.
         y : array-like of shape (n_train,) or (n_train, n_targets), default=None
-            Class labels or real targets; needed, beside a Dataset too.
+            Class labels or real targets; needed, beside a Dataset too. Of dask's or
+            not where X is; likewise ``sample_weight``.
         sample_weight : array-like of shape (n_train,), default=None
             Weights of the rows, non-negative; passed to the last step of a Pipeline.
 
@@ -272,3 +286,24 @@ class InfluenceRanker(GroupRanker):
         self._begin(reading.n_rows, estimator, reading.head.classes)
         tracker.done()
         return self
+
+    def fit_transform(
+        self, X: Rows, y: ArrayLike | None = None, **fit_params: Any
+    ) -> Any:
+        """Fit, and the influence of every training row on the predictions for all.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_train, n_features)
+            Training rows, in memory: each is a query too.
+        y : array-like of shape (n_train,) or (n_train, n_targets), default=None
+        **fit_params : dict
+            As `fit` takes them.
+
+        Returns
+        -------
+        influence : ndarray or CSR matrix of shape (n_train, n_train)
+            As `transform` gives it.
+        """
+        # Said here so that rows on a cluster are refused before they are fitted.
+        return super().fit_transform(X, y, **fit_params)

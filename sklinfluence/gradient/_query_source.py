@@ -12,7 +12,9 @@ def scores_of(ranker, X, y):
     """`influence_if_added` of rows with their given or predicted targets, (n_rows,)."""
     source = row_source(X, y)
     output = Output(_dtype(ranker.reading_, source))
-    return source.map(_scores, source.send(ranker), outputs=(output,))[0]
+    return source.map(
+        _scores, source.send(ranker, ranker._without_rows), outputs=(output,)
+    )[0]
 
 
 def _dtype(reading, source):
@@ -29,7 +31,7 @@ def _scores(block, ranker):
 def mean_over(ranker, X, y):
     """Mean first-order influence of every training row over queries, (n_train,)."""
     source = row_source(X, y)
-    parts = (source.send(ranker), source.n_rows)
+    parts = (source.send(ranker, ranker._without_rows), source.n_rows)
     mean, kinds = source.reduce(_gradients, _joined, *parts)
     return influence_along(ranker.reading_, mean, np.result_type(*kinds))
 

@@ -78,7 +78,7 @@ class RowRanker(HeadRanker):
             for block in block_slices(_num_samples(X), values_per_query)
         )
 
-    def without_rows(self):
+    def _without_rows(self):
         """The ranker as queries need it, on its way to where they are."""
         self.reading_.fitted.refuse_without_blocks("score_samples")
         light = copy(self)

@@ -130,7 +130,7 @@ def test_workers_whose_blas_has_threads_are_named(client, monkeypatch):
         source = row_source(*on_chunks(X, y))
         source.warn_about_threads()
     monkeypatch.setattr(
-        "sklinfluence.distributed._cluster.blas_threads", _three_threads
+        "sklinfluence._distributed._cluster.blas_threads", _three_threads
     )
     with pytest.warns(UserWarning, match=r"3 threads on 2 worker.*OMP_NUM_THREADS=1"):
         source.warn_about_threads()

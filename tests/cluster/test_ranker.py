@@ -253,7 +253,7 @@ def test_answers_asked_for_together_are_one_pass(monkeypatch):
     X, y = classes()
     there = both(FrozenEstimator(LogisticRegression().fit(X, y)), X, y)[1]
     lazy = (there.self_influence_, there.leverage_, there.loo_proba_)
-    from sklinfluence.distributed import _leaves
+    from sklinfluence._distributed import _leaves
 
     read, before = [], _leaves.MapLeaf.__call__
     monkeypatch.setattr(

@@ -11,7 +11,7 @@ from sklinfluence._source import ArraySource, Output, largest, row_source, sums
 
 dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
-shared_module = pytest.importorskip("sklinfluence.distributed._shared")
+shared_module = pytest.importorskip("sklinfluence._distributed._shared")
 
 pytestmark = pytest.mark.numeric
 

@@ -6,9 +6,9 @@ arguments.
 
 import numpy as np
 
+from sklinfluence._distributed._shared import received
 from sklinfluence._scheduling import on_this_thread
 from sklinfluence._source import strongest
-from sklinfluence.distributed._shared import received
 
 
 class Leaf:

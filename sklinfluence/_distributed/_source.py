@@ -9,14 +9,13 @@ import numpy as np
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
 
-from sklinfluence._source import ONE_NUMBER
-from sklinfluence.distributed._chunks import chunks_of
-from sklinfluence.distributed._cluster import (
+from sklinfluence._distributed._chunks import chunks_of
+from sklinfluence._distributed._cluster import (
     current_client,
     evaluate,
     warn_about_threads,
 )
-from sklinfluence.distributed._leaves import (
+from sklinfluence._distributed._leaves import (
     Item,
     Joint,
     Leaf,
@@ -24,10 +23,11 @@ from sklinfluence.distributed._leaves import (
     Strongest,
     first_of,
 )
-from sklinfluence.distributed._ranked import ranked
-from sklinfluence.distributed._rows import rows_along
-from sklinfluence.distributed._shared import Held, OnDisk, directory_of_all, pack
-from sklinfluence.distributed._taken import take_rows
+from sklinfluence._distributed._ranked import ranked
+from sklinfluence._distributed._rows import rows_along
+from sklinfluence._distributed._shared import Held, OnDisk, directory_of_all, pack
+from sklinfluence._distributed._taken import take_rows
+from sklinfluence._source import ONE_NUMBER
 
 # How many parts are put together at a time: sixteen held half as much memory again.
 _FAN_IN = 4
@@ -100,9 +100,9 @@ class DaskSource:
         """
         return pack(thing, self._find_directory)
 
-    def send(self, thing):
-        """`share` a thing without its rows."""
-        return self.share(thing.without_rows())
+    def send(self, thing, without_rows):
+        """`share` what is left of a thing without its rows."""
+        return self.share(without_rows())
 
     def ranked(self, values):
         """Rank along all rows, 1 for the largest, from gathered values."""
