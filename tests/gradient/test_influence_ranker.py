@@ -2,7 +2,12 @@
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 from scipy import sparse
+from sklearn.datasets import load_diabetes
+from sklearn.linear_model import Ridge
+
+from sklinfluence.gradient import InfluenceRanker
 
 # Polishing is what is tested: some of the estimators stop early on purpose.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
