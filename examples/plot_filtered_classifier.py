@@ -39,13 +39,13 @@ models = {
 }
 rates = [0.0, 0.1, 0.2, 0.3]
 fig, ax = plt.subplots(layout="constrained")
-for name, model in models.items():
+for (name, model), marker in zip(models.items(), "osv", strict=True):
     pipe = make_pipeline(MinMaxScaler(), model)
     accuracy = [
         pipe.fit(X, flip_labels(y, rate, random_state=0)[0]).score(X_test, y_test)
         for rate in rates
     ]
-    ax.plot(rates, accuracy, marker="o", label=name)
+    ax.plot(rates, accuracy, marker=marker, label=name)
 ax.set(xlabel="share of wrong training labels", ylabel="accuracy on clean test rows")
 ax.legend()
 

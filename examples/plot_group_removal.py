@@ -54,7 +54,7 @@ orders = ("first", "second", "newton")
 fig, axes = plt.subplots(
     1, 3, figsize=(10, 3.6), sharex=True, sharey=True, layout="constrained"
 )
-for kind, members in groups.items():
+for (kind, members), marker in zip(groups.items(), "osv^", strict=True):
     effect = {
         order: ranker.group_influence(members, X[test], y[test], order=order).mean(0)
         for order in (*orders, "exact")
@@ -63,7 +63,7 @@ for kind, members in groups.items():
         slope = np.polyfit(effect["exact"], effect[order], 1)[0]
         r = np.corrcoef(effect["exact"], effect[order])[0, 1]
         print(f"{kind:>12}, {order:>6}: slope {slope:5.2f}, r {r:.3f}")
-        ax.plot(effect["exact"], effect[order], "o", ms=4, alpha=0.7, label=kind)
+        ax.plot(effect["exact"], effect[order], marker, ms=4, alpha=0.7, label=kind)
 for ax, order in zip(axes, orders, strict=True):
     ax.axline((0, 0), slope=1, color="0.6", lw=1, zorder=0)
     ax.xaxis.set_major_locator(MaxNLocator(4))

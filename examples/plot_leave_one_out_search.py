@@ -47,10 +47,10 @@ for name, search in searches.items():
 # trains on all rows but one and draws nothing: run it again and it says the same.
 
 fig, ax = plt.subplots(layout="constrained")
-for name, search in searches.items():
+for (name, search), dashes in zip(searches.items(), ("-", "--"), strict=True):
     results = search.cv_results_
     (line,) = ax.semilogx(
-        grid["logisticregression__C"], -results["mean_test_score"], label=name
+        grid["logisticregression__C"], -results["mean_test_score"], dashes, label=name
     )
     ax.plot(
         search.best_params_["logisticregression__C"],

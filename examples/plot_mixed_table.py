@@ -87,7 +87,15 @@ orders = {
     "boosting on rows it has seen": -seen,
 }
 for name, scores in orders.items():
-    DetectionCurveDisplay.from_predictions(is_wrong, scores, name=name, ax=ax)
+    is_last = name == list(orders)[-1]
+    DetectionCurveDisplay.from_predictions(
+        is_wrong,
+        scores,
+        name=name,
+        ax=ax,
+        plot_chance_level=is_last,
+        plot_ideal=is_last,
+    )
 plt.show()
 
 # %%

@@ -14,8 +14,8 @@ poisoned rows are in the guide (:ref:`expected_influence`).
 # %%
 # A network that can be trained again in parts
 # --------------------------------------------
-# ``random_state`` seeds the initial parameters and ``order_state`` the order of the
-# batches. TracIn trains; the others look at the network that it trained.
+# One seed draws the initial parameters, ``order_state`` the order of the batches.
+# TracIn trains; the others look at the network that it trained.
 import warnings
 from itertools import combinations
 
@@ -54,6 +54,8 @@ warnings.filterwarnings("ignore", message="The head that the estimator fitted")
 
 def influences(seed=0, order=0, batch_size=10):
     """What every method says, of one network."""
+    # A module that is made already has its parameters: they are drawn here.
+    torch.manual_seed(seed)
     net = NeuralNetClassifier(
         torch.nn.Sequential(
             torch.nn.Linear(64, 12), torch.nn.ReLU(), torch.nn.Linear(12, 2)

@@ -107,8 +107,8 @@ curves = {
 for name, (taken, style) in curves.items():
     ax.plot(counts, [without(taken[:n]) for n in counts], style, label=name)
 ax.axhline(0.5, color="0.6", lw=0.8)
-ax.set(xlabel="rows left out", ylabel="chance of the right label", ylim=(0, 1))
-ax.legend()
+ax.set(xlabel="rows left out", ylabel="chance of the right label", ylim=(0, 1.05))
+ax.legend(loc="center right")
 plt.show()
 
 # %%

@@ -78,7 +78,7 @@ fig, axes = plt.subplots(
 for ax, (name, worth) in zip(axes.flat, values.items(), strict=True):
     order = np.argsort(worth, kind="stable")
     ax.plot(shares, accuracies(order), label="lowest value first")
-    ax.plot(shares, accuracies(order[::-1]), label="highest value first")
+    ax.plot(shares, accuracies(order[::-1]), "--", label="highest value first")
     ax.plot(shares, drawn, color="0.6", linestyle=":", label="at random")
     ax.set_title(name)
 axes[0, 0].legend(loc="lower left", fontsize=8)

@@ -114,11 +114,12 @@ shared = np.array([len(said & set(sentence.split())) for sentence in sentences])
 fig, axes = plt.subplots(1, 2, figsize=(8, 3), sharex=True, layout="constrained")
 for ax, (name, values) in zip(axes, influence.items(), strict=True):
     jitter = rng.uniform(-0.15, 0.15, len(shared))
-    for label, verdict, color in ((1, "good", "C0"), (0, "bad", "C3")):
+    kinds = ((1, "good", "C0", "o"), (0, "bad", "C3", "s"))
+    for label, verdict, color, marker in kinds:
         said_so = y == label
-        ax.scatter(
-            (shared + jitter)[said_so], values[said_so], 12, color, label=verdict
-        )
+        style = {"s": 14, "edgecolor": color, "marker": marker, "label": verdict}
+        style["facecolor"] = color if label else "none"
+        ax.scatter((shared + jitter)[said_so], values[said_so], **style)
     ax.axhline(0, color="0.7", lw=0.8)
     ax.set(title=name, xlabel="words shared with the query")
 axes[0].set_ylabel("influence on the query's loss")

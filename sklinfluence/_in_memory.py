@@ -104,6 +104,21 @@ def is_dask(thing):
     return "dask" in packages or thing.__dask_graph__() is not None
 
 
+def refuse_dask(caller, **given):
+    """Refuse arguments that are on a cluster where the rows are not.
+
+    Parameters
+    ----------
+    caller : str
+    **given : object
+        By name.
+    """
+    for name, value in given.items():
+        found = _held(value)
+        if found is not None:
+            raise TypeError(_message(caller, name, type(found)))
+
+
 def _refuse(caller, function, args, kwargs):
     for value in (*args, *kwargs.values()):
         found = _held(value)

@@ -1022,12 +1022,17 @@ def numbers_of(cls):
     return found - SCIKIT_LEARNS - NAMES_AND_COUNTS
 
 
+def is_value(cls):
+    """Whether its instances are one number each, parts and all: frozen dataclasses."""
+    return dataclasses.is_dataclass(cls) and cls.__dataclass_params__.frozen
+
+
 @functools.cache
 def public_numbers():
     """(owner, number) of each; functions are numbers themselves, ("lds", "")."""
     found = set()
     for name, public in public_objects().items():
-        if not inspect.isclass(public) or dataclasses.is_dataclass(public):
+        if not inspect.isclass(public) or is_value(public):
             found.add((name, ""))
         else:
             found |= {(name, number) for number in numbers_of(public)}
@@ -1089,6 +1094,7 @@ def table():
     """The list as reStructuredText."""
     lines = [
         ".. list-table::",
+        "   :class: stacked",
         "   :header-rows: 1",
         "   :widths: 30 40 30",
         "",
@@ -1102,10 +1108,15 @@ def table():
         files = dict.fromkeys(t.partition("::")[0] for t in oracle.tests.split())
         lines += [
             f"   * - {owners}{': ' if numbers else ''}{numbers}",
-            f"     - {oracle.truth}",
+            f"     - {as_written(oracle.truth)}",
             f"     - {', '.join(f'``{file}``' for file in files)}",
         ]
     return "\n" + "\n".join(lines) + "\n\n"
+
+
+def as_written(text):
+    """The text, names that end in an underscore set as code: bare they are links."""
+    return re.sub(r"(?<![`\w])(\w+_)(?!\w)", r"``\1``", text)
 
 
 def with_table(text):

@@ -1,6 +1,7 @@
 """Promises of the documentation: the home page runs, the API page is whole."""
 
 import importlib
+import io
 import re
 from pathlib import Path
 
@@ -66,6 +67,69 @@ def test_internal_references_lead_somewhere(page):
     labels |= {f"sphx_glr_auto_examples_{path.name}" for path in EXAMPLES}
     wanted = re.findall(r":ref:`(?:[^`<]*<)?([^`>]+)>?`", read(page))
     assert not set(wanted) - labels
+
+
+def own_names(text):
+    """Where each reference to a name of the package points, with the module around."""
+    around, found = "", []
+    pattern = r"^\.\. currentmodule:: ([\w.]+)|:(?:class|func|meth|mod):`([^`]+)`"
+    for module, target in re.findall(pattern, text, re.MULTILINE):
+        around = module or around
+        target = re.sub(r".*<|>", "", target, flags=re.DOTALL).lstrip("~")
+        if target and "." in target and not target.startswith("sklinfluence"):
+            target = f"{around}.{target}" if leads_into(around, target) else ""
+        elif target and not target.startswith("sklinfluence"):
+            target = f"{around}.{target}"
+        if target:
+            found.append(target)
+    return found
+
+
+def leads_into(module, target):
+    """Whether the first part of a dotted target is one of the module's names."""
+    if not module:
+        return False
+    return hasattr(importlib.import_module(module), target.partition(".")[0])
+
+
+def resolves(target):
+    parts = target.split(".")
+    for n in range(len(parts), 0, -1):
+        try:
+            thing = importlib.import_module(".".join(parts[:n]))
+        except ImportError:
+            continue
+        for name in parts[n:]:
+            thing = getattr(thing, name, None)
+        return thing is not None
+    return False
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_names_of_the_package_exist(page):
+    pytest.importorskip("skorch")
+    assert [target for target in own_names(read(page)) if not resolves(target)] == []
+
+
+def test_names_that_do_not_exist_are_found():
+    text = ".. currentmodule:: sklinfluence\n:class:`~filtering.MislabelFilter`"
+    assert own_names(text) == ["sklinfluence.filtering.MislabelFilter"]
+    assert not resolves("sklinfluence.filtering.MislabelSieve")
+    assert own_names(":class:`~sklearn.pipeline.Pipeline`") == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_markup_is_sound(page):
+    """What sphinx would warn of: malformed tables, links to nowhere, odd headings."""
+    core = pytest.importorskip("docutils.core")
+    said = io.StringIO()
+    settings = {"report_level": 2, "halt_level": 5, "warning_stream": said}
+    settings["syntax_highlight"] = "none"
+    core.publish_doctree(read(page), settings_overrides=settings)
+    # Roles and directives of sphinx are unknown to docutils alone.
+    unknown = r"(Unknown|No) (interpreted text role|directive type|role|directive)"
+    heads = re.findall(r"^<string>:\d+: \((?:WARNING|ERROR).*", said.getvalue(), re.M)
+    assert [head for head in heads if not re.search(unknown, head)] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -149,6 +150,31 @@ def test_one_newton_step_is_nearest_to_leaving_out(quick):
     assert together.pop("leave-one-out") == pytest.approx(1.0)
     assert max(together, key=together.get) == "influence, Newton"
     assert together["influence, Newton"] > 0.95
+
+
+def test_displays_show_what_their_script_says(quick):
+    found = quick("plot_displays.py")
+    assert found["found"].transition[3, 8] > 0.25
+    lowest, highest = found["lowest"], found["highest"]
+    assert lowest.scores[3] > lowest.scores[0] > highest.scores[3]
+
+
+def test_influence_on_metrics_is_what_fits_without_the_row_lose(quick):
+    found = quick("plot_metric_influence.py", N_TRAIN="60")
+    for name in ("worst_group", "neg_group_gap", "roc_auc"):
+        influence, lost = found["found"][name], found["truth"][name]
+        assert spearmanr(influence, lost).statistic > 0.98
+    # Of the least ten of sixty rows, of which six are flipped.
+    assert found["after"] > found["before"] and np.mean(found["n_flipped"]) > 3
+
+
+def test_rows_on_a_cluster_are_judged_where_they_lie(quick):
+    pytest.importorskip("distributed")
+    pytest.importorskip("zarr")
+    found = quick("plot_dask_cluster.py", N_ROWS="1200", CHUNK="400")
+    is_wrong, flagged = found["is_wrong"], found["flagged"]
+    assert is_wrong[flagged].mean() > 5 * is_wrong.mean()
+    assert is_wrong[flagged].sum() > 0.7 * is_wrong.sum()
 
 
 @pytest.mark.slow

@@ -32,7 +32,13 @@ from sklinfluence.filtering import (
 from sklinfluence.gradient import InfluenceRanker, RepresenterRanker
 from sklinfluence.inspection import diagnostics, select_diverse
 from sklinfluence.metrics import loo_correlation, stability
-from sklinfluence.retraining import ExpectedRanker, consistency_score
+from sklinfluence.neighbors import KNNShapleyRanker
+from sklinfluence.retraining import (
+    BanzhafRanker,
+    DownsamplingRanker,
+    ExpectedRanker,
+    consistency_score,
+)
 from sklinfluence.trees import (
     BoostInRanker,
     ForestRanker,
@@ -240,8 +246,36 @@ def test_distances_that_overflow_name_what_was_too_large(duplicates):
 
 
 def test_squared_errors_that_overflow_name_what_was_too_large():
-    with pytest.raises(ValueError, match=r"y holds a value of magnitude \d\.\de\+160"):
-        consistency_score(Ridge(), X, VALUES * 1e160)
+    far = VALUES * 1e160
+    for call in (
+        lambda: consistency_score(Ridge(), X, far),
+        lambda: BanzhafRanker(Ridge(), max_evaluations=4).fit(X, far),
+        lambda: BanzhafRanker(Ridge()).fit(X, VALUES, X_val=X, y_val=far),
+        lambda: DownsamplingRanker(Ridge()).fit(X, VALUES).influence(X, far),
+        lambda: KNNShapleyRanker().fit(X, far),
+        lambda: MislabelFilter().fit(X, far),
+    ):
+        with pytest.raises(ValueError, match=r"y\w* holds a value of magni.*e\+160"):
+            call()
+
+
+def test_distances_beyond_single_precision_are_doubles():
+    """float32 rows at 1e25 are ordered as float64 ones are."""
+    near = KNNShapleyRanker().fit(X.astype(np.float32), VALUES)
+    far = KNNShapleyRanker().fit((X * 1e25).astype(np.float32), VALUES)
+    assert_allclose(far.values_, near.values_, rtol=1e-5, atol=1e-5)
+
+
+def test_the_baseline_of_one_class_stays_as_it_is():
+    """A clipped constant does not move with weights: no 0 / 0."""
+    model = HistGradientBoostingClassifier(max_iter=2)
+    ranker = LeafInfluenceRanker(model, refit_baseline=True)
+    one_class = np.where(np.arange(30) < 29, 0, 1)
+    weights = np.where(one_class == 1, 0.0, 1.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        ranker.fit(X, one_class, weights)
+        assert np.isfinite(ranker.self_influence_).all()
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")

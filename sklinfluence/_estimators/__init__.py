@@ -11,7 +11,7 @@ from sklinfluence._estimators._ask import (
     sliceable,
     takeable,
 )
-from sklinfluence._estimators._copies import Copies, find_copies
+from sklinfluence._estimators._copies import Copies, find_copies, row_digests
 from sklinfluence._estimators._counts import check_count, check_rows
 from sklinfluence._estimators._fit import (
     _last_step,

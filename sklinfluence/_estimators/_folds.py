@@ -16,11 +16,13 @@ def check_folds(cv, y, is_classification):
     Raises
     ------
     ValueError
-        If it is an iterable of anything but pairs.
+        If it is an iterable of nothing, or of anything but pairs.
     """
     if hasattr(cv, "__iter__") and not hasattr(cv, "split"):
         pairs = list(cv)
-        if not all(hasattr(pair, "__len__") and len(pair) == 2 for pair in pairs):
+        if not pairs or not all(
+            hasattr(pair, "__len__") and len(pair) == 2 for pair in pairs
+        ):
             raise ValueError(
                 f"cv={cv!r} must be an int, a splitter or an iterable of pairs of "
                 "index arrays, (train, test)."

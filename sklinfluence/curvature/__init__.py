@@ -20,7 +20,10 @@ from sklinfluence.curvature._losses import (
 from sklinfluence.curvature._newton import Stationary, minimize, read_as_is
 from sklinfluence.curvature._objective import Objective
 from sklinfluence.curvature._operator import Operator
-from sklinfluence.curvature._preconditioners._block_preconditioners import block_factors
+from sklinfluence.curvature._preconditioners._block_preconditioners import (
+    LiftedFactor,
+    block_factors,
+)
 from sklinfluence.curvature._reduced import (
     Elsewhere,
     ObjectiveRows,

@@ -190,7 +190,8 @@ class SkorchEmbedding(
         Returns
         -------
         embedding : ndarray of shape (n_rows, n_embedding)
-            In the net's own floating type; what is not flat is flattened.
+            In the net's own floating type; what is not flat is flattened. NaN where
+            the module makes NaN of a row.
         """
         check_is_fitted(self)
         X = cast(sliceable(X), module_dtype(self.estimator_))

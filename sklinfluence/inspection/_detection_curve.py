@@ -1,5 +1,6 @@
 """How many of the mislabelled rows are found for how many inspected."""
 
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -8,15 +9,12 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
-from sklinfluence._in_memory import InMemoryMixin
-from sklinfluence._sklearn_compat import (
-    _validate_style_kwargs,
-    check_matplotlib_support,
-)
+from sklinfluence.inspection._display import Display, chance, labelled, line, styled
 from sklinfluence.metrics import check_truth, detection_curve, layers
 
 
-class DetectionCurveDisplay(InMemoryMixin):
+@dataclass(kw_only=True, eq=False, repr=False)
+class DetectionCurveDisplay(Display):
     """Share of mislabelled rows found against share of rows inspected.
 
     Rows are inspected from the highest score down; rows with the same score are
@@ -91,22 +89,12 @@ class DetectionCurveDisplay(InMemoryMixin):
     >>> plt.show()
     """
 
-    def __init__(
-        self,
-        *,
-        inspected: NDArray,
-        found: NDArray,
-        prevalence: float,
-        average_precision: float | None = None,
-        roc_auc: float | None = None,
-        name: str | None = None,
-    ) -> None:
-        self.inspected = inspected
-        self.found = found
-        self.prevalence = prevalence
-        self.average_precision = average_precision
-        self.roc_auc = roc_auc
-        self.name = name
+    inspected: NDArray
+    found: NDArray
+    prevalence: float
+    average_precision: float | None = None
+    roc_auc: float | None = None
+    name: str | None = None
 
     @classmethod
     def from_estimator(
@@ -160,7 +148,7 @@ class DetectionCurveDisplay(InMemoryMixin):
         <...>
         >>> plt.show()
         """
-        check_matplotlib_support(f"{cls.__name__}.from_estimator")
+        cls._needs_matplotlib("from_estimator")
         return cls.from_predictions(
             is_mislabelled,
             _training_scores(estimator),
@@ -211,7 +199,7 @@ class DetectionCurveDisplay(InMemoryMixin):
         <...>
         >>> plt.show()
         """
-        check_matplotlib_support(f"{cls.__name__}.from_predictions")
+        cls._needs_matplotlib("from_predictions")
         is_mislabelled = check_truth(is_mislabelled)
         check_consistent_length(is_mislabelled, scores)
         inspected, found = detection_curve(is_mislabelled, scores)
@@ -278,29 +266,18 @@ class DetectionCurveDisplay(InMemoryMixin):
         <...>
         >>> plt.show()
         """
-        check_matplotlib_support(f"{type(self).__name__}.plot")
-        import matplotlib.pyplot as plt
-
-        if ax is None:
-            _, ax = plt.subplots()
+        ax = self._start(ax)
         label = self._label(self.name if name is None else name)
-        curve_style = _validate_style_kwargs(
-            {} if label is None else {"label": label}, curve_kwargs or {}
-        )
-        chance_style = _validate_style_kwargs(
-            {"color": "k", "linestyle": ":", "label": "Chance (AUROC = 0.5)"},
-            chance_level_kw or {},
-        )
-        ideal_style = _validate_style_kwargs(
-            {"color": "k", "linestyle": "--", "label": "Ideal"}, ideal_kw or {}
-        )
-        (self.line_,) = ax.plot(self.inspected, self.found, **curve_style)
+        curve_style = styled(labelled(label), curve_kwargs)
+        chance_style = styled(chance("Chance (AUROC = 0.5)"), chance_level_kw)
+        ideal_style = {"color": "k", "linestyle": "--", "label": "Ideal"}
+        ideal_style = styled(ideal_style, ideal_kw)
+        self.line_ = line(ax, self.inspected, self.found, curve_style)
         self.chance_level_ = self.ideal_ = None
         if plot_chance_level:
-            (self.chance_level_,) = ax.plot([0, 1], [0, 1], **chance_style)
+            self.chance_level_ = line(ax, [0, 1], [0, 1], chance_style)
         if plot_ideal:
-            knee = [0, self.prevalence, 1]
-            (self.ideal_,) = ax.plot(knee, [0, 1, 1], **ideal_style)
+            self.ideal_ = line(ax, [0, self.prevalence, 1], [0, 1, 1], ideal_style)
         ax.set(
             xlabel="Share of rows inspected",
             ylabel="Share of mislabelled rows found",
@@ -308,10 +285,10 @@ class DetectionCurveDisplay(InMemoryMixin):
             xlim=(-0.01, 1.01),
             ylim=(-0.01, 1.01),
         )
-        if ax.get_legend_handles_labels()[0]:
-            ax.legend(loc="lower right")
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
+        return self._finish(ax, legend={"loc": "lower right"})
+
+    def _new_axes(self, plt):
+        return plt.subplots()[1]
 
     def _label(self, name):
         """Return the legend entry of the curve, None when there is nothing to say."""

@@ -1,5 +1,6 @@
 """Leverage against studentised residuals, with Cook's distance."""
 
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -7,17 +8,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from sklearn.utils import check_consistent_length, column_or_1d
 
-from sklinfluence._in_memory import InMemoryMixin
-from sklinfluence._sklearn_compat import (
-    _validate_style_kwargs,
-    check_matplotlib_support,
-)
 from sklinfluence._typing import Rows
-from sklinfluence.inspection._axes import axes_for, put_on
 from sklinfluence.inspection._diagnostics import diagnostics
+from sklinfluence.inspection._display import Display, line, styled
 
 
-class DiagnosticsDisplay(InMemoryMixin):
+@dataclass(kw_only=True, eq=False, repr=False)
+class DiagnosticsDisplay(Display):
     """Leverage and studentised residual of every row, with contours of Cook's distance.
 
     A row is far out where its leverage is high, off the line where its residual is
@@ -81,18 +78,10 @@ class DiagnosticsDisplay(InMemoryMixin):
     >>> plt.show()
     """
 
-    def __init__(
-        self,
-        *,
-        leverage: NDArray,
-        residual: NDArray,
-        cooks_distance: NDArray,
-        row_names: NDArray | None = None,
-    ) -> None:
-        self.leverage = leverage
-        self.residual = residual
-        self.cooks_distance = cooks_distance
-        self.row_names = row_names
+    leverage: NDArray
+    residual: NDArray
+    cooks_distance: NDArray
+    row_names: NDArray | None = None
 
     @classmethod
     def from_estimator(
@@ -139,7 +128,7 @@ class DiagnosticsDisplay(InMemoryMixin):
         <...>
         >>> plt.show()
         """
-        check_matplotlib_support(f"{cls.__name__}.from_estimator")
+        cls._needs_matplotlib("from_estimator")
         table = diagnostics(ranker, X, y, sample_weight=sample_weight, dfbetas=False)
         if "leverage" not in table:
             raise ValueError(
@@ -196,7 +185,7 @@ class DiagnosticsDisplay(InMemoryMixin):
         <...>
         >>> plt.show()
         """
-        check_matplotlib_support(f"{cls.__name__}.from_predictions")
+        cls._needs_matplotlib("from_predictions")
         check_consistent_length(leverage, residual, cooks_distance, row_names)
         parts = (leverage, residual, cooks_distance)
         leverage, residual, distance = (column_or_1d(p, dtype=float) for p in parts)
@@ -253,7 +242,7 @@ class DiagnosticsDisplay(InMemoryMixin):
         <...>
         >>> plt.show()
         """
-        ax = axes_for(self, ax)
+        ax = self._start(ax)
         leverage, residual, distance = map(
             np.asarray, (self.leverage, self.residual, self.cooks_distance)
         )
@@ -261,7 +250,7 @@ class DiagnosticsDisplay(InMemoryMixin):
         most = np.max(distance[known], initial=0.0) or 1.0
         style = {"facecolor": "C0", "alpha": 0.5, "edgecolor": "k", "linewidth": 0.4}
         style = {"s": 8 + 500 * distance[known] / most, **style}
-        style = _validate_style_kwargs(style, point_kw or {})
+        style = styled(style, point_kw)
         self.points_ = ax.scatter(leverage[known], residual[known], **style)
         ax.axhline(0, color="0.6", linewidth=0.8)
         largest = np.argsort(-np.where(known, distance, -1.0))
@@ -272,16 +261,15 @@ class DiagnosticsDisplay(InMemoryMixin):
         if levels is None:
             third = np.sort(distance[known])[-3:][:1]
             levels = [*(0.5 * third), *third]
-        self.contours_ = self._contours(ax, known, levels, contour_kw or {})
+        self.contours_ = self._contours(ax, known, levels, contour_kw)
         ax.set(
             xlim=(0.0, limits[0][1]),
             ylim=limits[1],
             xlabel="Leverage",
             ylabel="Studentised residual",
         )
-        if self.contours_:
-            ax.legend(loc="lower right")
-        return put_on(self, ax)
+        legend = {"loc": "lower right"} if self.contours_ else None
+        return self._finish(ax, legend=legend)
 
     def _label(self, ax, rows):
         names = np.arange(len(self.leverage))
@@ -308,13 +296,11 @@ class DiagnosticsDisplay(InMemoryMixin):
         drawn = []
         for level, dashes in zip(levels, _dashes(len(levels)), strict=True):
             style = {"color": "0.25", "linestyle": dashes, "linewidth": 1.0}
-            style = _validate_style_kwargs(
-                {**style, "label": f"Cook's distance {level:.2g}"}, given
-            )
+            style = styled({**style, "label": f"Cook's distance {level:.2g}"}, given)
             bound = np.sqrt(level * n_parameters * (1 - at) / at)
             # One line with a gap: one entry in the legend.
             x, y = np.r_[at, np.nan, at], np.r_[bound, np.nan, -bound]
-            drawn += ax.plot(x, y, **style)
+            drawn.append(line(ax, x, y, style))
         return drawn
 
 

@@ -1,5 +1,6 @@
 """Training rows in the plane, by their influence."""
 
+from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, Self
 
@@ -10,20 +11,18 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from sklinfluence._estimators import sliceable
-from sklinfluence._in_memory import InMemoryMixin
 from sklinfluence._sklearn_compat import (
     _safe_indexing,
-    _validate_style_kwargs,
-    check_matplotlib_support,
 )
 from sklinfluence._typing import Rows
-from sklinfluence.inspection._axes import axes_for, put_on
+from sklinfluence.inspection._display import Display, styled
 
 # Of the row with most influence, in square points.
 _LARGEST, _LEAST = 220.0, 6.0
 
 
-class InfluenceDisplay(InMemoryMixin):
+@dataclass(kw_only=True, eq=False, repr=False)
+class InfluenceDisplay(Display):
     """Training rows in two columns, the area of each by its influence.
 
     Proponents are filled circles, opponents open squares, queries crosses: the signs
@@ -72,18 +71,10 @@ class InfluenceDisplay(InMemoryMixin):
     >>> plt.show()
     """
 
-    def __init__(
-        self,
-        *,
-        points: NDArray,
-        influence: NDArray,
-        queries: NDArray | None = None,
-        feature_names: Any = None,
-    ) -> None:
-        self.points = points
-        self.influence = influence
-        self.queries = queries
-        self.feature_names = feature_names
+    points: NDArray
+    influence: NDArray
+    queries: NDArray | None = None
+    feature_names: Any = None
 
     @classmethod
     def from_estimator(
@@ -133,7 +124,7 @@ class InfluenceDisplay(InMemoryMixin):
         <...>
         >>> plt.show()
         """
-        check_matplotlib_support(f"{cls.__name__}.from_estimator")
+        cls._needs_matplotlib("from_estimator")
         check_is_fitted(ranker)
         if X_query is None:
             influence = ranker.self_influence_
@@ -193,7 +184,7 @@ class InfluenceDisplay(InMemoryMixin):
         <...>
         >>> plt.show()
         """
-        check_matplotlib_support(f"{cls.__name__}.from_predictions")
+        cls._needs_matplotlib("from_predictions")
         points = _in_the_plane(points, "points")
         influence = column_or_1d(influence, dtype=float)
         check_consistent_length(points, influence)
@@ -245,7 +236,7 @@ class InfluenceDisplay(InMemoryMixin):
         <...>
         >>> plt.show()
         """
-        ax = axes_for(self, ax)
+        ax = self._start(ax)
         filled = {"marker": "o", "facecolor": "C0", "edgecolor": "white"}
         open_ = {"marker": "s", "facecolor": "none", "edgecolor": "C3"}
         cross = {"marker": "X", "s": 110, "facecolor": "k", "edgecolor": "white"}
@@ -258,21 +249,19 @@ class InfluenceDisplay(InMemoryMixin):
         self.queries_ = None
         if self.queries is not None:
             style = {**cross, "zorder": 4, "label": "asked about"}
-            style = _validate_style_kwargs(style, query_kw or {})
+            style = styled(style, query_kw)
             self.queries_ = ax.scatter(*np.asarray(self.queries).T, **style)
         if self.feature_names is not None:
             ax.set(xlabel=self.feature_names[0], ylabel=self.feature_names[1])
-        ax.legend(markerscale=0.8)
-        return put_on(self, ax)
+        return self._finish(ax, legend={"markerscale": 0.8})
 
     def _scatter(self, ax, sign, style, given):
         influence = np.nan_to_num(np.asarray(self.influence, dtype=float))
         chosen = sign * influence > 0
         largest = np.abs(influence).max(initial=0.0)
         share = np.abs(influence[chosen]) / largest if largest else np.zeros(0)
-        style = _validate_style_kwargs(
-            {"s": _LEAST + (_LARGEST - _LEAST) * share, **style}, given or {}
-        )
+        sizes = {"s": _LEAST + (_LARGEST - _LEAST) * share}
+        style = styled(sizes | style, given)
         return ax.scatter(*np.asarray(self.points)[chosen].T, **style)
 
 

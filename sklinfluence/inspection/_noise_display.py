@@ -1,5 +1,6 @@
 """Which class's labels are given for which."""
 
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -8,13 +9,12 @@ from sklearn.metrics import confusion_matrix
 from sklearn.utils.validation import check_is_fitted
 
 from sklinfluence._estimators import are_classes, target_array
-from sklinfluence._in_memory import InMemoryMixin
-from sklinfluence._sklearn_compat import check_matplotlib_support
-from sklinfluence.inspection._axes import axes_for, put_on
+from sklinfluence.inspection._display import Display
 from sklinfluence.metrics import layers
 
 
-class NoiseDisplay(InMemoryMixin):
+@dataclass(kw_only=True, eq=False, repr=False)
+class NoiseDisplay(Display):
     """The transition matrix of labels: how often each class is given for each.
 
     Make one with :meth:`from_estimator` or :meth:`from_predictions`; all parameters
@@ -56,11 +56,8 @@ class NoiseDisplay(InMemoryMixin):
     >>> plt.show()
     """
 
-    def __init__(
-        self, *, transition: NDArray, display_labels: NDArray | None = None
-    ) -> None:
-        self.transition = transition
-        self.display_labels = display_labels
+    transition: NDArray
+    display_labels: NDArray | None = None
 
     @classmethod
     def from_estimator(
@@ -100,7 +97,7 @@ class NoiseDisplay(InMemoryMixin):
         <...>
         >>> plt.show()
         """
-        check_matplotlib_support(f"{cls.__name__}.from_estimator")
+        cls._needs_matplotlib("from_estimator")
         check_is_fitted(estimator)
         found = layers(estimator)[-1]
         if not hasattr(found, "suggested_labels_"):
@@ -149,7 +146,7 @@ class NoiseDisplay(InMemoryMixin):
         <...>
         >>> plt.show()
         """
-        check_matplotlib_support(f"{cls.__name__}.from_predictions")
+        cls._needs_matplotlib("from_predictions")
         y_true, y_given = target_array(y_true), target_array(y_given)
         for name, y in (("y_true", y_true), ("y_given", y_given)):
             if not are_classes(y):
@@ -209,7 +206,7 @@ class NoiseDisplay(InMemoryMixin):
         <...>
         >>> plt.show()
         """
-        ax = axes_for(self, ax)
+        ax = self._start(ax)
         style = {"cmap": cmap, "vmin": 0.0, "vmax": 1.0} | (im_kw or {})
         self.im_ = ax.imshow(self.transition, **style)
         self.text_ = None
@@ -226,7 +223,7 @@ class NoiseDisplay(InMemoryMixin):
             ylabel="True label",
         )
         ax.tick_params("x", labelrotation=_degrees(xticks_rotation))
-        return put_on(self, ax)
+        return self._finish(ax)
 
     def _write(self, ax, values_format, text_kw):
         written = np.empty_like(self.transition, dtype=object)

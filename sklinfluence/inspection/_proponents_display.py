@@ -1,6 +1,7 @@
 """A query beside the training rows that speak for it and against it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from textwrap import fill
 from typing import Any, Literal, Self
 
@@ -10,10 +11,9 @@ from scipy import sparse
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklinfluence._estimators import sliceable, takeable
-from sklinfluence._in_memory import InMemoryMixin
-from sklinfluence._sklearn_compat import _safe_indexing, check_matplotlib_support
+from sklinfluence._sklearn_compat import _safe_indexing
 from sklinfluence._typing import Rows
-from sklinfluence.inspection._axes import put_on
+from sklinfluence.inspection._display import Display
 
 # Characters of a line, and lines, of a text; inches of a cell.
 _LINE, _LINES = 26, 9
@@ -21,7 +21,8 @@ _WIDTH = {"image": 1.9, "text": 2.5}
 KINDS = ("image", "text", "table")
 
 
-class ProponentsDisplay(InMemoryMixin):
+@dataclass(kw_only=True, eq=False, repr=False)
+class ProponentsDisplay(Display):
     """A query with its proponents and opponents, as images, texts or table rows.
 
     Make one with :meth:`from_estimator` or :meth:`from_predictions`; all parameters
@@ -75,22 +76,12 @@ class ProponentsDisplay(InMemoryMixin):
     >>> plt.show()
     """
 
-    def __init__(
-        self,
-        *,
-        query: Any,
-        proponents: Sequence,
-        opponents: Sequence,
-        titles: tuple,
-        kind: str,
-        feature_names: Sequence[str] | None = None,
-    ) -> None:
-        self.query = query
-        self.proponents = proponents
-        self.opponents = opponents
-        self.titles = titles
-        self.kind = kind
-        self.feature_names = feature_names
+    query: Any
+    proponents: Sequence
+    opponents: Sequence
+    titles: tuple
+    kind: str
+    feature_names: Sequence[str] | None = None
 
     @classmethod
     def from_estimator(
@@ -153,7 +144,7 @@ class ProponentsDisplay(InMemoryMixin):
         <...>
         >>> plt.show()
         """
-        check_matplotlib_support(f"{cls.__name__}.from_estimator")
+        cls._needs_matplotlib("from_estimator")
         check_is_fitted(ranker)
         X_query = sliceable(X_query)
         if _num_samples(X_query) != 1:
@@ -225,7 +216,7 @@ class ProponentsDisplay(InMemoryMixin):
         <...>
         >>> plt.show()
         """
-        check_matplotlib_support(f"{cls.__name__}.from_predictions")
+        cls._needs_matplotlib("from_predictions")
         if kind not in KINDS:
             raise ValueError(f"kind={kind!r} is none of {', '.join(map(repr, KINDS))}.")
         if titles is None:
@@ -271,20 +262,15 @@ class ProponentsDisplay(InMemoryMixin):
         <...>
         >>> plt.show()
         """
-        ax = self._axes(ax)
+        ax = self._start(ax)
         ax.set_axis_off()
         if self.kind == "table":
             self.cells_ = self._table(ax)
         else:
             self.cells_ = self._grid(ax, cmap)
-        return put_on(self, ax)
+        return self._finish(ax)
 
-    def _axes(self, ax):
-        check_matplotlib_support(f"{type(self).__name__}.plot")
-        import matplotlib.pyplot as plt
-
-        if ax is not None:
-            return ax
+    def _new_axes(self, plt):
         n_columns = 1 + max(len(self.proponents), len(self.opponents))
         if self.kind == "table":
             n_rows = 2 + len(self.proponents) + len(self.opponents)

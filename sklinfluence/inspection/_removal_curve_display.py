@@ -1,5 +1,6 @@
 """What a model scores when more and more of its training rows are gone."""
 
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, Self
 
@@ -11,20 +12,18 @@ from sklearn.utils import check_consistent_length, check_random_state, column_or
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklinfluence._estimators import sliceable, target_array
-from sklinfluence._in_memory import InMemoryMixin
 from sklinfluence._scheduling import map_fits
 from sklinfluence._sklearn_compat import (
     _safe_indexing,
-    _validate_style_kwargs,
-    check_matplotlib_support,
 )
 from sklinfluence._typing import RandomState, Rows
-from sklinfluence.inspection._axes import axes_for, put_on
+from sklinfluence.inspection._display import Display, chance, labelled, line, styled
 
 _SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 
 
-class RemovalCurveDisplay(InMemoryMixin):
+@dataclass(kw_only=True, eq=False, repr=False)
+class RemovalCurveDisplay(Display):
     """Score on held-out rows against the share of training rows removed.
 
     Where the rows of least value go first a good valuation holds the score, or lifts
@@ -72,20 +71,11 @@ class RemovalCurveDisplay(InMemoryMixin):
     >>> plt.show()
     """
 
-    def __init__(
-        self,
-        *,
-        removed: NDArray,
-        scores: NDArray,
-        chance_scores: NDArray | None = None,
-        name: str | None = None,
-        score_name: str | None = None,
-    ) -> None:
-        self.removed = removed
-        self.scores = scores
-        self.chance_scores = chance_scores
-        self.name = name
-        self.score_name = score_name
+    removed: NDArray
+    scores: NDArray
+    chance_scores: NDArray | None = None
+    name: str | None = None
+    score_name: str | None = None
 
     @classmethod
     def from_estimator(
@@ -160,7 +150,7 @@ class RemovalCurveDisplay(InMemoryMixin):
         <...>
         >>> plt.show()
         """
-        check_matplotlib_support(f"{cls.__name__}.from_estimator")
+        cls._needs_matplotlib("from_estimator")
         check_is_fitted(ranker, "estimator_")
         X, y, removed = sliceable(X), target_array(y), _shares(removed)
         if order not in ("lowest", "highest"):
@@ -233,7 +223,7 @@ class RemovalCurveDisplay(InMemoryMixin):
         <...>
         >>> plt.show()
         """
-        check_matplotlib_support(f"{cls.__name__}.from_predictions")
+        cls._needs_matplotlib("from_predictions")
         check_consistent_length(removed, scores, chance_scores)
         if chance_scores is not None:
             chance_scores = column_or_1d(chance_scores, dtype=float)
@@ -285,23 +275,19 @@ class RemovalCurveDisplay(InMemoryMixin):
         <...>
         >>> plt.show()
         """
-        ax = axes_for(self, ax)
-        name = self.name if name is None else name
-        label = {} if name is None else {"label": name}
-        style = _validate_style_kwargs({"marker": "o", **label}, curve_kwargs or {})
-        (self.line_,) = ax.plot(self.removed, self.scores, **style)
+        ax = self._start(ax)
+        label = labelled(self.name if name is None else name)
+        style = styled({"marker": "o", **label}, curve_kwargs)
+        self.line_ = line(ax, self.removed, self.scores, style)
         self.chance_level_ = None
         if plot_chance_level and self.chance_scores is not None:
-            style = {"color": "k", "linestyle": ":", "label": "By chance"}
-            style = _validate_style_kwargs(style, chance_level_kw or {})
-            (self.chance_level_,) = ax.plot(self.removed, self.chance_scores, **style)
+            style = styled(chance("By chance"), chance_level_kw)
+            self.chance_level_ = line(ax, self.removed, self.chance_scores, style)
         ax.set(
             xlabel="Share of training rows removed",
             ylabel=self.score_name or "Score on held-out rows",
         )
-        if ax.get_legend_handles_labels()[0]:
-            ax.legend()
-        return put_on(self, ax)
+        return self._finish(ax, legend={})
 
 
 def _values(ranker):

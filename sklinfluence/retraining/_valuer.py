@@ -15,6 +15,7 @@ from sklearn.utils import check_consistent_length, check_random_state, column_or
 
 from sklinfluence._estimators import (
     check_folds,
+    check_numbers,
     check_training,
     default_estimator,
     takeable,
@@ -184,6 +185,9 @@ class RetrainingValuer(BaseValuer):
             if y_val is None:
                 raise ValueError("X_val was given without y_val: pass both or neither.")
             check_consistent_length(X_val, y_val, sample_weight_val)
+            check_numbers(
+                y_val, "y_val", "Divide y and y_val by y's standard deviation."
+            )
             asked = (takeable(X_val), np.asarray(y_val), sample_weight_val)
             yield _game(whole, players, classes, scorer, asked)
             return

@@ -129,11 +129,11 @@ def block_factors(operator, stretch=None):
         blocks[:, inner, inner] -= terms
         blocks *= stretch[: len(blocks), None, None]
         blocks[:, inner, inner] += terms
-    factors = [_LiftedFactor(block) for block in blocks]
+    factors = [LiftedFactor(block) for block in blocks]
     return factors * (operator.n_outputs // len(factors))
 
 
-class _LiftedFactor:
+class LiftedFactor:
     """Cholesky factor of a block, its diagonal raised by rounding's worth.
 
     Each entry by its own: columns may be in any unit, an intercept in another.
