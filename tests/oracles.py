@@ -416,6 +416,13 @@ ORACLES = [
     # gradient
     Oracle(
         "InfluenceRanker",
+        "fit_transform",
+        "scikit-learn's Ridge refitted without each row",
+        "gradient/test_influence_ranker.py"
+        "::test_fit_transform_is_what_each_row_pushes_each_prediction_up_by",
+    ),
+    Oracle(
+        "InfluenceRanker",
         "influence",
         "refits without each row; torch's dense Hessian",
         "gradient/test_leave_one_out.py::test_leaving_out_is_refitting "
