@@ -236,6 +236,22 @@ def test_sparse_chunks():
         assert_same(there.self_influence_, here.self_influence_)
 
 
+def test_a_row_of_leverage_one_is_nan():
+    X, y = values()
+    X[:, 5] = 0.0
+    X[271, 5] = 1.0  # no other row sees this column, and nothing penalises it
+    weight = np.linspace(1, 2, len(y))
+    model = FrozenEstimator(LinearRegression().fit(X, y, weight))
+    with pytest.warns(UserWarning, match="leverage 1"):
+        here = InfluenceRanker(model, method="newton").fit(X, y, weight)
+    lazy = (*on_chunks(X, y), da.from_array(weight))
+    there = InfluenceRanker(model, method="newton").fit(*lazy)
+    assert np.flatnonzero(np.isnan(there.loo_prediction_.compute())).tolist() == [271]
+    assert_same(there.loo_prediction_, here.loo_prediction_)
+    np.testing.assert_allclose(there.loo_score_, here.loo_score_, rtol=1e-8)
+    assert there.ranking_.compute()[271] == 1
+
+
 def test_chunks_of_one_class_and_without_rows():
     X, y = classes()
     order = np.argsort(y, kind="stable")
