@@ -182,3 +182,22 @@ def pool_of_fits(n_jobs=None):
 
 def _run(parallel, work, *arguments):
     return parallel(delayed(work)(*each) for each in zip(*arguments, strict=True))
+
+
+@contextmanager
+def on_this_thread():
+    """While it lasts, passes over rows start no threads, and BLAS has one.
+
+    For a worker of somebody else's: the others have work of their own.
+    """
+    token = _is_worker.set(True)
+    try:
+        with blas_on_one_thread:
+            yield
+    finally:
+        _is_worker.reset(token)
+
+
+def blas_threads():
+    """How many threads BLAS has in this process."""
+    return max((library.num_threads for library in _blas().lib_controllers), default=1)

@@ -6,6 +6,7 @@ from sklearn.ensemble._base import _set_random_states
 from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 from sklearn.metrics._scorer import _BaseScorer, _PassthroughScorer
 from sklearn.model_selection._search import BaseSearchCV
+from sklearn.preprocessing._data import _handle_zeros_in_scale, _is_constant_feature
 from sklearn.utils import _safe_indexing as _indexed
 from sklearn.utils._metadata_requests import (
     METHODS,
@@ -23,8 +24,8 @@ from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
     StrOptions,
-    validate_params,
 )
+from sklearn.utils._param_validation import validate_params as _checked
 from sklearn.utils._plotting import _validate_style_kwargs
 from sklearn.utils.validation import (
     _check_method_params,
@@ -32,6 +33,7 @@ from sklearn.utils.validation import (
     _estimator_has,
 )
 
+from sklinfluence._in_memory import in_memory
 from sklinfluence._whole_fit import whole
 
 try:
@@ -59,6 +61,14 @@ def _fit_context(*, prefer_skip_nested_validation):
     return lambda fit: whole(validated(fit))
 
 
+def validate_params(constraints, *, prefer_skip_nested_validation):
+    """scikit-learn's own, and rows that lie on a cluster are refused before."""
+    checked = _checked(
+        constraints, prefer_skip_nested_validation=prefer_skip_nested_validation
+    )
+    return lambda function: in_memory(checked(function))
+
+
 __all__ = [
     "BaseSearchCV",
     "CallbackSupportMixin",
@@ -80,6 +90,7 @@ __all__ = [
     "check_pandas_support",
     "draws_by_weight",
     "first_raw_prediction",
+    "fitted_scale",
     "forest_input",
     "hist_leaf_finder",
     "hist_trees",
@@ -181,3 +192,9 @@ def draws_by_weight(ensemble):
     Those of scikit-learn before 1.9 draw them alike and weigh what they drew.
     """
     return hasattr(ensemble, "_sample_weight")
+
+
+def fitted_scale(mean, variance, n_rows):
+    """What a StandardScaler with such moments divides columns by, 1 for constants."""
+    constant = _is_constant_feature(variance, mean, n_rows)
+    return _handle_zeros_in_scale(np.sqrt(variance), constant_mask=constant)

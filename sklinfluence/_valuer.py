@@ -10,12 +10,14 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from sklinfluence._estimators import WrappedEstimatorMixin
+from sklinfluence._in_memory import InMemoryMixin
 from sklinfluence._parts import PartsMixin
 from sklinfluence._sklearn_compat import CallbackSupportMixin
 from sklinfluence._typing import Rows
 
 
 class BaseValuer(
+    InMemoryMixin,
     PartsMixin,
     WrappedEstimatorMixin,
     CallbackSupportMixin,

@@ -148,14 +148,27 @@ class BaseRanker(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseValuer):
 
     def _blocks(self, X, y):
         """(slice, influence) for blocks of queries, within ``working_memory``."""
+        for block, *asked in self._query_blocks(X, y):
+            yield block, self._influence_block(*asked)
+
+    def _query_blocks(self, X, y):
+        """(slice, X, y) for blocks of queries."""
         X, y = self._asked(X, y)
         n_queries = _num_samples(X)
         # No queries are one empty block: the estimator says whether it takes that.
-        for block in block_slices(n_queries, 4 * self.n_train_) or [slice(0, 0)]:
+        for block in block_slices(n_queries, self._values_per_query) or [slice(0, 0)]:
             chosen = X if len(range(n_queries)[block]) == n_queries else None
             chosen = _safe_indexing(X, block) if chosen is None else chosen
             targets = None if y is None else _safe_indexing(y, block)
-            yield block, self._influence_block(chosen, targets)
+            yield block, chosen, targets
+
+    @property
+    def _values_per_query(self):
+        return 4 * self.n_train_
+
+    def _strongest_block(self, X, y, n, by):
+        """The n strongest influences on a block of queries, and their rows."""
+        return strongest_columns(self._influence_block(X, y), n, by)
 
     def influence(self, X: Rows, y: ArrayLike | None = None) -> NDArray:
         """Influence of every training row on every query.
@@ -218,9 +231,10 @@ class BaseRanker(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseValuer):
         """
         if self.n_influences is None:
             return self.influence(X)
+        n = min(self.n_influences, self.n_train_)
         rows = [
-            _largest_in_magnitude(values, self.n_influences)
-            for _, values in self._blocks(X, None)
+            _as_sparse(*self._strongest_block(*asked, n, "magnitude"), self.n_train_)
+            for _, *asked in self._query_blocks(X, None)
         ]
         return sparse.vstack(rows, format="csr")
 
@@ -275,14 +289,12 @@ class BaseRanker(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseValuer):
                 f"n={n!r} must be an int from 1 to the number of training rows, "
                 f"{self.n_train_}."
             )
-        influences, indices = [], []
-        for _, values in self._blocks(X, y):
-            key = np.nan_to_num(-sign * values, nan=np.inf)
-            index = np.argpartition(key, n - 1, axis=1)[:, :n]
-            order = np.argsort(np.take_along_axis(key, index, 1), axis=1, kind="stable")
-            index = np.take_along_axis(index, order, axis=1)
-            influences.append(np.take_along_axis(values, index, axis=1))
-            indices.append(index)
+        by = "largest" if sign > 0 else "smallest"
+        found = [
+            self._strongest_block(*asked, n, by)
+            for _, *asked in self._query_blocks(X, y)
+        ]
+        influences, indices = zip(*found, strict=True)
         return np.vstack(influences), np.vstack(indices)
 
     def _known_label_scores(self):
@@ -299,11 +311,33 @@ class BaseRanker(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseValuer):
         return self.score_samples(X, y)
 
 
-def _largest_in_magnitude(values, k):
-    """CSR matrix of the k entries of each row that are largest in magnitude."""
-    k = min(k, values.shape[1])
-    magnitude = np.nan_to_num(np.abs(values), nan=-1.0)
-    index = np.sort(np.argpartition(-magnitude, k - 1, axis=1)[:, :k], axis=1)
-    kept = np.take_along_axis(values, index, axis=1)
-    indptr = np.arange(0, kept.size + 1, k)
-    return sparse.csr_matrix((kept.ravel(), index.ravel(), indptr), values.shape)
+def strongest_columns(values, n, by):
+    """The n strongest entries of each row, NaN last, and their columns.
+
+    Parameters
+    ----------
+    values : ndarray of shape (m, n_columns)
+    n : int
+    by : {"largest", "smallest", "magnitude"}
+
+    Returns
+    -------
+    values, index : ndarray of shape (m, n)
+        Strongest first.
+    """
+    keys = {"largest": values, "smallest": -values}
+    strength = np.abs(values) if by == "magnitude" else keys[by]
+    key = np.nan_to_num(-strength, nan=np.inf)
+    index = np.argpartition(key, n - 1, axis=1)[:, :n]
+    order = np.argsort(np.take_along_axis(key, index, 1), axis=1, kind="stable")
+    index = np.take_along_axis(index, order, axis=1)
+    return np.take_along_axis(values, index, axis=1), index
+
+
+def _as_sparse(values, index, n_columns):
+    """CSR matrix of some entries of each row, by column."""
+    order = np.argsort(index, axis=1)
+    kept, index = (np.take_along_axis(part, order, 1) for part in (values, index))
+    indptr = np.arange(0, kept.size + 1, values.shape[1])
+    shape = (len(values), n_columns)
+    return sparse.csr_matrix((kept.ravel(), index.ravel(), indptr), shape)

@@ -67,6 +67,7 @@ DOCUMENTED = {
     "consistency_score": "NaN where a row was in every subset",
     "shapley_interaction": "NaN where a pair never trained together",
     "poisoning_ratio": "inf where no clean row has influence",
+    "SkorchEmbedding.transform": "NaN where the module makes NaN of a row",
     "DataOOBRanker.values_": "NaN where every member saw the row",
 }
 # The user's own model answers these.
@@ -80,7 +81,7 @@ DELEGATED = {
 # Words of which an error that explains itself has one, or a parameter's name.
 TELLING = (
     "input sample row column feature label class target weight estimator fitted array "
-    "shape dtype ranker model parameter group index net layer score"
+    "shape dtype ranker model parameter group index net layer score n_jobs"
 ).split()
 
 
@@ -254,7 +255,7 @@ def is_clear(error):
         last = last.tb_next
     code = last.tb_frame.f_code.co_code
     on_purpose = code[last.tb_lasti] == dis.opmap["RAISE_VARARGS"]
-    ours = modules[-1].startswith(("sklinfluence", "sklearn"))
+    ours = modules[-1].startswith(("sklinfluence", "sklearn", "joblib"))
     return ours and on_purpose and tells(str(error))
 
 

@@ -46,6 +46,8 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn.utils import check_array
 
 from sklinfluence import curvature, filtering, gradient, metrics
+from sklinfluence._estimators import takeable
+from sklinfluence._sklearn_compat import _safe_indexing
 from sklinfluence.base import BaseRanker
 from sklinfluence.heads import linear_head
 
@@ -826,8 +828,8 @@ def picture(case, public):
         return
     X, y, _ = rows.training()
     asked, _ = rows.queries()
-    if hasattr(asked, "shape") and not case.draw.odd("X"):
-        asked = asked[:1]
+    if getattr(asked, "shape", [0])[0] > 0 and not case.draw.odd("X"):
+        asked = _safe_indexing(takeable(asked), [0])
     given = {
         "DiagnosticsDisplay": {},
         "InfluenceDisplay": {"X": X},
@@ -1075,7 +1077,7 @@ def interaction(case, public):
     of_rows = ("sample_weight", "groups", "X_val", "y_val", "sample_weight_val")
     chosen = options(case, public, skip=("estimator", "X", "y", *of_rows))
     chosen.setdefault("max_evaluations", 12)
-    groups = np.arange(len(rows.y)) % 4
+    groups = np.arange(rows.n) % 4
     args = made, rows.X, rows.y
     case.call("shapley_interaction", public, *args, groups=groups, **chosen)
 

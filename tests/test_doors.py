@@ -16,6 +16,7 @@ ROOT = Path(sklinfluence.__file__).parent
 FLOORS = (
     {
         "_blocks",
+        "_in_memory",
         "_messages",
         "_raw_change",
         "_scheduling",
@@ -23,8 +24,8 @@ FLOORS = (
         "_typing",
         "_whole_fit",
     },
-    {"_sklearn_compat"},
-    {"_parts", "_progress"},
+    {"_sklearn_compat", "_source"},
+    {"_distributed", "_parts", "_progress"},
     {"_estimators"},
     {"curvature"},
     {"_nets"},
@@ -51,6 +52,8 @@ HEAVY = (
     "pandas",
     "skrub",
     "dask",
+    "distributed",
+    "zarr",
     "jinja2",
     "PIL",
 )

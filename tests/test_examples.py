@@ -168,6 +168,15 @@ def test_influence_on_metrics_is_what_fits_without_the_row_lose(quick):
     assert found["after"] > found["before"] and np.mean(found["n_flipped"]) > 3
 
 
+def test_rows_on_a_cluster_are_judged_where_they_lie(quick):
+    pytest.importorskip("distributed")
+    pytest.importorskip("zarr")
+    found = quick("plot_dask_cluster.py", N_ROWS="1200", CHUNK="400")
+    is_wrong, flagged = found["is_wrong"], found["flagged"]
+    assert is_wrong[flagged].mean() > 5 * is_wrong.mean()
+    assert is_wrong[flagged].sum() > 0.7 * is_wrong.sum()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_every_script_runs_as_it_stands(script, tmp_path):

@@ -4,6 +4,7 @@ Each is tested over all that has the same entrance, with the value that is right
 error that names what came.
 """
 
+import inspect
 import warnings
 
 import numpy as np
@@ -20,6 +21,7 @@ from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 
+from sklinfluence import filtering, neighbors, retraining
 from sklinfluence.curvature import LiSSA, choose_solver
 from sklinfluence.filtering import (
     FilteredClassifier,
@@ -30,7 +32,13 @@ from sklinfluence.filtering import (
 from sklinfluence.gradient import InfluenceRanker, RepresenterRanker
 from sklinfluence.inspection import diagnostics, select_diverse
 from sklinfluence.metrics import loo_correlation, stability
-from sklinfluence.retraining import ExpectedRanker, consistency_score
+from sklinfluence.neighbors import KNNShapleyRanker
+from sklinfluence.retraining import (
+    BanzhafRanker,
+    DownsamplingRanker,
+    ExpectedRanker,
+    consistency_score,
+)
 from sklinfluence.trees import (
     BoostInRanker,
     ForestRanker,
@@ -138,6 +146,24 @@ def test_no_rows_at_all_are_named(unfitted, y):
         unfitted.fit(None, y)
 
 
+FOLDED = [
+    public
+    for topic in (filtering, neighbors, retraining)
+    for public in map(vars(topic).get, topic.__all__)
+    if hasattr(public, "fit") and "cv" in inspect.signature(public).parameters
+]
+
+
+@pytest.mark.parametrize("cls", FOLDED)
+def test_folds_that_are_no_pairs_are_named(cls):
+    others = {"ranker": InfluenceRanker(), "estimator": LogisticRegression()}
+    given = {k: v for k, v in others.items() if k in inspect.signature(cls).parameters}
+    unfitted = cls(**given, cv=np.array([1.0, 2.0]))
+    fit = getattr(unfitted, "fit_resample", None) or unfitted.fit
+    with pytest.raises(ValueError, match=r"cv=array.*pairs of index arrays"):
+        fit(X, LABELS)
+
+
 @pytest.mark.parametrize("form", ["dia", "coo", "bsr"])
 def test_sparse_forms_without_rows_to_take_are_read(form):
     ranker = InfluenceRanker(LogisticRegression())
@@ -220,8 +246,36 @@ def test_distances_that_overflow_name_what_was_too_large(duplicates):
 
 
 def test_squared_errors_that_overflow_name_what_was_too_large():
-    with pytest.raises(ValueError, match=r"y holds a value of magnitude \d\.\de\+160"):
-        consistency_score(Ridge(), X, VALUES * 1e160)
+    far = VALUES * 1e160
+    for call in (
+        lambda: consistency_score(Ridge(), X, far),
+        lambda: BanzhafRanker(Ridge(), max_evaluations=4).fit(X, far),
+        lambda: BanzhafRanker(Ridge()).fit(X, VALUES, X_val=X, y_val=far),
+        lambda: DownsamplingRanker(Ridge()).fit(X, VALUES).influence(X, far),
+        lambda: KNNShapleyRanker().fit(X, far),
+        lambda: MislabelFilter().fit(X, far),
+    ):
+        with pytest.raises(ValueError, match=r"y\w* holds a value of magni.*e\+160"):
+            call()
+
+
+def test_distances_beyond_single_precision_are_doubles():
+    """float32 rows at 1e25 are ordered as float64 ones are."""
+    near = KNNShapleyRanker().fit(X.astype(np.float32), VALUES)
+    far = KNNShapleyRanker().fit((X * 1e25).astype(np.float32), VALUES)
+    assert_allclose(far.values_, near.values_, rtol=1e-5, atol=1e-5)
+
+
+def test_the_baseline_of_one_class_stays_as_it_is():
+    """A clipped constant does not move with weights: no 0 / 0."""
+    model = HistGradientBoostingClassifier(max_iter=2)
+    ranker = LeafInfluenceRanker(model, refit_baseline=True)
+    one_class = np.where(np.arange(30) < 29, 0, 1)
+    weights = np.where(one_class == 1, 0.0, 1.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        ranker.fit(X, one_class, weights)
+        assert np.isfinite(ranker.self_influence_).all()
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")

@@ -72,6 +72,12 @@ def test_tests_ask_for_all_that_reports_do():
     assert set(extras["report"].split()) <= set(extras["test"].split())
 
 
+def test_tests_ask_for_all_that_clusters_do():
+    extras = SETUP["options.extras_require"]
+    assert set(extras["dask"].split()) <= set(extras["test"].split())
+    assert "zarr" in extras["test"].split()
+
+
 DATA = "x,colour,label\n" + "".join(
     f"{i % 2 * 5 + i / 40},{'rb'[i % 2]},{'yn'[(i + (i == 7)) % 2]}\n"
     for i in range(40)

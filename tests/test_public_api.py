@@ -12,7 +12,7 @@ import pytest
 import sklinfluence
 
 # Extras a user may not have: `import sklinfluence` must neither need nor load them.
-HEAVY = ["torch", "skorch", "matplotlib", "pandas", "dask"]
+HEAVY = ["torch", "skorch", "matplotlib", "pandas", "dask", "distributed", "zarr"]
 # Makes them look as if they were not installed. (None in sys.modules would do the same,
 # were it not that scipy takes the key alone for a loaded library.)
 HIDE_EXTRAS = f"""

@@ -11,7 +11,7 @@ from sklinfluence._estimators._ask import (
     sliceable,
     takeable,
 )
-from sklinfluence._estimators._copies import Copies, find_copies
+from sklinfluence._estimators._copies import Copies, find_copies, row_digests
 from sklinfluence._estimators._counts import check_count, check_rows
 from sklinfluence._estimators._fit import (
     _last_step,
@@ -20,6 +20,7 @@ from sklinfluence._estimators._fit import (
     takes_weights,
     weight_keywords,
 )
+from sklinfluence._estimators._folds import check_folds
 from sklinfluence._estimators._ranges import (
     LARGEST,
     LARGEST_VALUE,

@@ -41,6 +41,18 @@ class Copies:
     row: np.ndarray
     group: np.ndarray
 
+    @classmethod
+    def of_digests(cls, digests):
+        """Which rows have equal digests; None where no two have.
+
+        Parameters
+        ----------
+        digests : ndarray of shape (n_rows, 2), uint64
+            As `row_digests` makes them, here or on a cluster.
+        """
+        row = _renumbered(np.unique(digests, axis=0, return_inverse=True)[1].ravel())
+        return _unless_distinct(cls(row, np.arange(row.max(initial=-1) + 1)))
+
     @cached_property
     def first(self):
         """The first row of each distinct row, (n_distinct,)."""
@@ -144,6 +156,12 @@ def find_copies(X, tolerance=0.0, in_use=None):
             near = _near_dense(*parts, tolerance, used)
         group = _connected(near, len(first))
     return _unless_distinct(Copies(row, group))
+
+
+def row_digests(X):
+    """128 bits of each row of numbers, (n_rows, 2); equal rows have equal ones."""
+    digests = b"".join(_keys_of_dense([np.asarray(X)]))
+    return np.frombuffer(digests, dtype=np.uint64).reshape(-1, _DIGEST_BYTES // 8)
 
 
 def _unless_distinct(copies):

@@ -5,6 +5,7 @@ from sklearn.base import is_regressor
 from sklearn.utils import check_consistent_length
 from sklearn.utils.multiclass import type_of_target
 
+from sklinfluence._estimators._ranges import check_numbers
 from sklinfluence._estimators._targets import refuse_named_targets, refuse_sparse
 from sklinfluence._sklearn_compat import _check_sample_weight
 
@@ -21,6 +22,7 @@ def check_training(ranker, X, y, sample_weight):
     kind = type_of_target(y, input_name="y")
     y = np.asarray(y)
     check_consistent_length(X, y, sample_weight)
+    check_numbers(y, "y", "Divide y by its standard deviation.")
     refused = ("multilabel-indicator", "multiclass-multioutput")
     if kind in refused and not is_regressor(ranker.estimator):
         raise ValueError(

@@ -31,7 +31,8 @@ def module_dtype(net):
 def cast(data, dtype):
     """Floating arrays and tensors in the given torch type; anything else as it is.
 
-    Lists of rows become arrays; what a Dataset yields is its own business.
+    Lists of rows become arrays, and sparse rows the one kind that skorch takes apart;
+    what a Dataset yields is its own business.
     """
     # A sparse matrix of dictionary keys is a mapping too.
     if isinstance(data, Mapping) and not sparse.issparse(data):
@@ -43,6 +44,8 @@ def cast(data, dtype):
         data = np.asarray(data)
     if hasattr(data, "__array__") and not hasattr(data, "__len__"):
         data = np.asarray(data)
+    if sparse.issparse(data):
+        data = sparse.csr_matrix(data)
     if isinstance(data, np.ndarray) or sparse.issparse(data):
         if data.dtype.kind == "f":
             return _cast_array(data, dtype)

@@ -4,11 +4,22 @@ import torch
 
 
 def map_tensors(function, data):
-    """Apply a function to every tensor of nested dicts, lists and tuples."""
+    """Apply a function to every tensor of nested dicts, lists and tuples.
+
+    Raises
+    ------
+    TypeError
+        If there is something else.
+    """
     if isinstance(data, dict):
         return {key: map_tensors(function, value) for key, value in data.items()}
     if isinstance(data, list | tuple):
         return type(data)([map_tensors(function, value) for value in data])
+    if not isinstance(data, torch.Tensor):
+        raise TypeError(
+            f"X holds a {type(data).__name__}, {data!r:.40}: a net takes numbers. Put "
+            "a transformer that makes numbers of it in front, in a Pipeline."
+        )
     return function(data)
 
 

@@ -1,12 +1,22 @@
 """A linear head at its optimum, factored, and what it becomes without rows."""
 
+from sklinfluence._removal._block_objective import (
+    BlockObjective,
+    objective_of_source,
+)
+from sklinfluence._removal._block_reading import BlockReading
 from sklinfluence._removal._certificate import certify_removal, loss_interval
 from sklinfluence._removal._embedding import (
     check_embedding,
     polished,
+    warn_about_moments,
     warn_about_offset,
 )
-from sklinfluence._removal._fit_head import fit_head
+from sklinfluence._removal._fit_head import (
+    fit_head,
+    fit_objective,
+    training_objective,
+)
 from sklinfluence._removal._fitted_head import FittedHead, gradient_rows, outer_rows
 from sklinfluence._removal._flip import smallest_flip
 from sklinfluence._removal._groups import (
@@ -52,9 +62,12 @@ from sklinfluence._removal._queries import (
     inverse_ratio,
     loss_rise,
     mean_first_order,
+    mean_gradient,
     one_step_newton,
     parameter_change,
     query_curvature,
+    solved_gradients,
+    solved_mean,
 )
 from sklinfluence._removal._reading import (
     HeadReading,

@@ -44,6 +44,11 @@ def warn_about_offset(embedding, fit_intercept):
         squares += np.einsum("ij,ij->j", moved, moved)
     mean = first + total / len(embedding)
     variance = squares / len(embedding) - (total / len(embedding)) ** 2
+    warn_about_moments(mean, variance, stacklevel=5)
+
+
+def warn_about_moments(mean, variance, stacklevel=4):
+    """`warn_about_offset` where the columns' means and variances are known."""
     spread = np.sqrt(np.maximum(variance, 0.0))
     offset = np.divide(np.abs(mean), spread, out=np.zeros_like(mean), where=spread > 0)
     # Their squares enter the Hessian: beyond this, digits of the spread are lost.
@@ -53,7 +58,7 @@ def warn_about_offset(embedding, fit_intercept):
             f"column {worst} of the embedding lies {offset[worst]:.0e} standard "
             "deviations from zero: with an intercept, influences lose their digits "
             "there. Put a StandardScaler before the estimator.",
-            stacklevel=4,
+            stacklevel=stacklevel,
         )
 
 

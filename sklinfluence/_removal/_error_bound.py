@@ -16,9 +16,14 @@ from functools import partial
 import numpy as np
 
 from sklinfluence._blocks import block_slices
+from sklinfluence._removal._certificate import pair_lengths
 from sklinfluence._removal._fitted_head import gradient_rows
-from sklinfluence._removal._one_row import apply_block, residual_without
-from sklinfluence.curvature import RowCurvature, row_curvature
+from sklinfluence._removal._one_row import (
+    apply_block,
+    leverage_by_output,
+    residual_without,
+)
+from sklinfluence.curvature import KroneckerBlocks, RowCurvature, row_curvature
 
 
 def newton_error_bound(fitted, removal, n_jobs=None):
@@ -45,7 +50,10 @@ def newton_error_bound(fitted, removal, n_jobs=None):
     values = 6 * n_rows * K + 3 * fitted.theta.size
     of_block = partial(_bound_block, fitted, removal)
     parts = fitted.over_rows(of_block, block_slices(n_rows, values), n_jobs)
-    bound = np.concatenate(parts)
+    move, length, spread, leverage = map(np.concatenate, zip(*parts, strict=True))
+    widest = fitted.objective.in_force(spread).max(initial=0.0)
+    bound = _radius(move, length, widest, leverage)
+    bound[~removal.is_defined] = np.nan
     if stationary:  # what has no weight takes nothing with it
         bound[fitted.objective.weights == 0] = 0.0
     return bound
@@ -59,6 +67,15 @@ def _is_stationary(fitted):
     move = np.max(np.abs(objective.in_force(objective.raw(step))), initial=0.0)
     largest = np.max(np.abs(objective.in_force(fitted.raw)), initial=0.0)
     return move <= 1e-6 * max(1.0, largest)
+
+
+def _radius(move, length, widest, leverage):
+    """Both lengths stretched by what bounds H_N from below; R's is taken in H^-1."""
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        spread = widest / (1.0 - leverage)
+        spread = np.where(spread >= 0, spread, np.inf)
+        reach = np.exp(move) * np.sqrt(length * spread)
+        return np.where(reach < 1.0, -np.log1p(-np.minimum(reach, 1.0)), np.inf)
 
 
 def _bound_block(fitted, removal, block):
@@ -76,32 +93,44 @@ def _bound_block(fitted, removal, block):
     move = move.max(axis=0, initial=0.0)
 
     gradient = _gradients_without(objective, fitted, index, change, shift)
-    length = _length_without(fitted, block, gradient, rows)
-    # Both lengths are stretched by what bounds H_N from below; R's is taken in H^-1.
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        widest = objective.in_force(removal.spread).max(initial=0.0)
-        spread = widest / (1.0 - removal.largest_leverage[block])
-        spread = np.where(spread >= 0, spread, np.inf)
-        reach = np.exp(move) * np.sqrt(length * spread)
-        bound = np.where(reach < 1.0, -np.log1p(-np.minimum(reach, 1.0)), np.inf)
-    bound[~removal.is_defined[block]] = np.nan
-    return bound
+    B = fitted.row_blocks(rows)
+    of_rows = (objective.targets, fitted.raw, objective.weights)
+    S = row_curvature(objective.loss, *(each[block] for each in of_rows), B)
+    length = _length_without(fitted, gradient, rows, S, B)
+    return move, length, _spread(B), _largest_leverage(S, B)
 
 
-def _length_without(fitted, block, gradient, rows):
+def _largest_leverage(curvature, B):
+    """Upper bound of the largest eigenvalue of s_i S_i^1/2 B_i S_i^1/2: (b,)."""
+    largest = np.max(leverage_by_output(curvature, B), axis=1)
+    if isinstance(B, KroneckerBlocks) or B.ndim == 2:
+        return largest
+    # The trace bounds it from above, closely enough where it is well below 1.
+    high = np.flatnonzero(largest > 0.9)
+    eigenvalues = np.linalg.eigvals(curvature[high] @ B[high])
+    largest[high] = np.max(eigenvalues.real, axis=1, initial=0.0)
+    return largest
+
+
+def _spread(B):
+    """Largest squared length, in H^+, of a difference of two outputs at each row.
+
+    Of one output where they do not interact.
+    """
+    if isinstance(B, KroneckerBlocks):
+        # A difference of two outputs has squared length 2.
+        return 2.0 * np.max(B.values, axis=1)
+    if B.ndim == 2:
+        return np.max(B, axis=1)
+    return np.max(pair_lengths(B), axis=(1, 2))
+
+
+def _length_without(fitted, gradient, rows, curvature, B):
     """Squared length of each gradient in H_-i^-1, by the Woodbury identity."""
-    objective, (K, q) = fitted.objective, fitted.theta.shape
+    K, q = fitted.theta.shape
     solved = fitted.solve(gradient)
     length = np.einsum("ij,ij->j", gradient, solved)
     along = np.einsum("kqj,jq->jk", solved.reshape(K, q, -1), rows)
-    B = fitted.row_blocks(rows)
-    curvature = row_curvature(
-        objective.loss,
-        objective.targets[block],
-        fitted.raw[block],
-        objective.weights[block],
-        B,
-    )
     if isinstance(curvature, RowCurvature):
         bent = curvature.apply(along)
     else:

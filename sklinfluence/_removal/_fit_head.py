@@ -1,6 +1,7 @@
 """From a linear head and its rows to the head at its optimum, factored."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -44,6 +45,45 @@ def fit_head(
     fitted : FittedHead
     """
     objective, theta = training_objective(head, embedding)
+    return fit_objective(
+        head,
+        objective,
+        theta,
+        solver=solver,
+        damping=damping,
+        refit_head=refit_head,
+        memory=memory,
+    )
+
+
+def fit_objective(
+    head,
+    objective,
+    theta,
+    *,
+    solver="auto",
+    damping=0.0,
+    refit_head=True,
+    memory=None,
+    is_fresh=False,
+):
+    """`fit_head` where the objective is there: of rows at hand, or of a source.
+
+    Parameters
+    ----------
+    head : LinearHead
+    objective : Objective
+    theta : ndarray of shape (n_outputs, n_columns)
+        The estimator's own parameters.
+    solver, damping, refit_head, memory
+        As `fit_head` takes them.
+    is_fresh : bool, default=False
+        Whether ``theta`` is a mere start, no estimator's optimum.
+
+    Returns
+    -------
+    fitted : FittedHead
+    """
     check_scales(objective.damped(damping, theta), theta)
     solver, reason = explain_solver(
         solver,
@@ -52,9 +92,10 @@ def fit_head(
         is_block_diagonal=head.loss.separable,
         has_equal_blocks=objective.hessian(None).has_equal_blocks,
         is_penalized=head.l1 is None
-        and bool(np.all(head.penalty[:, : embedding.shape[1]] > 0)),
+        and bool(np.all(head.penalty[:, : head.coef.shape[1]] > 0)),
         shares_penalty=have_contrasts(objective),
     )
+    refit_head = refit_head or is_fresh
     if refit_head and not damping:
         _refuse_classes_without_weight(head, objective)
     polisher, cache = newton_solver(solver), Cache(memory)
@@ -65,6 +106,8 @@ def fit_head(
         cause = str(error).partition(" Penalise the estimator")[0]
         raise SingularHessianError(f"{cause} {head.penalty_advice}") from error
     operator, state = end.operator, end.state
+    if is_fresh:
+        end = replace(end, gap=0.0)
     if damping and not operator.objective.proximal:
         objective = objective.damped(damping, end.theta)
         operator = objective.hessian(end.raw)
@@ -116,9 +159,9 @@ def _refuse_classes_without_weight(head, objective):
         return
     if not head.fit_intercept or np.any(objective.penalty[:, -1] > 0):
         return
-    totals = objective.weights @ objective.targets
+    totals = objective.target_sums()
     if len(totals) == 1:
-        totals = np.append(objective.weights.sum() - totals, totals)
+        totals = np.append(objective.weight_sum() - totals, totals)
     absent = [
         label for label, total in zip(head.classes, totals, strict=True) if total <= 0
     ]
@@ -160,10 +203,6 @@ def _warn_about_active_set(objective, end):
         )
 
 
-def _spread(values):
-    return np.ptp(values) if values.size else 0.0
-
-
 def _warn_about_gap(end, head, objective):
     """Name a head that was far from the optimum of its own objective."""
     if not end.converged:
@@ -174,10 +213,10 @@ def _warn_about_gap(end, head, objective):
             stacklevel=4,
         )
     # A logit off by less than 0.1 changes no loss by more than 0.1 nats.
-    raw, targets = objective.in_force(end.raw), objective.in_force(head.targets)
-    scale = 0.5 * _spread(raw)
+    of_raw, of_targets = objective.ranges(end.raw)
+    scale = 0.5 * of_raw
     # A constant model has no spread: its targets' says what is rounding.
-    floor = 1e-8 * _spread(targets) if head.loss.is_quadratic else 1.0
+    floor = 1e-8 * of_targets if head.loss.is_quadratic else 1.0
     scale = max(floor, scale)
     if end.gap > 0.1 * scale:
         # Only a head that damping alone holds is left where it stands.

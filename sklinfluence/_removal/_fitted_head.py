@@ -55,6 +55,34 @@ class FittedHead:
     reason: str = "given"
 
     @property
+    def n_rows(self):
+        return self.objective.design.n_rows
+
+    def without_rows(self):
+        """What is known of the head without a row, to be put on rows by `on`."""
+        parts = dict.fromkeys(("raw", "residual", "operator"))
+        objective = self.objective.without_rows()
+        state = self.state.attached(objective.hessian())
+        return replace(self, **parts, objective=objective, state=state)
+
+    def on(self, objective):
+        """The head on some of the training rows, factored on all of them.
+
+        Parameters
+        ----------
+        objective : Objective
+            Of these rows.
+        """
+        raw = objective.raw(self.theta)
+        return replace(
+            self,
+            objective=objective,
+            raw=raw,
+            residual=objective.residual(raw),
+            operator=objective.hessian(raw),
+        )
+
+    @property
     def query_residual(self):
         """Residuals of the training rows as queries: of the unweighted loss."""
         loss = self.objective.loss.unweighted()
@@ -132,6 +160,13 @@ class FittedHead:
             state=self.state.inner,
         )
 
+    @property
+    def of_row_blocks(self):
+        """`contrasts` where the blocks of rows are of these, else the head itself."""
+        # Those of a preconditioner are of all outputs as they are.
+        is_of_state = self.state.rows_from == "solver"
+        return (self.contrasts if is_of_state else None) or self
+
     def solve_rows(self, coefficients, rows):
         """H^+ (c_i (x) x_i) of a block of rows, (p, n_chosen)."""
         return self._solve_rows_in(self.state, coefficients, rows)
@@ -198,6 +233,16 @@ class FittedHead:
         self.state.prepare()
         run = map_rows if self.state.serves_threads else map_blocks
         return run(work, blocks, n_jobs=n_jobs)
+
+    def refuse_without_blocks(self, what):
+        """A ValueError where rows have blocks by solves of their own alone."""
+        if not self.has_factor:
+            raise ValueError(
+                f"{what} of rows on a cluster needs a solver that gives rows their "
+                f"blocks of the inverse, and {self.solver!r} would take a solve over "
+                "all rows for each: use solver='cholesky', solver='ekfac' or "
+                "ConjugateGradient(rows='preconditioner')."
+            )
 
     @property
     def has_factor(self):

@@ -16,6 +16,7 @@ import numpy as np
 from sklinfluence._blocks import block_slices
 from sklinfluence._progress import untracked
 from sklinfluence.curvature import (
+    ContrastLoss,
     KroneckerBlocks,
     contract,
     contract_blocks,
@@ -26,8 +27,12 @@ from sklinfluence.curvature import (
 
 # What a block of so many rows leaves behind is still in cache when it is needed.
 _CACHED_ROWS = 512
+# And so are matrices of so many numbers, with some more that are made of them.
+_CACHED_NUMBERS = 2**17
 # Below this, what is left of a row's curvature once it is taken out of H is rounding.
 _LEVERAGE_ONE = 1e-9
+# Above it, a sum of eigenvalues -h leaves no h near 1.
+_FAR_FROM_ONE = -0.9
 
 
 @dataclass
@@ -45,11 +50,6 @@ class Removal:
     output_leverage : ndarray of shape (n_rows, n_outputs) or (n_rows, 1)
         tr(s_i S_i B_i), each output's part of it where outputs do not interact; over
         all rows they sum to the degrees of freedom.
-    largest_leverage : ndarray of shape (n_rows,)
-        Upper bound of the largest eigenvalue of s_i S_i^1/2 B_i S_i^1/2.
-    spread : ndarray of shape (n_rows,)
-        Largest squared length, in H^+, of a difference of two outputs at x_i (of
-        one output where they do not interact).
     moved : ndarray of shape (n_rows,)
         Squared length, in H, of the parameter change: s_i^2 r~_i^T B_i r~_i.
     """
@@ -58,8 +58,6 @@ class Removal:
     residual: np.ndarray
     self_influence: np.ndarray
     output_leverage: np.ndarray
-    largest_leverage: np.ndarray
-    spread: np.ndarray
     moved: np.ndarray
 
     @property
@@ -91,8 +89,8 @@ def remove_each(fitted, n_jobs=None, each=untracked, *, quiet=False):
     removal : Removal
     """
 
-    def row_blocks(rows):
-        return [fitted.row_blocks(rows)]
+    def row_blocks(heads, rows):
+        return [heads[0].row_blocks(rows)]
 
     (removal,) = _remove_from([fitted], row_blocks, n_jobs, each)
     if not quiet:
@@ -116,8 +114,8 @@ def remove_each_along(path, n_jobs=None):
     """
     shifts = [fitted.state.shift for fitted in path]
 
-    def row_blocks(rows):
-        return path[0].state.row_blocks_at(rows, shifts)
+    def row_blocks(heads, rows):
+        return heads[0].state.row_blocks_at(rows, shifts)
 
     removals = _remove_from(path, row_blocks, n_jobs, untracked)
     for removal in removals:
@@ -128,32 +126,55 @@ def remove_each_along(path, n_jobs=None):
 def _remove_from(heads, row_blocks, n_jobs, each):
     """A Removal of each of several heads over the same rows.
 
-    ``row_blocks`` gives all heads' blocks of the rows it is called with.
+    ``row_blocks`` gives the blocks of all heads, which may be those of contrasts, at
+    the rows it is called with.
     """
-    n_rows, K = heads[0].residual.shape
-    values_per_row = heads[0].state.values_per_row
+    inside = [fitted.of_row_blocks for fitted in heads]
+    n_rows, K = inside[0].residual.shape
+    values_per_row = inside[0].state.values_per_row
     if values_per_row is None:
-        values_per_row = len(heads) * (2 * heads[0].theta.size + 4 * K * K)
+        values_per_row = len(heads) * (2 * inside[0].theta.size + 4 * K * K)
     blocks = block_slices(n_rows, values_per_row, _CACHED_ROWS)
-    remove = partial(_remove_block, heads, row_blocks)
+    remove = partial(_remove_block, inside, row_blocks)
     each_block = each("leave each row out", blocks)
-    parts = heads[0].over_rows(remove, each_block, n_jobs)
+    parts = inside[0].over_rows(remove, each_block, n_jobs)
     return [
-        Removal(*map(np.concatenate, zip(*of_head, strict=True)))
-        for of_head in zip(*parts, strict=True)
+        _removal_of(fitted, *map(np.concatenate, zip(*of_head, strict=True)))
+        for fitted, of_head in zip(heads, zip(*parts, strict=True), strict=True)
     ]
 
 
+def _removal_of(fitted, change, left, *of_rows):
+    """What is of outputs for all of them, where it was computed in contrasts."""
+    if change.shape != fitted.raw.shape:
+        change, left = expand(change.T).T, expand(left.T).T
+    return Removal(fitted.raw + change, left, *of_rows)
+
+
 def _remove_block(heads, row_blocks, block):
-    at_each = row_blocks(heads[0].objective.design.rows(block))
+    at_each = row_blocks(heads, heads[0].objective.design.rows(block))
     pairs = zip(heads, at_each, strict=True)
     # Without a penalty blocks may overflow: such rows end in NaN, and are named.
     with np.errstate(invalid="ignore"):
-        return [_remove_rows(fitted, block, B) for fitted, B in pairs]
+        return [_remove_in_cache(fitted, block, B) for fitted, B in pairs]
+
+
+def _remove_in_cache(fitted, block, B):
+    """`_remove_rows` by no more rows at once than leave their matrices in cache."""
+    if isinstance(B, KroneckerBlocks) or B.ndim == 2:
+        return _remove_rows(fitted, block, B)
+    at_most = max(16, _CACHED_NUMBERS // B.shape[1] ** 2)
+    parts = [
+        _remove_rows(
+            fitted, slice(block.start + at.start, block.start + at.stop), B[at]
+        )
+        for at in block_slices(len(B), 1, at_most)
+    ]
+    return tuple(map(np.concatenate, zip(*parts, strict=True)))
 
 
 def _remove_rows(fitted, block, B):
-    """What `Removal` holds, of a block of rows; ``B`` are their blocks of H^+."""
+    """What `Removal` holds, of a block of rows, the change of ``raw`` in its place."""
     objective = fitted.objective
     weights, residual = objective.weights[block], fitted.residual[block]
     asked = fitted.query_residual[block]
@@ -162,14 +183,11 @@ def _remove_rows(fitted, block, B):
     )
     left = residual_without(fitted, curvature, B, residual)
     change = apply_block(B, left) * weights[:, None]
-    leverage = _leverage_by_output(curvature, B)
     return (
-        fitted.raw[block] + change,
+        change,
         left,
         weights * np.einsum("ik,ik->i", asked, apply_block(B, residual)),
-        leverage,
-        _largest_leverage(curvature, B, leverage),
-        _spread(B),
+        leverage_by_output(curvature, B),
         weights * np.einsum("ik,ik->i", left, change),
     )
 
@@ -183,29 +201,26 @@ def apply_block(blocks, vectors):
     return np.einsum("ikm,im->ik", blocks, vectors)
 
 
-def trace_of_product(curvature, B):
-    """tr(S_i B_i) of each row, both symmetric."""
+def leverage_by_output(curvature, B):
+    """tr(S_i B_i), (n, K) where outputs do not interact, else (n, 1)."""
     if isinstance(B, KroneckerBlocks):
-        return curvature.trace_with(B)
-    return np.sum(curvature * B, axis=tuple(range(1, B.ndim)))
-
-
-def _leverage_by_output(curvature, B):
-    if isinstance(B, np.ndarray) and B.ndim == 2:
+        return curvature.trace_with(B)[:, None]
+    if B.ndim == 2:
         return curvature * B
-    return trace_of_product(curvature, B)[:, None]
+    return np.einsum("ikm,ikm->i", curvature, B)[:, None]
 
 
 def residual_without(fitted, curvature, B, residual):
     """(I - S_i B_i)^-1 r_i, or what `KroneckerBlocks.residual_without` makes of it."""
     if fitted.has_exact_rows:
-        return removed_residual(-curvature, B, residual)
+        is_blind = not isinstance(fitted.objective.loss, ContrastLoss)
+        return removed_residual(-curvature, B, residual, is_blind=is_blind)
     if isinstance(B, KroneckerBlocks):
         return B.residual_without(curvature, residual)
     return residual + apply_block(curvature, apply_block(B, residual))
 
 
-def removed_residual(curvature, B, residual):
+def removed_residual(curvature, B, residual, *, is_blind=True):
     """(I + curvature_i B_i)^-1 r_i; NaN where that matrix is singular.
 
     Parameters
@@ -215,6 +230,8 @@ def removed_residual(curvature, B, residual):
         to put it in.
     B : ndarray of the same shape, or KroneckerBlocks
     residual : ndarray of shape (n, K)
+    is_blind : bool, default=True
+        Whether blocks (n, K, K) and curvatures are blind to what outputs share.
     """
     if isinstance(B, KroneckerBlocks):
         return solve_added(curvature, B, residual)
@@ -222,40 +239,24 @@ def removed_residual(curvature, B, residual):
         kept = 1.0 + curvature * B
         kept[kept < _LEVERAGE_ONE] = np.nan
         return residual / kept
-    # Both sides are blind to what all outputs share: nothing is lost in contrasts, and
-    # beside large blocks that direction's 1 would be lost to rounding.
-    kept = contract_blocks(curvature) @ contract_blocks(B)
+    if is_blind:
+        # Nothing is lost in contrasts, and beside large blocks the 1 of that direction
+        # would be lost to rounding.
+        curvature, B = contract_blocks(curvature), contract_blocks(B)
+        residual = contract(residual.T).T
+        return expand(removed_residual(curvature, B, residual, is_blind=False).T).T
+    kept = curvature @ B
+    # The eigenvalues -h are of one sign: one is near -1 only if their sum is.
+    doubtful = np.flatnonzero(~(np.trace(kept, axis1=1, axis2=2) > _FAR_FROM_ONE))
     kept += np.eye(kept.shape[1])
     # The product of 1 - h over the eigenvalues h: small only if one of them is 1.
-    for i in np.flatnonzero(~(np.linalg.det(kept) > _LEVERAGE_ONE)):
+    for i in doubtful[~(np.linalg.det(kept[doubtful]) > _LEVERAGE_ONE)]:
         if np.min(np.linalg.eigvals(kept[i]).real) < _LEVERAGE_ONE:
             kept[i] = np.nan
     out = np.full((len(B), kept.shape[1]), np.nan)
     sound = ~np.isnan(kept[:, 0, 0])
-    residual = contract(residual.T).T[sound]
-    out[sound] = np.linalg.solve(kept[sound], residual[:, :, None])[:, :, 0]
-    return expand(out.T).T
-
-
-def _largest_leverage(curvature, B, by_output):
-    largest = np.max(by_output, axis=1)
-    if isinstance(B, KroneckerBlocks) or B.ndim == 2:
-        return largest
-    # The trace bounds it from above, closely enough where it is well below 1.
-    high = np.flatnonzero(largest > 0.9)
-    eigenvalues = np.linalg.eigvals(curvature[high] @ B[high])
-    largest[high] = np.max(eigenvalues.real, axis=1, initial=0.0)
-    return largest
-
-
-def _spread(B):
-    if isinstance(B, KroneckerBlocks):
-        # A difference of two outputs has squared length 2.
-        return 2.0 * np.max(B.values, axis=1)
-    if B.ndim == 2:
-        return np.max(B, axis=1)
-    diagonal = np.einsum("ikk->ik", B)
-    return np.max(diagonal[:, :, None] + diagonal[:, None, :] - 2 * B, axis=(1, 2))
+    out[sound] = np.linalg.solve(kept[sound], residual[sound, :, None])[:, :, 0]
+    return out
 
 
 def named_rows(rows):

@@ -81,10 +81,14 @@ def first_order(fitted, queries, *, use_curvature=True, n_jobs=None):
     -------
     influence : ndarray of shape (n_queries, n_train)
     """
-    V = queries.gradients()
-    if use_curvature:
-        V = fitted.solve(V)
+    V = solved_gradients(fitted, queries, use_curvature)
     return _gradient_products(fitted, V, n_jobs)
+
+
+def solved_gradients(fitted, queries, use_curvature=True):
+    """H^+ g_j of every query (or g_j), (p, n_queries)."""
+    V = queries.gradients()
+    return fitted.solve(V) if use_curvature else V
 
 
 def _gradient_products(fitted, V, n_jobs=None):
@@ -108,10 +112,20 @@ def _gradient_products(fitted, V, n_jobs=None):
 
 def mean_first_order(fitted, queries, query_scale, *, use_curvature=True):
     """Mean over the queries of `first_order` times ``query_scale``: (n_train,)."""
-    residual = queries.residual * (query_scale / len(query_scale))[:, None]
-    mean = queries.design.transpose_dot(residual).T.reshape(-1, 1)
+    mean = mean_gradient(queries, query_scale / len(query_scale))
+    return apply_gradients(fitted, solved_mean(fitted, mean, use_curvature))
+
+
+def mean_gradient(queries, weights):
+    """The queries' gradients, weighted and summed: of theta's shape."""
+    return queries.design.transpose_dot(queries.residual * weights[:, None]).T
+
+
+def solved_mean(fitted, mean, use_curvature=True):
+    """H^+ times one gradient (or the gradient), of theta's shape."""
+    mean = mean.reshape(-1, 1)
     V = fitted.solve(mean) if use_curvature else mean
-    return apply_gradients(fitted, V.reshape(fitted.theta.shape))
+    return V.reshape(fitted.theta.shape)
 
 
 def apply_gradients(fitted, direction):

@@ -17,6 +17,8 @@ from sklinfluence._removal._one_row import Removal, remove_each
 from sklinfluence._removal._queries import Queries
 from sklinfluence._removal._refine import Refined, refine
 from sklinfluence._removal._together import remove_together
+from sklinfluence._valuer import ranks
+from sklinfluence.base import strongest_columns
 
 
 class computed_once:
@@ -154,6 +156,61 @@ class HeadReading:
     def uses_curvature(self):
         return self.method != "grad_dot"
 
+    @property
+    def n_rows(self):
+        return self.fitted.n_rows
+
+    @property
+    def values_per_query(self):
+        """Numbers that a query takes while it is worked on."""
+        return 4 * self.n_rows
+
+    def without_rows(self):
+        """The reading as queries need it, to be sent to where they are."""
+        parts = (self.fitted.without_rows(), self.head, self.method, self.normalize)
+        return ReadingWithoutRows(*parts, self.dtype)
+
+    def refuse_blocks(self, what):
+        """All training rows are at hand: nothing is refused."""
+
+    def by_row(self, function, *args, output=None):
+        """``function(reading, *args)``: numbers along the training rows.
+
+        Here the reading is of all of them; of rows on a cluster each block has one.
+        """
+        return function(self, *args)
+
+    def answer(self, function, together):
+        """``function(reading)``, one of those that are had in one pass."""
+        return function(self)
+
+    def strongest(self, function, n, by, *args):
+        """The n strongest of scores ``function(reading, *args)``, (m, n_rows).
+
+        Returns
+        -------
+        values, rows : ndarray of shape (m, n)
+        """
+        return strongest_columns(function(self, *args), n, by)
+
+    def weighted_mean(self, function):
+        """Mean of ``function(reading)`` over the rows that have a weight, and a value.
+
+        Weighted by ``sample_weight``.
+        """
+        values, weights = function(self), self.sample_weight
+        weights = np.ones(len(values)) if weights is None else weights
+        known = ~np.isnan(values) & (weights > 0)
+        if not known.any():
+            return np.nan
+        # Of extreme weights the sum may overflow where their mean does not.
+        weights = weights[known] / np.max(weights[known])
+        return float(np.average(values[known], weights=weights))
+
+    def ranked(self, values):
+        """Rank of each row, 1 for the largest value; what is NaN comes first."""
+        return ranks(-np.nan_to_num(values, nan=np.inf))
+
     @computed_once
     def left_out(self):
         """`LeftOut`; a solver without a factor pays a solve a row for it."""
@@ -195,3 +252,26 @@ class HeadReading:
         """Rows that are asked about; without y, of the model's own prediction."""
         targets = None if y is None else self.head.encode(y)
         return Queries.at(self.fitted, check_embedding(self.head.embed(X)), targets)
+
+
+@dataclass
+class ReadingWithoutRows:
+    """A reading as it is sent: to be put on rows, or asked about queries.
+
+    Attributes
+    ----------
+    fitted : FittedHead
+        Without rows.
+    head, method, normalize, dtype
+        As `HeadReading` has them.
+    """
+
+    fitted: FittedHead
+    head: object
+    method: str
+    normalize: str | None
+    dtype: object
+
+    n_jobs = 1  # Who it is sent to has others beside it.
+    uses_curvature = HeadReading.uses_curvature
+    queries = HeadReading.queries

@@ -3,6 +3,7 @@
 import numpy as np
 
 from sklinfluence._estimators import LARGEST, LARGEST_VALUE, SMALLEST, extreme
+from sklinfluence._source import largest
 
 _REMEDY = (
     "Scale the columns, the targets or sample_weight (with the penalty) towards 1."
@@ -19,16 +20,15 @@ def check_scales(objective, theta):
     theta : ndarray of shape (n_outputs, n_columns)
         The estimator's own parameters.
     """
-    _refuse_vanishing({"the columns": objective.design.X})
+    found = objective.reduced(row_magnitudes, largest, theta)
+    _refuse_vanishing("the columns", found["columns"])
     if objective.loss.is_quadratic:
-        _refuse_vanishing({"the targets": objective.targets})
+        _refuse_vanishing("the targets", found["targets"])
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        raw = objective.raw(theta)
-        parts = _largest_parts(objective, theta, raw)
-        _refuse_beyond(parts, LARGEST)
-        _refuse_beyond({"a raw prediction": _largest(raw)}, LARGEST_VALUE)
-        rows = objective.hessian(raw).row_bounds().max(initial=0.0)
-    curved = max(rows, objective.penalty.max(initial=0.0), objective.proximal)
+        _refuse_beyond(_largest_parts(objective, theta, found["parts"]), LARGEST)
+    _refuse_beyond({"a raw prediction": found["raw"]}, LARGEST_VALUE)
+    penalty = objective.penalty.max(initial=0.0)
+    curved = max(found["curvature"], penalty, objective.proximal)
     if curved < SMALLEST:
         raise ValueError(
             f"The largest entry of the training objective's Hessian is about "
@@ -41,34 +41,53 @@ def _largest(values):
     return np.max(np.abs(values), initial=0.0)
 
 
-def _refuse_vanishing(parts):
+def _refuse_vanishing(name, magnitude):
     """Squares of what is not 0 must not be: steps and residuals would be."""
-    for name, values in parts.items():
-        largest = extreme(values)
-        if 0 < largest < SMALLEST:
-            raise ValueError(
-                f"The largest magnitude in {name} is {largest:.1e}, below "
-                f"{SMALLEST:.0e}: its square vanishes. {_REMEDY}"
-            )
+    if 0 < magnitude < SMALLEST:
+        raise ValueError(
+            f"The largest magnitude in {name} is {magnitude:.1e}, below "
+            f"{SMALLEST:.0e}: its square vanishes. {_REMEDY}"
+        )
 
 
-def _largest_parts(objective, theta, raw):
-    """Largest magnitude of each thing that enters Hessian and gradient."""
+def row_magnitudes(objective, theta):
+    """The largest numbers that rows bring into an objective, as a dict."""
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        raw = objective.raw(theta)
+        rows = objective.hessian(raw).row_bounds().max(initial=0.0)
+        parts = _largest_of_rows(objective, raw)
+    return {
+        "columns": extreme(objective.design.X),
+        "targets": extreme(objective.targets),
+        "raw": _largest(raw),
+        "curvature": rows,
+        "parts": parts,
+    }
+
+
+def _largest_of_rows(objective, raw):
     weights = objective.weights
     squares = weights * objective.design.squared_norms()
     residual = _largest_by_row(objective.residual(raw))
     if objective.loss.is_quadratic:
         residual = np.maximum(residual, _largest_by_row(objective.targets))
     return {
-        "a parameter of the estimator": _largest(theta),
-        "the penalty": _largest(objective.penalty),
-        "damping times the sum of the weights": objective.proximal,
         "a row's weight times its squared length": _largest(squares),
         "a row's gradient": _largest(
             weights * residual * np.sqrt(objective.design.squared_norms())
         ),
-        "the penalty's gradient": _largest(objective.penalty * theta),
         "a row's weighted loss": _largest(weights * residual**2),
+    }
+
+
+def _largest_parts(objective, theta, of_rows):
+    """Largest magnitude of each thing that enters Hessian and gradient."""
+    return {
+        "a parameter of the estimator": _largest(theta),
+        "the penalty": _largest(objective.penalty),
+        "damping times the sum of the weights": objective.proximal,
+        **of_rows,
+        "the penalty's gradient": _largest(objective.penalty * theta),
     }
 
 

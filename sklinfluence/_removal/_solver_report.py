@@ -17,11 +17,10 @@ _N_PROBES = 64
 def describe_solver(fitted, damping):
     """The dict that estimators publish as ``solver_info_``."""
     objective, K = fitted.objective, fitted.theta.shape[0]
-    weighted = np.flatnonzero(objective.weights)
-    n_probes = min(_N_PROBES, len(weighted))
-    probes = weighted[np.linspace(0, len(weighted) - 1, n_probes).astype(int)]
+    probes = objective.some_weighted(_N_PROBES)
+    residual = probes.residual(probes.raw(fitted.theta))
     gradients = gradient_rows(
-        fitted.coefficients[probes], objective.design.rows(probes)
+        probes.weights[:, None] * residual, probes.design.rows(slice(None))
     )
     _, info = solutions(fitted.solver, fitted.state, gradients.T)
     warn_about_residual(fitted.solver, info)
@@ -36,6 +35,7 @@ def describe_solver(fitted, damping):
         **info,
     }
     if fitted.state.eigenvalue_range is not None:
+        fitted.state.prepare()
         # Single vectors wait for memory, and threads of BLAS's for one another.
         with blas_on_one_thread:
             low, high = fitted.state.eigenvalue_range()

@@ -2,6 +2,7 @@
 
 from sklinfluence.curvature._active_set import ActiveSetObjective, WholeDesign
 from sklinfluence.curvature._contrasts import (
+    ContrastLoss,
     apart,
     contract,
     contract_blocks,
@@ -9,7 +10,7 @@ from sklinfluence.curvature._contrasts import (
     expand,
     have_contrasts,
 )
-from sklinfluence.curvature._design import Design
+from sklinfluence.curvature._design import Design, ReducedDesign
 from sklinfluence.curvature._losses import (
     LogisticLoss,
     PredictionDrop,
@@ -19,7 +20,16 @@ from sklinfluence.curvature._losses import (
 from sklinfluence.curvature._newton import Stationary, minimize, read_as_is
 from sklinfluence.curvature._objective import Objective
 from sklinfluence.curvature._operator import Operator
-from sklinfluence.curvature._preconditioners._block_preconditioners import block_factors
+from sklinfluence.curvature._preconditioners._block_preconditioners import (
+    LiftedFactor,
+    block_factors,
+)
+from sklinfluence.curvature._reduced import (
+    Elsewhere,
+    ObjectiveRows,
+    RawAt,
+    ReducedObjective,
+)
 from sklinfluence.curvature._row_blocks import (
     KroneckerBlocks,
     RowCurvature,

@@ -94,6 +94,9 @@ class ContrastLoss:
         """Diagonal of basis^T curvature basis of each row, (n_rows, n_basis)."""
         return self.whole.curvature_in_basis(targets, expand(raw.T).T, expand(basis))
 
+    def unweighted(self):
+        return self
+
     def blind(self, n_contrasts):
         """Shifts of its arguments that it does not see: none."""
         return np.zeros((n_contrasts, 0))
@@ -133,7 +136,7 @@ def contrasts_of(operator):
     loss = ContrastLoss(objective.loss, len(penalty))
     # It is where the raw predictions are, and has no parameters of its own.
     objective = replace(objective, loss=loss, penalty=penalty[:-1], center=None)
-    return Hessian(objective, contract(operator.raw.T).T)
+    return Hessian(objective, objective.turned(operator.raw, contract))
 
 
 def whole_of(operator):
@@ -145,4 +148,4 @@ def whole_of(operator):
         return None
     penalty = objective.penalty[np.arange(-1, operator.n_outputs)]
     objective = replace(objective, loss=objective.loss.whole, penalty=penalty)
-    return Hessian(objective, expand(operator.raw.T).T)
+    return Hessian(objective, objective.turned(operator.raw, expand))

@@ -1,5 +1,7 @@
 """Rows of an embedding, each with its 1, in blocks that fit the memory asked for."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy import sparse
 
@@ -110,3 +112,13 @@ class Design:
             rows = self.rows(block, np.sqrt(weights[block]))[:, columns]
             total += rows.T @ rows
         return total
+
+
+@dataclass(frozen=True)
+class ReducedDesign:
+    """What is known of rows without any of them."""
+
+    n_rows: int
+    n_columns: int
+    fit_intercept: bool
+    X: object = None

@@ -36,16 +36,18 @@ def products(rows):
     return out
 
 
-def fold(matrix):
-    """M with x^T matrix x = `products` (x) M: (q (q + 1) / 2,)."""
-    both = matrix + matrix.T
-    np.fill_diagonal(both, np.diag(matrix))
-    return both[np.tril_indices(len(matrix))]
+def fold(blocks, k, m):
+    """M with x^T blocks[k, :, m] x = `products` (x) M: (n_pairs, q (q + 1) / 2)."""
+    i, j = np.tril_indices(blocks.shape[1])
+    k, m = k[:, None], m[:, None]
+    both = blocks[k, i, m, j] + blocks[k, j, m, i]
+    both[:, i == j] *= 0.5
+    return both
 
 
 def unfold(folded, n_columns):
-    """The symmetric matrix whose entries at i >= j these are, (q, q)."""
-    out = np.empty((n_columns, n_columns))
+    """The symmetric matrices whose entries at i >= j these are, (n, q, q)."""
+    out = np.empty((len(folded), n_columns, n_columns))
     i, j = np.tril_indices(n_columns)
-    out[i, j] = out[j, i] = folded
+    out[:, i, j] = out[:, j, i] = folded
     return out

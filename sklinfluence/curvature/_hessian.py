@@ -3,6 +3,9 @@
 For raw predictions f_i with curvature S_i, row weight s_i and row x_i,
 H = sum_i s_i S_i (x) x_i x_i^T + diag(penalty) + proximal I. Parameters run over
 outputs first, columns second. Neither form ever holds one gradient a row.
+
+What the rows give is what a method ``_*_of_rows`` says of some of them; `summed` puts
+together all, wherever they lie, and the penalty is added once.
 """
 
 from dataclasses import replace
@@ -50,6 +53,24 @@ class Hessian(Operator):
         return self.objective.active
 
     @property
+    def rows_at_hand(self):
+        return self.objective.rows_at_hand
+
+    @property
+    def is_rowless(self):
+        return self.objective.is_rowless
+
+    def summed(self, function, *args):
+        """The sum over all rows of what a function says of the Hessian of some.
+
+        Parameters
+        ----------
+        function : callable
+            Of a `Hessian` and ``args`` to an array, or a tuple or dict of arrays.
+        """
+        return self.objective.summed(function, self, *args)
+
+    @property
     def diagonal_terms(self):
         """Penalty and proximal term, (n_outputs, n_columns)."""
         return self.objective.penalty + self.objective.proximal
@@ -82,6 +103,10 @@ class Hessian(Operator):
     def matvec(self, V):
         """H V for V of shape (p, m)."""
         V = np.asarray(V)
+        product = self.summed(Hessian._product_of_rows, V)
+        return product + self.diagonal_terms.reshape(-1, 1) * V
+
+    def _product_of_rows(self, V):
         K, q = self.n_outputs, self.n_columns
         m = V.shape[1]
         by_column = V.reshape(K, q, m).transpose(1, 0, 2).reshape(q, K * m)
@@ -98,8 +123,14 @@ class Hessian(Operator):
                 objective.weights[block],
             )
             product += design.transpose_dot(bent.reshape(len(rows), K * m), block)
-        out = product.reshape(q, K, m).transpose(1, 0, 2).reshape(K * q, m)
-        return out + self.diagonal_terms.reshape(-1, 1) * V
+        return product.reshape(q, K, m).transpose(1, 0, 2).reshape(K * q, m)
+
+    def _refuse_far_rows(self):
+        if not self.rows_at_hand:
+            raise ValueError(
+                "The solver draws single rows, and these are on a cluster: use "
+                "solver='cholesky', solver='ekfac' or solver='cg'."
+            )
 
     def kronecker_factors(self):
         """EK-FAC's approximation of H."""
@@ -107,6 +138,7 @@ class Hessian(Operator):
 
     def sampled(self, index):
         """An unbiased estimate of H from some of the rows, the penalty whole."""
+        self._refuse_far_rows()
         objective = self.objective
         n_rows = objective.design.n_rows
         part = replace(
@@ -123,6 +155,7 @@ class Hessian(Operator):
 
     def row_bounds(self):
         """What bounds the largest eigenvalue of each row's part, up to 2: (n_rows,)."""
+        self._refuse_far_rows()
         objective = self.objective
         curvature = objective.loss.curvature_diagonal(objective.targets, self.raw)
         largest = objective.weights * curvature.max(axis=1)
@@ -130,11 +163,14 @@ class Hessian(Operator):
 
     def trace(self):
         """Sum of the diagonal, in one pass over the rows."""
+        rows = self.summed(Hessian._trace_of_rows)
+        return float(rows + self.diagonal_terms.sum())
+
+    def _trace_of_rows(self):
         objective = self.objective
         curvature = objective.loss.curvature_diagonal(objective.targets, self.raw)
         weights = objective.weights * curvature.sum(axis=1)
-        rows = weights @ objective.design.squared_norms()
-        return float(rows + self.diagonal_terms.sum())
+        return weights @ objective.design.squared_norms()
 
     def diagonal_blocks(self):
         """The block of each output, (n_outputs, n_columns, n_columns).
@@ -143,7 +179,7 @@ class Hessian(Operator):
         """
         n_blocks = 1 if self.has_equal_blocks else self.n_outputs
         pairs = [(k, k) for k in range(n_blocks)]
-        blocks = np.stack(list(self._accumulate(pairs).values()))
+        blocks = np.stack(self.summed(Hessian._pairs_of_rows, pairs))
         inner = np.arange(self.n_columns)
         blocks[:, inner, inner] += self.diagonal_terms[:n_blocks]
         return blocks
@@ -155,6 +191,9 @@ class Hessian(Operator):
         -------
         product : ndarray of shape (n_outputs, n_columns, m)
         """
+        return self.summed(Hessian._block_products_of_rows, V)
+
+    def _block_products_of_rows(self, V):
         K, m = self.n_outputs, V.shape[1]
         product = np.zeros((K, self.n_columns, m))
         design = self.objective.design
@@ -168,6 +207,19 @@ class Hessian(Operator):
 
     def block_traces(self):
         """Trace of what the rows give to each diagonal block, (n_outputs,)."""
+        return self.summed(Hessian._block_traces_of_rows)
+
+    def output_curvature(self):
+        """Sum over the rows of weight times curvature, (n_outputs, n_outputs)."""
+        return self.summed(Hessian._output_curvature_of_rows)
+
+    def _output_curvature_of_rows(self):
+        objective = self.objective
+        return objective.loss.curvature_sum(
+            objective.targets, self.raw, objective.weights
+        )
+
+    def _block_traces_of_rows(self):
         objective = self.objective
         curvature = objective.loss.curvature_diagonal(objective.targets, self.raw)
         return (objective.weights * objective.design.squared_norms()) @ curvature
@@ -193,12 +245,13 @@ class Hessian(Operator):
         pairs = [(k, m) for k in outputs for m in outputs if k <= m]
         # Symmetric, it is its transpose, whose rows are contiguous.
         blocks = H.T.reshape(K, q, K, q)
-        for (k, m), block in self._accumulate(pairs).items():
+        of_pairs = self.summed(Hessian._pairs_of_rows, pairs)
+        for (k, m), block in zip(pairs, of_pairs, strict=True):
             blocks[k, :, m] = blocks[m, :, k] = block
         loss.complete(blocks)
 
-    def _accumulate(self, pairs):
-        """Sum of s_i S_i[k, m] x_i x_i^T for each pair (k, m), a dict of arrays.
+    def _pairs_of_rows(self, pairs):
+        """Sum of s_i S_i[k, m] x_i x_i^T for each pair (k, m), a tuple of arrays.
 
         Each is a symmetric rank-k update of rows scaled by the root of their
         weight, half the work of a general product. Off the diagonal the softmax's
@@ -208,15 +261,13 @@ class Hessian(Operator):
         if _folded.pays(len(pairs)):
             update = partial(self._update_all, roots, np.transpose(pairs))
             sums = sum_rows(update, _runs(self.n_rows, _N_SUMS_OF_ALL))
-            each = (_folded.unfold(total, self.n_columns) for total in sums)
-            return dict(zip(pairs, each, strict=True))
+            return tuple(_folded.unfold(sums, self.n_columns))
         runs = _runs(self.n_rows, max(1, _N_SUMS // len(pairs)))
         tasks = [(pair, run) for pair in pairs for run in runs]
         sums = map_rows(partial(self._update, roots), *zip(*tasks, strict=True))
         n = len(runs)
-        return {
-            pair: tree_sum(sums[at * n : (at + 1) * n]) for at, pair in enumerate(pairs)
-        }
+        starts = range(0, n * len(pairs), n)
+        return tuple(tree_sum(sums[at : at + n]) for at in starts)
 
     def _curvature_roots(self, pairs):
         """Roots of outputs' own curvatures, and factors of what couples pairs of them.
@@ -249,10 +300,10 @@ class Hessian(Operator):
         on_diagonal, total = k == m, 0.0
         for at in _folded.slices(run.stop - run.start, self.n_columns):
             block = slice(run.start + at.start, run.start + at.stop)
-            weights = coupling[k, block] * coupling[m, block]
-            weights[on_diagonal] = own[k[on_diagonal], block]
-            weights *= weights
-            weights[~on_diagonal] *= -1.0
+            squares = coupling[:, block] ** 2
+            weights = squares[k]
+            weights *= np.negative(squares)[m]
+            weights[on_diagonal] = own[k[on_diagonal], block] ** 2
             total += weights @ _folded.products(self.objective.design.rows(block))
         return total
 

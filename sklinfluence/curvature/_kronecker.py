@@ -42,10 +42,9 @@ class KroneckerFactors:
                 "solver='cg'."
             )
         self.n_outputs, self.n_columns = objective.shape
-        self.outputs = _output_basis(objective, operator.raw)
+        self.outputs = _output_basis(operator)
         self.columns = _column_basis(
-            objective.design.gram(_row_weights(operator)),
-            operator.diagonal_terms.mean(axis=0),
+            operator.summed(_moment), operator.diagonal_terms.mean(axis=0)
         )
         diagonal = self._corrected(operator)
         floor = _KERNEL * diagonal.max(initial=0.0)
@@ -55,19 +54,8 @@ class KroneckerFactors:
 
     def _corrected(self, operator):
         """The diagonal of the Hessian in the basis, (n_outputs, rank)."""
-        objective, V = operator.objective, self.columns
-        diagonal = np.zeros((self.n_outputs, V.shape[1]))
-        design = objective.design
-        values = 2 * (self.n_columns + V.shape[1]) + 4 * self.n_outputs
-        for block in block_slices(design.n_rows, values):
-            curvature = _curvature_in_basis(
-                objective.loss,
-                objective.targets[block],
-                operator.raw[block],
-                self.outputs,
-            )
-            curvature *= objective.weights[block][:, None]
-            diagonal += curvature.T @ (design.rows(block) @ V) ** 2
+        V = self.columns
+        diagonal = operator.summed(_diagonal_in_basis, self.outputs, V)
         penalty = operator.diagonal_terms @ V**2
         if self.outputs is not None:
             penalty = (self.outputs**2).T @ penalty
@@ -122,6 +110,26 @@ def _rotate(outputs, inside, transpose):
     return (basis @ inside.reshape(K, rank * m)).reshape(K, rank, m)
 
 
+def _diagonal_in_basis(operator, outputs, V):
+    """What rows give to the diagonal of the Hessian in a basis, (n_outputs, rank)."""
+    objective = operator.objective
+    diagonal = np.zeros((operator.n_outputs, V.shape[1]))
+    design = objective.design
+    values = 2 * (operator.n_columns + V.shape[1]) + 4 * operator.n_outputs
+    for block in block_slices(design.n_rows, values):
+        curvature = _curvature_in_basis(
+            objective.loss, objective.targets[block], operator.raw[block], outputs
+        )
+        curvature *= objective.weights[block][:, None]
+        diagonal += curvature.T @ (design.rows(block) @ V) ** 2
+    return diagonal
+
+
+def _moment(operator):
+    """Sum of `_row_weights` times x x^T, (n_columns, n_columns)."""
+    return operator.objective.design.gram(_row_weights(operator))
+
+
 def _row_weights(operator):
     """s_i sqrt(tr S_i): how much rows count in the second moment.
 
@@ -135,12 +143,11 @@ def _row_weights(operator):
     return objective.weights * np.sqrt(curvature.sum(axis=1))
 
 
-def _output_basis(objective, raw):
+def _output_basis(operator):
     """Eigenvectors of sum_i s_i S_i; None where it is diagonal."""
-    if objective.loss.separable:
+    if operator.is_block_diagonal:
         return None
-    total = objective.loss.curvature_sum(objective.targets, raw, objective.weights)
-    return np.linalg.eigh(total)[1]
+    return np.linalg.eigh(operator.output_curvature())[1]
 
 
 def _column_basis(moment, penalty):

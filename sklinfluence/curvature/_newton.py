@@ -65,13 +65,12 @@ def minimize(objective, theta, solver, *, tol=1e-11, max_iter=100):
     """
     raw = start = objective.raw(theta)
     factored_at, factor = raw, _factor(objective, raw, solver)
-    seen = objective.in_force
     last_move, converged, n_iter = np.inf, False, 0
     while n_iter < max_iter:
         n_iter += 1
         step, is_solved = _step(objective, theta, raw, solver, factor)
         shift = objective.raw(step)
-        size = _relative_size(seen(shift), seen(raw))
+        size = objective.relative_move(raw, shift)
         if not is_solved and size <= STALE:
             break  # the step is short because the solver found none
         if size <= tol:
@@ -92,10 +91,10 @@ def minimize(objective, theta, solver, *, tol=1e-11, max_iter=100):
         if objective.loss.is_quadratic or length == 0.0:
             converged = length > 0 or size <= STALE
             break
-    is_stale = _relative_size(seen(raw - factored_at), seen(raw)) > STALE
+    since, gap = objective.largest(raw - factored_at, raw - start)
+    is_stale = since > STALE * max(1.0, *objective.largest(raw))
     if is_stale and not objective.loss.is_quadratic:
         factor = _factor(objective, raw, solver)
-    gap = float(np.max(np.abs(seen(raw - start)), initial=0.0))
     return Stationary(theta, raw, *factor, gap, converged, n_iter)
 
 
@@ -104,7 +103,7 @@ def read_as_is(objective, theta, solver):
     raw = objective.raw(theta)
     factor = _factor(objective, raw, solver)
     shift = objective.raw(_step(objective, theta, raw, solver, factor)[0])
-    gap = float(np.max(np.abs(objective.in_force(shift)), initial=0.0))
+    (gap,) = objective.largest(shift)
     return Stationary(theta, raw, *factor, gap, converged=True, n_iter=0)
 
 
@@ -119,11 +118,6 @@ def _step(objective, theta, raw, solver, factor):
     step, info = solutions(solver, factor[1], gradient)
     is_solved = np.max(info.get("residual", 0.0), initial=0.0) < _UNSOLVED
     return -step.reshape(theta.shape), is_solved
-
-
-def _relative_size(change, raw):
-    largest = np.max(np.abs(raw), initial=0.0)
-    return np.max(np.abs(change), initial=0.0) / max(1.0, largest)
 
 
 def _line_search(objective, theta, raw, step, shift):

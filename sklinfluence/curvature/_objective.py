@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sklinfluence.curvature._design import Design
+from sklinfluence.curvature._design import Design, ReducedDesign
 from sklinfluence.curvature._hessian import Hessian
 
 
@@ -42,6 +42,9 @@ class Objective:
 
     # Of an l1 penalty's active set; without one all parameters are in use.
     active = whole = None
+    # Whether rows can be asked for one by one, and whether there are none.
+    rows_at_hand = True
+    is_rowless = False
 
     @property
     def shape(self):
@@ -56,6 +59,45 @@ class Objective:
         """What belongs to the rows that have a weight; the others are not there."""
         there = self.weights > 0
         return values if there.all() else values[there]
+
+    def largest(self, *raws):
+        """Largest magnitude in each of some raw predictions, of rows in force."""
+        return [float(np.max(np.abs(self.in_force(raw)), initial=0.0)) for raw in raws]
+
+    def relative_move(self, raw, shift):
+        """How far raw predictions move, relative to the largest of them (to 1)."""
+        moved, size = self.largest(shift, raw)
+        return moved / max(1.0, size)
+
+    def ranges(self, raw):
+        """Largest less smallest raw prediction, and target, of rows in force."""
+        there = (self.in_force(raw), self.in_force(self.targets))
+        return [np.ptp(values) if values.size else 0.0 for values in there]
+
+    def turned(self, raw, change):
+        """Raw predictions, what runs over the outputs changed: (K, ...) to (L, ...)."""
+        return change(raw.T).T
+
+    def reduced(self, function, combine, *args):
+        """What a function of the objective of some rows gives, put together.
+
+        Here all rows are at hand, and it is what the function gives.
+
+        Parameters
+        ----------
+        function : callable
+            Of an `Objective` and ``args``.
+        combine : callable
+            Of a list of what it gives.
+        """
+        return function(self, *args)
+
+    def summed(self, function, operator, *args):
+        """What a function of the Hessian of some rows gives, summed over all rows.
+
+        Here all rows are at hand, and it is what the function gives.
+        """
+        return function(operator, *args)
 
     def residual(self, raw):
         """Unweighted derivative of each row's loss at ``raw``."""
@@ -93,8 +135,36 @@ class Objective:
         """The objective with Koh and Liang's damping of its *mean* Hessian."""
         if damping == 0:
             return self
-        proximal = damping * self.weights.sum()
+        proximal = damping * self.weight_sum()
         return replace(self, proximal=proximal, center=center)
+
+    def weight_sum(self):
+        """The sum of the row weights."""
+        return self.weights.sum()
+
+    def target_sums(self):
+        """The sum of weight times target of each output, (n_outputs,)."""
+        return self.weights @ self.targets
+
+    def some_weighted(self, n):
+        """The objective of n rows of weight, evenly spread."""
+        weighted = np.flatnonzero(self.weights)
+        n = min(n, len(weighted))
+        index = weighted[np.linspace(0, len(weighted) - 1, n).astype(int)]
+        return self.taken(index)
+
+    def taken(self, index):
+        """The objective of some of the rows."""
+        design, targets = self.design.take(index), self.targets[index]
+        return replace(
+            self, design=design, targets=targets, weights=self.weights[index]
+        )
+
+    def without_rows(self):
+        """The same loss and penalty, of no rows."""
+        design = ReducedDesign(0, self.shape[1], self.design.fit_intercept)
+        parts = (design, self.loss, None, None, self.penalty)
+        return RowlessObjective(*parts, self.proximal, self.center)
 
     def reweighted(self, weights):
         """The objective with other row weights; the proximal term stays as it is."""
@@ -134,11 +204,17 @@ class Objective:
             unit = np.eye(n_outputs)[:, :, None]
             blind = [np.kron(unit[k], self._blind_columns(k)) for k in each]
             return np.hstack(blind)
-        shifts = self.loss.blind(n_outputs)
+        shifts, blind = self.loss.blind(n_outputs), self._blind_columns(0)
+        if not (shifts.size or blind.size):
+            return np.zeros((n_outputs * n_columns, 0))
         seen = np.linalg.qr(np.hstack([shifts, np.eye(n_outputs)]))[0]
         free = np.eye(n_columns)[:, self.penalty[0] == 0]
-        beside = np.kron(seen[:, shifts.shape[1] :], self._blind_columns(0))
+        beside = np.kron(seen[:, shifts.shape[1] :], blind)
         return np.hstack([beside, np.kron(shifts, free)])
+
+    def gram(self, columns):
+        """Sum of weight times row row^T over some columns."""
+        return self.design.gram(self.weights, columns)
 
     def _blind_columns(self, output):
         """Basis of the unpenalised column combinations that are zero on all rows."""
@@ -147,7 +223,7 @@ class Objective:
         only_intercept = len(free) == 1 and self.design.fit_intercept
         if len(free) == 0 or (only_intercept and free[0] == n_columns - 1):
             return np.zeros((n_columns, 0))
-        gram = self.design.gram(self.weights, free)
+        gram = self.gram(free)
         scale = np.sqrt(np.diag(gram))
         scale[scale == 0] = 1.0
         values, vectors = np.linalg.eigh(gram / np.outer(scale, scale))
@@ -157,3 +233,20 @@ class Objective:
         basis = np.zeros((n_columns, blind.shape[1]))
         basis[free] = np.linalg.qr(blind / scale[:, None])[0]
         return basis
+
+
+@dataclass(frozen=True)
+class RowlessObjective(Objective):
+    """An objective on its way to where rows are: what asks for rows is refused."""
+
+    rows_at_hand = False
+    is_rowless = True
+
+    def hessian(self, raw=None):
+        return Hessian(self, np.zeros((0, len(self.penalty))))
+
+    def summed(self, function, operator, *args):
+        raise ValueError(
+            "A solver that passes over the training rows was asked for a solution "
+            "where there are none of them. Use solver='cholesky' or solver='ekfac'."
+        )

@@ -20,12 +20,18 @@ class Operator:
         What the rows give to each output's block, times vectors.
     smallest_eigenvalue : float or None
         Where it had to be found out already.
+    rows_at_hand : bool
+        Whether single rows can be asked for.
+    is_rowless : bool
+        Whether there are no rows at all, so that it has no products.
     """
 
     design = None
     active = None
     block_products = None
     smallest_eigenvalue = None
+    rows_at_hand = True
+    is_rowless = False
 
     @property
     def has_one_set(self):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length, check_random_state
 
+from sklinfluence._estimators import takeable
 from sklinfluence._messages import shown
 from sklinfluence._sklearn_compat import Interval, _safe_indexing, validate_params
 from sklinfluence._typing import RandomState, Rows
@@ -110,7 +111,7 @@ def add_backdoor(
     is_poisoned = np.zeros(len(labels), dtype=bool)
     is_poisoned[rows] = True
     source = np.where(is_poisoned, np.argmax(is_target), np.arange(len(labels)))
-    marked = _apply_trigger(trigger, _safe_indexing(X, rows))
+    marked = _apply_trigger(trigger, _safe_indexing(takeable(X), rows))
     return replace_rows(X, rows, marked), take_labels(y, source), is_poisoned
 
 

@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
+from sklinfluence._in_memory import InMemoryMixin
 from sklinfluence._nets import rows_and_targets
 from sklinfluence._sklearn_compat import (
     HasMethods,
@@ -19,7 +20,7 @@ from sklinfluence._sklearn_compat import (
 from sklinfluence._typing import RandomState, Rows
 
 
-class TracInAnomalyDetector(OutlierMixin, BaseEstimator):
+class TracInAnomalyDetector(InMemoryMixin, OutlierMixin, BaseEstimator):
     """Outliers as rows in the tail of the distribution of influence (TracInAD).
 
     A row's statistic is the mean influence that training rows have on its loss, by

@@ -333,6 +333,7 @@ class DeepInfluenceRanker(BaseRanker):
         """
         if candidates is None:
             return super().proponents(X, y, n)
+        check_count(candidates, "candidates")
         check_count(n, "n", candidates, "candidates")
         return strongest(*self._of_candidates(X, y, candidates), n, 1)
 
@@ -364,6 +365,7 @@ class DeepInfluenceRanker(BaseRanker):
         """
         if candidates is None:
             return super().opponents(X, y, n)
+        check_count(candidates, "candidates")
         check_count(n, "n", candidates, "candidates")
         return strongest(*self._of_candidates(X, y, candidates), n, -1)
 

@@ -14,6 +14,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklinfluence._estimators import fit_weighted, sliceable
+from sklinfluence._in_memory import InMemoryMixin
 from sklinfluence._nets import (
     cast,
     find_last_linear,
@@ -33,7 +34,9 @@ from sklinfluence._sklearn_compat import (
 from sklinfluence._typing import Rows
 
 
-class SkorchEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class SkorchEmbedding(
+    InMemoryMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
     """Embed rows by a layer of a skorch net.
 
     `fit` trains a clone of the net, or takes a frozen one as it is; `transform` runs
@@ -187,7 +190,8 @@ class SkorchEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Returns
         -------
         embedding : ndarray of shape (n_rows, n_embedding)
-            In the net's own floating type; what is not flat is flattened.
+            In the net's own floating type; what is not flat is flattened. NaN where
+            the module makes NaN of a row.
         """
         check_is_fitted(self)
         X = cast(sliceable(X), module_dtype(self.estimator_))

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from numbers import Integral, Real
 from typing import Any
 
@@ -11,7 +12,8 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_consistent_length, get_tags
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from sklinfluence._estimators import weight_keywords
+from sklinfluence._estimators import check_count, weight_keywords
+from sklinfluence._in_memory import InMemoryMixin, is_dask, refuse_dask
 from sklinfluence._parts import PartsMixin
 from sklinfluence._progress import FitTracker
 from sklinfluence._sklearn_compat import (
@@ -46,8 +48,13 @@ from sklinfluence.filtering._thresholds import expected_wrong_share
 from sklinfluence.filtering._training_rows import check_training_rows
 from sklinfluence.filtering._votes import relative_weights
 
+# Lines of a report on rows that may be more than a table holds.
+_LINES_OF_CLUSTER = 1000
 
-class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
+
+class _LabelNoiseDetector(
+    InMemoryMixin, PartsMixin, CallbackSupportMixin, BaseEstimator
+):
     """Score every row's label by a ranker and decide which rows to flag."""
 
     _parameter_constraints: dict = {
@@ -135,6 +142,10 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         self : object
             The fitted detector.
         """
+        if is_dask(X):
+            return self._fit_on_cluster(X, y, sample_weight, groups)
+        given = {"y": y, "sample_weight": sample_weight, "groups": groups}
+        refuse_dask(f"{type(self).__name__}.fit", **given)
         check_parameters(self, groups)
         rows = check_training_rows(self, X, y, sample_weight, groups)
         rule = FlagRule.of(self)
@@ -154,10 +165,28 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         self._model, self._score_name = model, score
         self._scorer = scorer(model, score, rows.copies)
         self.ranker_ = getattr(model, "ranker_", model)
+        self._along = None
         self._index = rows.X.index if hasattr(rows.X, "iloc") else None
         self._seen_table = hasattr(rows.X, "columns")
         self._judge(evidence, rows, rule)
         tracker.done()
+        return self
+
+    def _fit_on_cluster(self, X, y, sample_weight, groups):
+        """The same by votes that are taken where the rows lie."""
+        clustered = import_module("sklinfluence.filtering._clustered")
+        clustered.check_asked(self, groups)
+        check_parameters(self, groups)
+        model, labels, weight = clustered.judge(self, X, y, sample_weight)
+        vars(self).pop("feature_names_in_", None)
+        self.n_features_in_ = X.shape[1]
+        self.evidence_ = model.evidence_
+        self._model = self._scorer = self.ranker_ = model
+        self._score_name, self._index, self._seen_table = "auto", None, False
+        self._along = clustered.HandedOut(X.chunks[0])
+        self._decide(model.scores_, model.verdict_, labels, weight, FlagRule.of(self))
+        for name in ("scores_", "label_quality_", "suggested_labels_"):
+            setattr(self, name, self._along(getattr(self, name)))
         return self
 
     def _fit_model(self, unfitted, fdr, rows, fitting):
@@ -177,18 +206,22 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         """Set every fitted attribute that follows from the evidence on the labels."""
         if rule.is_automatic:
             self._check_held_out(evidence)
-        verdict, self._in_use = self._verdict(evidence, rows), rows.in_use
-        weight = rows.weights
-        self._classes, self._given_labels = evidence.classes, rows.y
-        self._predicted_labels = verdict.predicted_labels
-        self.scores_ = _without_nan(evidence.scores)
-        self.label_quality_ = verdict.quality
+        scores, verdict = _without_nan(evidence.scores), self._verdict(evidence, rows)
+        self._decide(scores, verdict, rows.y, rows.weights, rule)
+
+    def _decide(self, scores, verdict, labels, weight, rule):
+        """Flag rows, and note what is known of each."""
+        self._classes, self._given_labels = verdict.classes, labels
+        self._in_use, self._predicted_labels = weight > 0, verdict.predicted_labels
+        self.scores_, self.label_quality_ = scores, verdict.quality
         flags = rule.flag(self.scores_, verdict, weight)
         # A noise model knows which class such a given label mostly stands for; a
         # plain one can only say what it predicts.
         self.suggested_labels_ = self._predicted_labels
         if hasattr(self._model, "suggest_labels"):
             self.suggested_labels_ = self._model.suggest_labels(verdict.contradicted)
+        # As arrays, wherever the public ones are handed out.
+        self._told = self.scores_, self.label_quality_, self.suggested_labels_
         self._support = ~flags
         self.threshold_ = rule.threshold_in_force(self.scores_, flags)
         self._expected_wrong = expected_wrong_share(verdict, flags, weight)
@@ -214,10 +247,14 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         Returns
         -------
         support : ndarray of shape (n_samples,) or (n_kept,)
-            A mask that is True for kept rows, or their numbers.
+            A mask that is True for kept rows, or their numbers. The mask of a fit on
+            a dask array is one, in the chunks of X's rows.
         """
         check_is_fitted(self)
-        return np.flatnonzero(self._support) if indices else self._support.copy()
+        if indices:
+            return np.flatnonzero(self._support)
+        support = self._support.copy()
+        return support if self._along is None else self._along(support)
 
     def score_samples(self, X: Rows, y: ArrayLike | None = None) -> NDArray:
         """Score new labelled rows by the ranker that was fitted on all rows.
@@ -241,15 +278,22 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         check_consistent_length(X, y)
         return self._scorer.label_scores(self._score_name, X, y)
 
-    def report(self) -> Any:
+    def report(self, n: int | None = None) -> Any:
         """Tabulate the labels, the worst first.
 
         Needs pandas (the extra ``report``).
 
+        Parameters
+        ----------
+        n : int, default=None
+            How many lines, those of the worst rows. None is all; of a fit on a dask
+            array the worst 1000.
+
         Returns
         -------
         report : pandas.DataFrame
-            One line a training row, indexed as the training X was, with the columns
+            One line a training row (of the worst ``n``), indexed as the training X was,
+            with the columns
 
             - `is_label_issue`: whether the row is flagged;
             - `score`: what the lines are sorted by, `scores_`;
@@ -265,18 +309,24 @@ class _LabelNoiseDetector(PartsMixin, CallbackSupportMixin, BaseEstimator):
         ------
         ImportError
             If pandas is not installed.
+        ValueError
+            If ``n`` is no number of lines.
         """
         check_is_fitted(self)
+        if n is not None:
+            check_count(n, "n")
+        scores, quality, suggested = self._told
         columns = {
             "is_label_issue": ~self._support,
-            "score": self.scores_,
-            "label_quality": self.label_quality_,
+            "score": scores,
+            "label_quality": quality,
             "given_label": self._given_labels,
             "predicted_label": self._predicted_labels,
-            "suggested_label": self.suggested_labels_,
+            "suggested_label": suggested,
         }
+        n = _LINES_OF_CLUSTER if n is None and self._along is not None else n
         caller = f"{type(self).__name__}.report"
-        return report_table(columns, self.scores_, self._index, caller)
+        return report_table(columns, scores, self._index, caller, n)
 
     def summary(self) -> Any:
         """Say in a few lines how many rows are flagged, by class.

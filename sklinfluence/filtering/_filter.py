@@ -235,6 +235,8 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
     True
     """
 
+    _takes_dask = frozenset({"fit"})
+
     # Said here too: an unknown argument is refused in the name of this class.
     def __init__(
         self,
@@ -285,8 +287,10 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows: whatever the ranker's estimator takes, text included.
+        X : {array-like, sparse matrix, dask array} of shape (n_samples, n_features)
+            Training rows: whatever the ranker's estimator takes, text included. A
+            dask array is judged where its chunks lie, by the votes "linear" and
+            "kernel" of the filter's own pool.
 
         y : array-like of shape (n_samples,)
             Given labels or targets.
@@ -305,7 +309,7 @@ class MislabelFilter(OneToOneFeatureMixin, TransformerMixin, _LabelNoiseDetector
         """
         super().fit(X, y, sample_weight, groups)
         vars(self).pop("sample_indices_", None)
-        if self._classes is not None:
+        if self._classes is not None and self._along is None:
             self.sample_indices_ = assign_donors(
                 self._support, self._given_labels, self.random_state, self._in_use
             )

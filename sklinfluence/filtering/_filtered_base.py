@@ -26,6 +26,7 @@ from sklearn.utils.validation import (
 )
 
 from sklinfluence._estimators import interruptible, sliceable, weight_keywords
+from sklinfluence._in_memory import InMemoryMixin
 from sklinfluence._parts import PartsMixin
 from sklinfluence._progress import FitTracker
 from sklinfluence._sklearn_compat import (
@@ -47,7 +48,7 @@ _DELEGATED = ("predict", "predict_proba", "predict_log_proba", "decision_functio
 
 
 class _FilteredEstimator(
-    PartsMixin, CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
+    InMemoryMixin, PartsMixin, CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
 ):
     """Fit an estimator on the rows that a filter keeps."""
 

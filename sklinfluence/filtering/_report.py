@@ -10,8 +10,8 @@ from sklinfluence.filtering._thresholds import worst_first
 _MAX_LISTED = 20
 
 
-def report_table(columns, scores, index, caller):
-    """The columns as a data frame, by falling score.
+def report_table(columns, scores, index, caller, n=None):
+    """The columns as a data frame, by falling score, of the n worst rows.
 
     Parameters
     ----------
@@ -20,6 +20,8 @@ def report_table(columns, scores, index, caller):
     index : pandas.Index or None
     caller : str
         Who is named when pandas is missing.
+    n : int, default=None
+        None is all rows.
     """
     try:
         pandas = check_pandas_support(caller)
@@ -30,8 +32,9 @@ def report_table(columns, scores, index, caller):
             "sklinfluence[report]`. summary() needs none, and scores_, "
             "suggested_labels_ and get_support() hold the same as arrays."
         ) from error
-    table = pandas.DataFrame(columns, index=index)
-    return table.iloc[worst_first(scores, np.arange(len(table)))]
+    rows = worst_first(scores, np.arange(len(scores)))[:n]
+    index = rows if index is None else index[rows]
+    return pandas.DataFrame({k: v[rows] for k, v in columns.items()}, index=index)
 
 
 def summary_text(name, flags, given, in_use, is_classification, expected_wrong):

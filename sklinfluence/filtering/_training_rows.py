@@ -8,6 +8,7 @@ from sklearn.utils.validation import column_or_1d
 
 from sklinfluence._estimators import (
     Copies,
+    check_numbers,
     check_weight_range,
     find_copies,
     refuse_missing_labels,
@@ -125,4 +126,5 @@ def _one_a_row(name, y, in_column):
     y = y if plain.dtype.kind == "O" else plain
     y = column_or_1d(y, warn=not in_column)
     assert_all_finite(y, input_name="y", estimator_name=name)
+    check_numbers(y, "y", "Divide y by its standard deviation.")
     return y

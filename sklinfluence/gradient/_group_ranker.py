@@ -3,7 +3,6 @@
 from typing import Any, Literal
 
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import check_is_fitted
 
 from sklinfluence._estimators import check_count, check_rows
 from sklinfluence._removal import ORDERS, group_indices, refuse_emptied
@@ -85,7 +84,7 @@ class GroupRanker(RowRanker):
         >>> ranker.group_influence(hospital, X[400:], y[400:]).shape
         (169, 2)
         """
-        check_is_fitted(self)
+        self._in_memory_only("group_influence")
         if not isinstance(order, str) or order not in ORDERS:
             raise ValueError(
                 f"order={order!r} is not one of {', '.join(map(repr, ORDERS))}."
@@ -154,7 +153,7 @@ class GroupRanker(RowRanker):
         >>> len(rows)
         2
         """
-        check_is_fitted(self)
+        self._in_memory_only("most_damaging")
         if not hasattr(self, "classes_"):
             raise ValueError(
                 "most_damaging asks which rows flip a predicted class; a regressor "
@@ -176,7 +175,7 @@ class GroupRanker(RowRanker):
 
     @property
     def loo_error_bound_(self):
-        check_is_fitted(self)
+        self._in_memory_only("loo_error_bound_")
         self._check_certifiable("loo_error_bound_")
         self.reading_.fitted.refuse_approximate_rows(
             "loo_error_bound_ needs", ", or certify, which factors its own"
@@ -234,7 +233,7 @@ class GroupRanker(RowRanker):
         >>> bool(((lower <= influence) & (influence <= upper)).all())
         True
         """
-        check_is_fitted(self)
+        self._in_memory_only("certify")
         self._check_certifiable("certify")
         if self.reading_.head.l1 is not None:
             raise ValueError(

@@ -7,13 +7,13 @@ import numpy as np
 from sklinfluence._blocks import block_slices
 from sklinfluence._estimators import in_type
 from sklinfluence._removal import (
+    _gradient_products,
     added_row,
     apply_block,
-    first_order,
+    apply_gradients,
     gradient_lengths,
     inverse_ratio,
     loss_rise,
-    mean_first_order,
     moving_coefficients,
     one_step_newton,
     own_influence,
@@ -21,8 +21,11 @@ from sklinfluence._removal import (
     query_curvature,
     query_scale,
     self_scale,
+    solved_gradients,
+    solved_mean,
 )
 from sklinfluence._scheduling import on_threads
+from sklinfluence._source import Output
 
 
 def influence_on(reading, queries):
@@ -33,18 +36,33 @@ def influence_on(reading, queries):
     reading : HeadReading
     queries : Queries
     """
+    output = Output(queries.dtype, before=(len(queries.raw),))
+    asked = (queries, _solved(reading, queries))
+    return reading.by_row(_influence_of_rows, *asked, output=output)
+
+
+def strongest_on(reading, queries, n, by):
+    """The n strongest influences on every query, and their rows: (n_queries, n)."""
+    asked = (queries, _solved(reading, queries))
+    return reading.strongest(_influence_of_rows, n, by, *asked)
+
+
+def _solved(reading, queries):
+    """What is solved for once, not at every row: H^+ g_j of first-order influence."""
+    if reading.method == "newton":
+        return None
+    return solved_gradients(reading.fitted, queries, reading.uses_curvature)
+
+
+def _influence_of_rows(reading, queries, solved):
+    """Influence of the reading's rows on every query, (n_queries, n_rows)."""
     if reading.method == "newton":
         influence = one_step_newton(
             reading.fitted, reading.removal, queries, reading.n_jobs
         )
         _put_refined(influence, reading.refined, queries)
     else:
-        influence = first_order(
-            reading.fitted,
-            queries,
-            use_curvature=reading.uses_curvature,
-            n_jobs=reading.n_jobs,
-        )
+        influence = _gradient_products(reading.fitted, solved, reading.n_jobs)
     if reading.normalize is not None:
         influence *= reading.scale
         influence *= query_scale(queries, reading.normalize)[:, None]
@@ -64,18 +82,27 @@ def _put_refined(influence, refined, queries):
         influence[block, index] = loss_rise(part, shift)
 
 
-def mean_influence_on(reading, queries):
-    """Mean of first-order influence over the queries, by one solve: (n_train,)."""
+def influence_along(reading, mean, dtype):
+    """First-order influence of every training row on a mean of gradients, (n_train,).
+
+    Parameters
+    ----------
+    reading : HeadReading
+    mean : ndarray of shape (n_outputs, n_columns)
+    dtype : dtype
+        Of the queries.
+    """
     with on_threads(reading.n_jobs):
-        mean = mean_first_order(
-            reading.fitted,
-            queries,
-            query_scale(queries, reading.normalize),
-            use_curvature=reading.uses_curvature,
-        )
+        direction = solved_mean(reading.fitted, mean, reading.uses_curvature)
+    return reading.by_row(_along_direction, direction, dtype, output=Output(dtype))
+
+
+def _along_direction(reading, direction, dtype):
+    with on_threads(reading.n_jobs):
+        along = apply_gradients(reading.fitted, direction)
     if reading.normalize is not None:
-        mean *= reading.scale
-    return in_type(mean, queries.dtype)
+        along *= reading.scale
+    return in_type(along, dtype)
 
 
 def influence_on_own(reading):

@@ -5,18 +5,8 @@ from typing import Any, Literal, Self
 
 from numpy.typing import ArrayLike
 
-from sklinfluence._estimators import sliceable
 from sklinfluence._progress import FitTracker
-from sklinfluence._removal import (
-    NORMALIZATIONS,
-    HeadReading,
-    check_embedding,
-    describe_solver,
-    fit_head,
-    leave_each_out,
-    polished,
-    warn_about_offset,
-)
+from sklinfluence._removal import NORMALIZATIONS, describe_solver
 from sklinfluence._scheduling import on_threads
 from sklinfluence._sklearn_compat import (
     HasMethods,
@@ -27,7 +17,7 @@ from sklinfluence._sklearn_compat import (
 from sklinfluence._typing import RandomState, Rows
 from sklinfluence.curvature import SOLVERS
 from sklinfluence.gradient._group_ranker import GroupRanker
-from sklinfluence.heads import linear_head
+from sklinfluence.gradient._training import training
 
 
 class InfluenceRanker(GroupRanker):
@@ -83,6 +73,10 @@ class InfluenceRanker(GroupRanker):
         Where the optimum of the head and the factor there are kept, so that a search
         over parameters does not compute them twice for one fold: the optimum for
         all ``method``, ``normalize`` and ``damping``, the factor for one damping.
+    shared_directory : str, default=None
+        For a dask array: where this process writes, and all workers read, a factor
+        above 100 MB. None: dask's ``temporary-directory``, or the system's, if all
+        workers see it.
     n_jobs : int, default=None
         Threads that share the training rows. None means what
         :func:`joblib.parallel_config` says, else as many as BLAS would use; inside a
@@ -153,6 +147,14 @@ class InfluenceRanker(GroupRanker):
     Rows of leverage 1 cannot leave: without them the objective has no unique optimum.
     What depends on leaving them out is NaN, and one warning names them.
 
+    Fitted on a dask array, ``self_influence_``, ``leverage_`` and the ``loo_*`` arrays,
+    `influence`, `mean_influence`, and `score_samples` of a dask array, are lazy dask
+    arrays: ask for several in one :func:`dask.compute`, which then takes one pass, or
+    write them to a store. `proponents`, `opponents` and ``transform`` with
+    ``n_influences`` are computed, of equal influences the earlier row. ``ranking_``
+    gathers all scores. Rows of leverage 1 are not named; what needs single training
+    rows, such as `group_influence` or ``refine``, is refused.
+
     References
     ----------
     .. [1] Koh, P. W. and Liang, P. (2017). Understanding black-box predictions via
@@ -194,10 +196,12 @@ class InfluenceRanker(GroupRanker):
         "refit_head": ["boolean"],
         "n_influences": [Interval(Integral, 1, None, closed="left"), None],
         "memory": [None, str, HasMethods(["cache"])],
+        "shared_directory": [None, str],
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
     }
 
+    _takes_dask = frozenset({"fit", "mean_influence", "score_samples"})
     _written_out = {**GroupRanker._written_out, "solver": "ConjugateGradient()"}
 
     def __init__(
@@ -212,6 +216,7 @@ class InfluenceRanker(GroupRanker):
         refit_head: bool = True,
         n_influences: int | None = None,
         memory: Any = None,
+        shared_directory: str | None = None,
         n_jobs: int | None = None,
         random_state: RandomState = None,
     ) -> None:
@@ -224,6 +229,7 @@ class InfluenceRanker(GroupRanker):
         self.refit_head = refit_head
         self.n_influences = n_influences
         self.memory = memory
+        self.shared_directory = shared_directory
         self.n_jobs = n_jobs
         self.random_state = random_state
 
@@ -238,10 +244,16 @@ class InfluenceRanker(GroupRanker):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_train, n_features)
-            Training rows, in any form that the estimator takes.
+        X : {array-like, sparse matrix, dask array} of shape (n_train, n_features)
+            Training rows, in any form that the estimator takes. Of a dask array each
+            chunk of rows is read where it is worked on, and stays there: a frozen
+            linear model, or a Pipeline that ends in one, or an unfitted
+            ``LogisticRegression``, ``Ridge``, ``LinearRegression`` or
+            ``RidgeClassifier`` without an l1 penalty, which is then fitted by Newton
+            steps.
         y : array-like of shape (n_train,) or (n_train, n_targets), default=None
-            Class labels or real targets; needed, beside a Dataset too.
+            Class labels or real targets; needed, beside a Dataset too. Of dask's or
+            not where X is; likewise ``sample_weight``.
         sample_weight : array-like of shape (n_train,), default=None
             Weights of the rows, non-negative; passed to the last step of a Pipeline.
 
@@ -258,45 +270,40 @@ class InfluenceRanker(GroupRanker):
         SingularHessianError
             If the objective has no unique optimum and ``damping`` is 0.
         """
-        X = sliceable(X)
-        y, sample_weight = self._check_training(X, y, sample_weight)
-        tracker = FitTracker(self, X, y)
+        rows = training(self, X, y, sample_weight)
+        tracker = FitTracker(self, rows.X, rows.y)
         with tracker.task("fit the estimator"):
-            estimator = self._fit_estimator(X, y, sample_weight)
-        head = linear_head(estimator, y, sample_weight).trained_on(X)
-        embedding = check_embedding(head.embed(X))
-        warn_about_offset(embedding, head.fit_intercept)
+            estimator = rows.fit_estimator()
+        rows.read(estimator)
         task = tracker.task("polish the head and factor its Hessian")
         with task, on_threads(self.n_jobs):
-            fitted = fit_head(
-                head,
-                embedding,
-                solver=self.solver,
-                damping=self.damping,
-                refit_head=self.refit_head,
-                memory=self.memory,
-            )
-            if self.refine is not None:
-                fitted.refuse_approximate_rows("refine needs", " or refine=None")
+            fitted = rows.factor()
             solver_info = describe_solver(fitted, self.damping)
-        left_out = None
-        if fitted.has_factor or self.method == "newton" or self.normalize == "loss":
-            left_out = leave_each_out(fitted, self.refine, self.n_jobs, tracker.each)
-        reading = HeadReading(
-            fitted,
-            polished(head, fitted.theta),
-            method=self.method,
-            normalize=self.normalize,
-            refine=self.refine,
-            dtype=embedding.dtype,
-            sample_weight=sample_weight,
-            index=X.index if hasattr(X, "iloc") else None,
-            n_jobs=self.n_jobs,
-            given=left_out,
-        )
+        reading = rows.reading(fitted, tracker.each)
         # Nothing is set before all is done: an interrupted fit leaves no half of one.
         self.estimator_, self.reading_, self.head_ = estimator, reading, reading.head
         self.solver_info_, self.stationarity_gap_ = solver_info, fitted.gap
-        self._begin(len(fitted.residual), estimator, head.classes)
+        self._begin(reading.n_rows, estimator, reading.head.classes)
         tracker.done()
         return self
+
+    def fit_transform(
+        self, X: Rows, y: ArrayLike | None = None, **fit_params: Any
+    ) -> Any:
+        """Fit, and the influence of every training row on the predictions for all.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_train, n_features)
+            Training rows, in memory: each is a query too.
+        y : array-like of shape (n_train,) or (n_train, n_targets), default=None
+        **fit_params : dict
+            As `fit` takes them.
+
+        Returns
+        -------
+        influence : ndarray or CSR matrix of shape (n_train, n_train)
+            As `transform` gives it.
+        """
+        # Said here so that rows on a cluster are refused before they are fitted.
+        return super().fit_transform(X, y, **fit_params)

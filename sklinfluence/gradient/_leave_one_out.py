@@ -9,6 +9,16 @@ from sklinfluence._removal import JointRemoval, inverse_ratio, leave_together
 from sklinfluence.curvature import SoftmaxLoss
 
 
+def leverage(reading):
+    """tr(s_i S_i B_i), (n_train,)."""
+    return reading.removal.leverage
+
+
+def loo_probabilities(reading):
+    """Probabilities of all classes, (n_train, n_classes)."""
+    return class_probabilities(reading.fitted.objective.loss, reading.removal.raw)
+
+
 def loo_decision(reading):
     """Raw predictions, (n_train,) or (n_train, n_outputs)."""
     raw = reading.removal.raw
@@ -54,23 +64,14 @@ def observations(ranker):
 
 def loo_score(reading):
     """Mean log-likelihood, or minus the mean squared error of least squares."""
+    return -reading.weighted_mean(_loo_losses)
+
+
+def _loo_losses(reading):
     objective, raw = reading.fitted.objective, reading.removal.raw
     if objective.loss.is_quadratic:
-        losses = np.mean((raw - objective.targets) ** 2, axis=1)
-    else:
-        losses = objective.loss.unweighted().loss(objective.targets, raw)
-    return -_weighted_mean(losses, reading.sample_weight)
-
-
-def _weighted_mean(losses, weights):
-    """Mean over the rows that can be left out; weights None for one a row."""
-    weights = np.ones(len(losses)) if weights is None else weights
-    known = ~np.isnan(losses) & (weights > 0)
-    if not known.any():
-        return np.nan
-    # Of extreme weights the sum may overflow where their mean does not.
-    weights = weights[known] / np.max(weights[known])
-    return float(np.average(losses[known], weights=weights))
+        return np.mean((raw - objective.targets) ** 2, axis=1)
+    return objective.loss.unweighted().loss(objective.targets, raw)
 
 
 def class_probabilities(loss, raw):

@@ -1,5 +1,6 @@
 """A ranker's answers about single training rows, each a function of its reading."""
 
+from copy import copy
 from typing import Any, Literal
 
 import numpy as np
@@ -9,6 +10,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklinfluence._blocks import block_slices
 from sklinfluence._estimators import check_count, check_rows
+from sklinfluence._in_memory import in_memory
 from sklinfluence._raw_change import RawChange
 from sklinfluence._removal import CLASSIFICATION_SCORES, REGRESSION_SCORES
 from sklinfluence._sklearn_compat import _safe_indexing
@@ -22,30 +24,40 @@ from sklinfluence.gradient._candidates import (
 from sklinfluence.gradient._damping_path import PATH_SCORES, along_dampings
 from sklinfluence.gradient._head_ranker import HeadRanker
 from sklinfluence.gradient._influence import (
-    influence_if_added,
     influence_on,
     influence_on_own,
-    mean_influence_on,
     parameter_influence_of,
+    strongest_on,
 )
 from sklinfluence.gradient._label_scores import (
     new_label_scores,
     training_label_scores,
 )
 from sklinfluence.gradient._leave_one_out import (
-    class_probabilities,
+    leverage,
     loo_decision,
+    loo_probabilities,
     loo_score,
 )
+from sklinfluence.gradient._query_source import mean_over, scores_of
 from sklinfluence.gradient._raw_change import raw_change_of
+from sklinfluence.gradient._row_answers import answer
+
+# It takes its queries in blocks, from memory.
+_mean_by_blocks = in_memory(HeadRanker.mean_influence)
 
 
 class RowRanker(HeadRanker):
     """What is asked about training rows one at a time: a check and a call each."""
 
+    def _in_memory_only(self, what):
+        """Refuse, by name, what asks for training rows that lie on a cluster."""
+        check_is_fitted(self)
+        self.reading_.refuse_blocks(f"{what} of {type(self).__name__}")
+
     def _queries(self, X, y):
         """X and y as queries; without y, of the model's own prediction."""
-        n_outputs = self.reading_.fitted.raw.shape[1]
+        n_outputs = len(self.reading_.fitted.theta)
         if y is None and n_outputs > 1:
             raise ValueError(
                 "Without targets, influence is on the prediction itself, and this "
@@ -66,11 +78,31 @@ class RowRanker(HeadRanker):
             for block in block_slices(_num_samples(X), values_per_query)
         )
 
+    def _without_rows(self):
+        """The ranker as queries need it, on its way to where they are."""
+        self.reading_.fitted.refuse_without_blocks("score_samples")
+        light = copy(self)
+        light.reading_ = self.reading_.without_rows()
+        light._kept_self_influence = None
+        return light
+
+    @property
+    def _values_per_query(self):
+        return self.reading_.values_per_query
+
     def _influence_block(self, X, y):
         return influence_on(self.reading_, self._queries(X, y))
 
+    def _strongest_block(self, X, y, n, by):
+        return strongest_on(self.reading_, self._queries(X, y), n, by)
+
     def _self_influence(self):
-        return influence_on_own(self.reading_)
+        return answer(self.reading_, influence_on_own)
+
+    @property
+    def ranking_(self):
+        """Rank of each training row, 1 for the largest self-influence."""
+        return self.reading_.ranked(self.self_influence_)
 
     def influence(
         self, X: Rows, y: ArrayLike | None = None, *, candidates: int | None = None
@@ -171,7 +203,7 @@ class RowRanker(HeadRanker):
         return strongest(*self._of_candidates(X, y, candidates), n, sign)
 
     def _check_candidates(self, candidates):
-        check_is_fitted(self)
+        self._in_memory_only("candidates")
         n_weighted = np.count_nonzero(self.reading_.fitted.objective.weights > 0)
         rows = "the number of training rows with a weight"
         check_count(candidates, "candidates", n_weighted, rows)
@@ -200,8 +232,8 @@ class RowRanker(HeadRanker):
         """
         self._refuse_no_queries(X)
         if self.reading_.method == "newton":
-            return super().mean_influence(X, y)
-        return mean_influence_on(self.reading_, self._queries(*self._asked(X, y)))
+            return _mean_by_blocks(self, X, y)
+        return mean_over(self, X, y)
 
     def raw_change(self, X: Rows) -> RawChange:
         """How the raw predictions of queries change when training rows leave.
@@ -223,7 +255,7 @@ class RowRanker(HeadRanker):
             For ``method="grad_dot"``, which knows no change, and where influence is
             normalised: predictions are not.
         """
-        check_is_fitted(self)
+        self._in_memory_only("raw_change")
         if not self.reading_.uses_curvature or self.reading_.normalize is not None:
             raise ValueError(
                 "Raw predictions change by curvature, and have no normalisation: set "
@@ -254,7 +286,7 @@ class RowRanker(HeadRanker):
         scores : ndarray of shape (n_rows,)
         """
         check_is_fitted(self)
-        return influence_if_added(self.reading_, self._queries(*self._asked(X, y)))
+        return scores_of(self, X, y)
 
     def parameter_influence(self, index: ArrayLike | int) -> NDArray:
         """How far each row holds the head's parameters from where they would be.
@@ -276,7 +308,7 @@ class RowRanker(HeadRanker):
             For ``method="grad_dot"``, which knows no parameter change, and for an
             ``index`` that names no training row.
         """
-        check_is_fitted(self)
+        self._in_memory_only("parameter_influence")
         if not self.reading_.uses_curvature:
             raise ValueError(
                 "method='grad_dot' has no parameter change: it uses no curvature. "
@@ -325,7 +357,7 @@ class RowRanker(HeadRanker):
         SingularHessianError
             If a damping is 0 and the Hessian is singular.
         """
-        check_is_fitted(self)
+        self._in_memory_only("damping_path")
         dampings = check_array(
             dampings, ensure_2d=False, dtype=float, input_name="dampings"
         )
@@ -357,17 +389,17 @@ class RowRanker(HeadRanker):
     @property
     def leverage_(self):
         check_is_fitted(self)
-        return self.reading_.removal.leverage
+        return answer(self.reading_, leverage)
 
     @property
     def active_set_changes_(self):
-        check_is_fitted(self)
+        self._in_memory_only("active_set_changes_")
         return self.reading_.active_set_changes
 
     @property
     def loo_decision_function_(self):
         self._check_task("loo_decision_function_", classification=True)
-        return loo_decision(self.reading_)
+        return answer(self.reading_, loo_decision)
 
     @property
     def loo_proba_(self):
@@ -378,12 +410,12 @@ class RowRanker(HeadRanker):
                 "loo_proba_ needs a logistic head; this one is fitted by least "
                 "squares. Use loo_decision_function_."
             )
-        return class_probabilities(loss, self.reading_.removal.raw)
+        return answer(self.reading_, loo_probabilities)
 
     @property
     def loo_prediction_(self):
         self._check_task("loo_prediction_", classification=False)
-        return loo_decision(self.reading_)
+        return answer(self.reading_, loo_decision)
 
     @property
     def loo_score_(self):
@@ -406,6 +438,7 @@ class RowRanker(HeadRanker):
     def _label_scores(self, score, X, y):
         if score == "self_influence":
             return super()._label_scores(score, X, y)
+        self._in_memory_only(f"the label score {score!r}")
         if X is None:
             return training_label_scores(self.reading_, score)
         if y is None:

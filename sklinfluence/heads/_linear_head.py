@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sklinfluence._estimators import register_if_net
+from sklinfluence._in_memory import InMemoryMixin, in_memory
 from sklinfluence._typing import Rows
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LinearHead:
+class LinearHead(InMemoryMixin):
     r"""The last, linear layer of a fitted estimator and the objective it minimises.
 
     With embeddings :math:`x_i` (and a 1 after them when there is an intercept), raw
@@ -178,6 +179,7 @@ class LinearHead:
         )
 
 
+@in_memory
 @singledispatch
 def linear_head(
     estimator: Any, y: ArrayLike, sample_weight: ArrayLike | None = None

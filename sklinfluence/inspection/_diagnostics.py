@@ -8,6 +8,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from sklinfluence._in_memory import in_memory
 from sklinfluence._scheduling import on_threads
 from sklinfluence._sklearn_compat import check_pandas_support
 from sklinfluence._typing import Rows
@@ -19,6 +20,7 @@ from sklinfluence.inspection._row_diagnostics import (
 )
 
 
+@in_memory
 def diagnostics(
     ranker: Any,
     X: Rows | None = None,

@@ -1,12 +1,13 @@
 """What all displays share: their axes, the styles they are given, their legend."""
 
+from sklinfluence._in_memory import InMemoryMixin
 from sklinfluence._sklearn_compat import (
     _validate_style_kwargs,
     check_matplotlib_support,
 )
 
 
-class Display:
+class Display(InMemoryMixin):
     """A picture that keeps what it shows; subclasses are dataclasses with a `plot`."""
 
     @classmethod

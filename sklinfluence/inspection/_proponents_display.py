@@ -7,9 +7,10 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from sklinfluence._estimators import sliceable
+from sklinfluence._estimators import sliceable, takeable
 from sklinfluence._sklearn_compat import _safe_indexing
 from sklinfluence._typing import Rows
 from sklinfluence.inspection._display import Display
@@ -331,6 +332,9 @@ class ProponentsDisplay(Display):
 
 def _items(shown, rows, kind, image_shape):
     """What is drawn of some rows."""
+    shown = takeable(shown)
+    if sparse.issparse(shown):
+        shown, rows = shown[rows].toarray(), np.arange(len(rows))
     if kind == "table" and hasattr(shown, "iloc"):
         return shown.iloc[rows].to_numpy(dtype=object)
     if kind == "image":

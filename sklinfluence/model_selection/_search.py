@@ -26,6 +26,7 @@ from sklinfluence._estimators import (
     refuse_missing_labels,
     sliceable,
 )
+from sklinfluence._in_memory import InMemoryMixin
 from sklinfluence._progress import FitTracker, untracked
 from sklinfluence._scheduling import map_fits
 from sklinfluence._sklearn_compat import (
@@ -47,7 +48,7 @@ from sklinfluence.model_selection._evaluation import (
 from sklinfluence.model_selection._scoring import check_scoring
 
 
-class LeaveOneOutSearch(BaseSearchCV):
+class LeaveOneOutSearch(InMemoryMixin, BaseSearchCV):
     """Search a grid by leave-one-out predictions, at one fit a candidate.
 
     What :class:`~sklearn.model_selection.GridSearchCV` does by a fit for each fold is

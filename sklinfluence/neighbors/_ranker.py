@@ -5,7 +5,6 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.model_selection import check_cv
 from sklearn.neighbors import (
     KNeighborsClassifier,
     KNeighborsRegressor,
@@ -13,7 +12,14 @@ from sklearn.neighbors import (
 )
 from sklearn.utils.validation import validate_data
 
-from sklinfluence._estimators import are_classes, label_index
+from sklinfluence._estimators import (
+    are_classes,
+    check_folds,
+    check_values,
+    encode_values,
+    extreme,
+    label_index,
+)
 from sklinfluence._progress import FitTracker
 from sklinfluence._scheduling import map_blocks
 from sklinfluence._sklearn_compat import (
@@ -99,13 +105,14 @@ class NeighborsRanker(BaseRanker):
         X, y = validate_data(
             self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32]
         )
+        X = _in_range(X)
         tracker = FitTracker(self, X, y)
         classes = np.unique(y) if are_classes(y) else None
         weights = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         self._check_options(classes, weights)
         self._begin(len(y), classes=classes)
         self._X, rows = X, np.flatnonzero(weights)
-        targets = np.asarray(y, float) if classes is None else label_index(y, classes)
+        targets = self._coded(y)
         self._game = NeighborGame(
             rows,
             self._sorted_rows(rows),
@@ -172,14 +179,20 @@ class NeighborsRanker(BaseRanker):
         return self._validated(X_val), self._coded(y_val), weights
 
     def _validated(self, X):
-        return validate_data(
-            self, X, reset=False, accept_sparse="csr", dtype=[np.float64, np.float32]
+        return _in_range(
+            validate_data(
+                self,
+                X,
+                reset=False,
+                accept_sparse="csr",
+                dtype=[np.float64, np.float32],
+            )
         )
 
     def _coded(self, y):
         if hasattr(self, "classes_"):
             return label_index(y, self.classes_)
-        return np.asarray(y, dtype=float)
+        return encode_values(y, 1)[:, 0]
 
     def _values_by_folds(
         self, y, targets, weights, groups, y_val, sample_weight_val, each
@@ -187,7 +200,7 @@ class NeighborsRanker(BaseRanker):
         """Each row's mean value to the rows of folds that were not trained with it."""
         if y_val is not None or sample_weight_val is not None:
             raise ValueError("y_val and sample_weight_val belong to X_val: pass it.")
-        folds = check_cv(self.cv, y, classifier=hasattr(self, "classes_"))
+        folds = check_folds(self.cv, y, hasattr(self, "classes_"))
         total, asked = np.zeros(len(y)), np.zeros(len(y))
         for train, held_out in folds.split(self._X, y, groups):
             train, held_out = np.sort(train), np.asarray(held_out)
@@ -239,3 +252,11 @@ class NeighborsRanker(BaseRanker):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _in_range(X):
+    """Rows whose squared distances are floats."""
+    check_values(X, "X", "Scale its columns.")
+    # Distances come out in X's own type, and squares are beyond single precision.
+    is_far = X.dtype == np.float32 and extreme(X) > 1e15
+    return X.astype(np.float64) if is_far else X

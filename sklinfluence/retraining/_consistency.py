@@ -11,8 +11,8 @@ from sklearn.base import clone
 from sklearn.utils import Bunch, check_consistent_length, check_random_state
 
 from sklinfluence._estimators import (
-    check_numbers,
     default_estimator,
+    encode_values,
     takeable,
     takes_classes,
 )
@@ -104,11 +104,11 @@ def consistency_score(
     """
     check_consistent_length(X, y)
     X, y = takeable(X), np.asarray(y)
-    check_numbers(y, "y", "Divide y by its standard deviation.")
     estimator = default_estimator(y) if estimator is None else clone(estimator)
     seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
     fix_random_states(estimator, seed)
     classes = np.unique(y) if takes_classes(estimator, y) else None
+    y = encode_values(y, 1)[:, 0] if classes is None else y
     sizes = [_size(share, len(y)) for share in shares]
     players = tuple(np.arange(len(y))[:, None])
     utility = Utility.of_training(estimator, X, y, None, players, classes)

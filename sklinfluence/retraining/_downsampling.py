@@ -1,5 +1,6 @@
 """DownsamplingRanker: what a row adds to random sets of one size."""
 
+import warnings
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, Self
@@ -239,7 +240,16 @@ class DownsamplingRanker(RetrainingRanker):
 
     def _sets(self, n_players):
         draw = self._drawing(n_players, self._seed)
-        return np.array([draw(k) for k in range(self._n_sets)])
+        sets = np.array([draw(k) for k in range(self._n_sets)])
+        unmeasured = np.flatnonzero(sets.all(axis=0) | ~sets.any(axis=0))
+        if len(unmeasured):
+            warnings.warn(
+                f"{len(unmeasured)} of the {n_players} rows (or groups) are in every "
+                f"one of {len(sets)} sets, or in none: their influence is NaN. Raise "
+                "max_evaluations.",
+                stacklevel=2,
+            )
+        return sets
 
     def _weigh(self, sets, losses):
         # The rise when a row is left out: the loss of those without it, minus with.

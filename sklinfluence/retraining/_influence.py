@@ -11,7 +11,12 @@ from sklearn import config_context
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import _num_samples
 
-from sklinfluence._estimators import label_index, takeable
+from sklinfluence._estimators import (
+    check_values,
+    encode_values,
+    label_index,
+    takeable,
+)
 from sklinfluence._scheduling import map_fits
 from sklinfluence._sklearn_compat import Interval, _safe_indexing
 from sklinfluence._typing import Rows
@@ -130,7 +135,10 @@ class RetrainingRanker(RetrainingValuer, BaseRanker):
             # infinite loss would leave nothing of any mean.
             return -np.log(np.maximum(given, np.finfo(np.float64).eps))
         predicted = np.asarray(model.predict(X), dtype=float).reshape(_num_samples(X))
-        return -predicted if y is None else 0.5 * (predicted - np.asarray(y)) ** 2
+        if y is None:
+            return -predicted
+        check_values(predicted, "what the model predicts of X", "Scale X.")
+        return 0.5 * (predicted - encode_values(y, 1)[:, 0]) ** 2
 
     def _own_losses(self, model, rows):
         X, y = self._training

@@ -11,10 +11,11 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import check_scoring
-from sklearn.model_selection import check_cv
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 
 from sklinfluence._estimators import (
+    check_folds,
+    check_numbers,
     check_training,
     default_estimator,
     takeable,
@@ -184,12 +185,15 @@ class RetrainingValuer(BaseValuer):
             if y_val is None:
                 raise ValueError("X_val was given without y_val: pass both or neither.")
             check_consistent_length(X_val, y_val, sample_weight_val)
+            check_numbers(
+                y_val, "y_val", "Divide y and y_val by y's standard deviation."
+            )
             asked = (takeable(X_val), np.asarray(y_val), sample_weight_val)
             yield _game(whole, players, classes, scorer, asked)
             return
         if y_val is not None or sample_weight_val is not None:
             raise ValueError("y_val and sample_weight_val belong to X_val: pass it.")
-        folds = check_cv(self.cv, y, classifier=classes is not None)
+        folds = check_folds(self.cv, y, classes is not None)
         for train, test in folds.split(np.zeros(len(y)), y, groups):
             trains = np.isin(np.arange(len(y)), train)
             weights = None if sample_weight is None else sample_weight[test]

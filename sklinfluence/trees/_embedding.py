@@ -26,6 +26,7 @@ from sklinfluence._estimators import (
     row_weights,
     sliceable,
 )
+from sklinfluence._in_memory import InMemoryMixin
 from sklinfluence._parts import PartsMixin
 from sklinfluence._sklearn_compat import (
     HasMethods,
@@ -47,7 +48,11 @@ KERNELS = {
 
 
 class LeafEmbedding(
-    PartsMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+    InMemoryMixin,
+    PartsMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
 ):
     """Rows as the leaves that they reach, for a kernel or a linear model on trees.
 

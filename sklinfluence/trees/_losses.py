@@ -162,7 +162,9 @@ class BinaryLogLoss(_OneOutput, LogisticLoss):
         return np.log(mean) - np.log1p(-mean)
 
     def _link_slope(self, mean):
-        return 1.0 / (mean * (1.0 - mean))
+        # Where the mean is clipped the constant stays as it is.
+        variance = mean * (1.0 - mean)
+        return np.divide(1.0, variance, out=np.zeros_like(mean), where=variance > _EPS)
 
 
 class SoftmaxLogLoss(SoftmaxLoss):
@@ -189,7 +191,8 @@ class SoftmaxLogLoss(SoftmaxLoss):
 
     def constant_slope(self, mean, targets):
         """As of one output."""
-        slope = (targets - mean) / mean
+        moved = targets - mean
+        slope = np.divide(moved, mean, out=np.zeros_like(moved), where=mean > _EPS)
         return slope - slope.mean(axis=1, keepdims=True)
 
 

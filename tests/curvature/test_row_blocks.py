@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from sklinfluence._removal._one_row import _spread
+from sklinfluence._removal._error_bound import _spread
 from sklinfluence.curvature._losses import LogisticLoss, SoftmaxLoss
 from sklinfluence.curvature._row_blocks import (
     ContrastBlocks,

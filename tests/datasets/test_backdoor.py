@@ -72,7 +72,9 @@ def test_a_fractional_trigger_is_not_truncated_by_integer_rows(rows):
     np.testing.assert_array_equal(X_poisoned[~is_poisoned], X[~is_poisoned])
 
 
-@pytest.mark.parametrize("container", [sparse.csr_array, sparse.csc_matrix])
+@pytest.mark.parametrize(
+    "container", [sparse.csr_array, sparse.csc_matrix, sparse.bsr_array]
+)
 def test_sparse_rows_keep_their_format(rows, container):
     X, y = rows
     arguments = {"target": "a", "rate": 0.2, "random_state": 0}

@@ -69,9 +69,10 @@ META_ESTIMATORS = [
         DecisionTreeClassifier(random_state=0),
         MislabelSampler(action="relabel", pool=["kernel"], random_state=0),
     ),
-    FilteredRegressor(Ridge()),
+    FilteredRegressor(Ridge(), quick),
     FilteredRegressor(
-        DecisionTreeRegressor(random_state=0), MislabelSampler(action="relabel")
+        DecisionTreeRegressor(random_state=0),
+        MislabelSampler(action="relabel", pool=["kernel"], random_state=0),
     ),
 ]
 # Beside the suite, as scikit-learn runs them on itself.

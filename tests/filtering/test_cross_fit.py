@@ -144,10 +144,3 @@ def test_flags_by_folds_find_the_wrong_rows(noisy_blobs):
     X, y, wrong = noisy_blobs
     detector = MislabelFilter(label_score="loo_loss", cv=5).fit(X, y)
     assert_array_equal(~detector.get_support(), wrong)
-
-
-def test_folds_that_are_no_pairs_are_named():
-    X, y = np.arange(20.0).reshape(10, 2), np.arange(10) % 2
-    ranker = InfluenceRanker()
-    with pytest.raises(ValueError, match=r"cv=array.*pairs of index arrays"):
-        MislabelFilter(ranker, cv=np.array([1.0, 2.0])).fit(X, y)

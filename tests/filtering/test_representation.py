@@ -73,6 +73,9 @@ def test_term_weights_keep_the_shape_of_their_distances(shape):
     if min(shape) <= MAX_AXES:  # nothing is cut off
         ratio = euclidean_distances(X[:20])[0, 1:] / euclidean_distances(Z[:20])[0, 1:]
         np.testing.assert_allclose(ratio, ratio[0], rtol=1e-6)
+        # About unit variance an axis, of as many as are kept at most.
+        mean_square = np.mean(np.sum(Z**2, axis=1))
+        np.testing.assert_allclose(mean_square, min(shape[1], MAX_AXES), rtol=0.1)
 
 
 @pytest.mark.parametrize("density", [0.03, 0.3])

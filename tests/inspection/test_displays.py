@@ -252,6 +252,16 @@ def test_rows_are_the_rankers_strongest(pyplot, ranker):
     assert cells[1, 1].get_text().get_text() == f"{X[20, 0]:.4g}"
 
 
+@pytest.mark.parametrize("container", [sparse.csr_array, sparse.bsr_matrix])
+def test_sparse_rows_are_a_table_of_numbers(pyplot, container):
+    rows = container(X)
+    model = InfluenceRanker(LogisticRegression(max_iter=1000)).fit(rows, Y)
+    display = ProponentsDisplay.from_estimator(model, rows, Y, container(X[20:21]), n=2)
+    _, index = model.proponents(container(X[20:21]), n=2)
+    assert_array_equal(np.array(display.proponents), X[index[0]])
+    assert_array_equal(display.query, X[20])
+
+
 def test_images_and_texts(pyplot):
     data, y = load_digits(return_X_y=True)
     data, y = data[:100] / 16, y[:100]

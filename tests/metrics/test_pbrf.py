@@ -34,6 +34,21 @@ def test_of_a_head_at_its_optimum_it_is_retraining():
         assert_allclose(found.correlation[j], expected, rtol=1e-9)
 
 
+def test_a_gradient_without_positive_entries_is_one():
+    """One parameter: its gradient has one sign, either one among the rows."""
+    model, targets = Ridge(2.0, fit_intercept=False), T[:12] - 2.0
+    assert (np.sign(targets).min(), np.sign(targets).max()) == (-1, 1)
+    X = np.linspace(1.0, 2.0, 12)[:, None]
+    ranker = InfluenceRanker(model).fit(X, targets)
+    found = pbrf(ranker, X[:2], targets[:2], n_rows=12, random_state=0)
+    before = ranker.predict(X[:2])
+    for place, row in enumerate(found.index):
+        kept = np.arange(12) != row
+        after = Ridge(2.0, fit_intercept=False).fit(X[kept], targets[kept])
+        losses = [0.5 * (p - targets[:2]) ** 2 for p in (after.predict(X[:2]), before)]
+        assert_allclose(found.response[:, place], losses[0] - losses[1], atol=1e-7)
+
+
 def test_damping_holds_a_head_to_its_parameters():
     """Against scipy on the objective as Bae et al. write it, by finite differences."""
     few, labels = X[:24], (Y[:24] > 0).astype(float)

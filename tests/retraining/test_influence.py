@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.naive_bayes import GaussianNB
 
 from sklinfluence.gradient import InfluenceRanker
 from sklinfluence.retraining import DownsamplingRanker, LeaveOneOutRanker
@@ -89,3 +90,13 @@ def test_a_group_shares_its_influence(kind):
         without = log_losses(rows[groups != 2], X[QUERIES], Y[QUERIES])
         rise = without - log_losses(rows, X[QUERIES], Y[QUERIES])
         assert_allclose(influence[:, groups == 2].sum(axis=1), rise, **EXACT)
+
+
+def test_rows_in_every_set_or_none_are_told_of():
+    X, y = IRIS
+    ranker = DownsamplingRanker(GaussianNB(), max_evaluations=3, random_state=0)
+    with pytest.warns(UserWarning, match="never measured"):
+        ranker.fit(X[:30], y[:30], X_val=X[30:60], y_val=y[30:60])
+    with pytest.warns(UserWarning, match=r"in every one of 3 sets, or in none.* NaN"):
+        influence = ranker.influence(X[30:40], y[30:40])
+    assert_array_equal(np.isnan(influence).all(axis=0), np.isnan(ranker.values_))

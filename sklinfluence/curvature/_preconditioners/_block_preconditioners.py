@@ -68,10 +68,7 @@ def _stretch(operator):
     """
     if operator.is_block_diagonal:
         return np.ones(operator.n_outputs)
-    objective = operator.objective
-    total = objective.loss.curvature_sum(
-        objective.targets, operator.raw, objective.weights
-    )
+    total = operator.output_curvature()
     own = np.diag(total)[:, None]
     shares = np.divide(total, own, out=np.eye(len(total)), where=own > 0)
     return np.sum(shares**2, axis=1)
@@ -132,11 +129,11 @@ def block_factors(operator, stretch=None):
         blocks[:, inner, inner] -= terms
         blocks *= stretch[: len(blocks), None, None]
         blocks[:, inner, inner] += terms
-    factors = [_LiftedFactor(block) for block in blocks]
+    factors = [LiftedFactor(block) for block in blocks]
     return factors * (operator.n_outputs // len(factors))
 
 
-class _LiftedFactor:
+class LiftedFactor:
     """Cholesky factor of a block, its diagonal raised by rounding's worth.
 
     Each entry by its own: columns may be in any unit, an intercept in another.

@@ -37,5 +37,7 @@ class ApproximateSolver(Solver):
         """
         B = np.asarray(B, dtype=float)
         X = state.apply_inverse(B)
+        if state.operator.is_rowless:
+            return X, {}
         product = project(state.basis, state.operator.matvec(X))
         return X, {"residual": relative_residuals(product, project(state.basis, B))}

@@ -5,6 +5,7 @@ from numbers import Integral, Real
 
 from sklearn.utils import check_scalar
 
+from sklinfluence._in_memory import in_memory
 from sklinfluence.curvature._solvers._arnoldi import Arnoldi
 from sklinfluence.curvature._solvers._cholesky import Cholesky
 from sklinfluence.curvature._solvers._conjugate_gradient import ConjugateGradient
@@ -50,6 +51,7 @@ class SolverChoice:
     solver: object
 
 
+@in_memory
 def choose_solver(
     n_rows: int,
     n_outputs: int,

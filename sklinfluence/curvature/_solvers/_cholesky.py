@@ -182,6 +182,8 @@ class CholeskyState(SolverState):
         -------
         X : ndarray of shape (p, m)
         """
+        if len(self.factors) == 1:
+            return self.factors[0].apply_inverse(B)
         size = self.factors[0].size
         out = np.empty_like(B)
         for k, factor in enumerate(self.factors):
@@ -218,15 +220,6 @@ def _full_blocks(inverse, rows, n_outputs):
         blocks[:, k, k:] = np.matmul(solved, rows[:, :, None])[:, :, 0]
         blocks[:, k:, k] = blocks[:, k, k:]
     return blocks
-
-
-def _folded_blocks(inverse, n_outputs, k, m):
-    """Folded blocks of pairs of outputs, (n_products, n_pairs)."""
-    q = len(inverse) // n_outputs
-    blocks = inverse.T.reshape(n_outputs, q, n_outputs, q)
-    return np.column_stack(
-        [_folded.fold(blocks[a, :, b]) for a, b in zip(k, m, strict=True)]
-    )
 
 
 def _mirror(matrix, side=256):
@@ -297,7 +290,8 @@ class _Factor:
         if not _folded.pays(len(pairs[0])):
             return _full_blocks(self.inverse(), rows, n_outputs)
         if self._folded is None:
-            self._folded = _folded_blocks(self.inverse(), n_outputs, *pairs)
+            by_output = self.inverse().T.reshape(2 * (n_outputs, rows.shape[1]))
+            self._folded = _folded.fold(by_output, *pairs).T
         out = np.empty((len(rows), n_outputs, n_outputs))
         for block in _folded.slices(*rows.shape):
             found = _folded.products(rows[block]) @ self._folded
@@ -320,6 +314,6 @@ class _Factor:
 
         high = extreme_eigenvalue(product, self.size)
         inverse_low = extreme_eigenvalue(
-            lambda v: self.solve(project(self.basis, v)), self.size
+            lambda v: dsymv(1.0, self.inverse(), v[:, 0], lower=1)[:, None], self.size
         )
         return inverse_of(inverse_low), high

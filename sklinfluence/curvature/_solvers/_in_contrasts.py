@@ -1,6 +1,7 @@
 """Solvers on a softmax's contrasts, and what they solve there as seen from outside."""
 
 from copy import copy
+from functools import cached_property
 
 import numpy as np
 
@@ -103,15 +104,18 @@ class ContrastState(_Seen):
         super().__init__(inner)
         self.operator = operator
         self.n_outputs, self.n_columns = operator.n_outputs, operator.n_columns
-        terms = operator.diagonal_terms[0]
-        self.common_inverse = np.zeros(self.n_columns)
-        # A term that H's own rounding exceeds penalises nothing.
-        floor = np.finfo(float).eps * operator.trace()
-        np.divide(1.0, terms, out=self.common_inverse, where=terms > floor)
         if self.values_per_row is not None:
             self.values_per_row += 3 * self.n_outputs**2
 
     _inner_operator = staticmethod(contrasts_of)
+
+    @cached_property
+    def common_inverse(self):
+        """What the diagonal terms are inverted to: 0 where nothing penalises."""
+        terms = self.operator.diagonal_terms[0]
+        # A term that H's own rounding exceeds penalises nothing.
+        floor = np.finfo(float).eps * self.operator.trace()
+        return np.divide(1.0, terms, out=np.zeros(len(terms)), where=terms > floor)
 
     def _apply_inverse(self, B):
         return self.expanded(self.inner.apply_inverse(self.contracted(B)), B)
@@ -125,9 +129,10 @@ class ContrastState(_Seen):
         """Solutions of H, from those for the contrasts and the right-hand sides."""
         by_output = expand(X.reshape(self.n_outputs - 1, -1))
         asked = B.reshape(self.n_outputs, -1)
-        common = asked.mean(axis=0)
+        common = np.add.reduce(asked) / self.n_outputs
         # What rounding leaves of gradients that sum to zero has no part in them.
-        if np.any(np.abs(common) > _ROUNDING * np.max(np.abs(asked), initial=0.0)):
+        rounding = _ROUNDING * np.abs(asked).max(initial=0.0)
+        if np.abs(common).max(initial=0.0) > rounding:
             common = common.reshape(self.n_columns, B.shape[1])
             common = self.common_inverse[:, None] * common
             by_output += common.ravel()
@@ -158,10 +163,6 @@ class ContrastState(_Seen):
         solved = self.inner.apply_many(self.contracted(B), shifts)
         by_output = expand(solved.reshape(self.n_outputs - 1, -1))
         return by_output.reshape(len(B), *solved.shape[1:])
-
-    def row_blocks_at(self, rows, shifts):
-        """As `SpectralState.row_blocks_at`."""
-        return self.spread(self.inner.row_blocks_at(rows, shifts))
 
 
 class OfContrasts(_Seen):

@@ -25,7 +25,9 @@ def is_wide(operator):
     """Whether the outputs' Hessians are better factored over rows than over columns."""
     design = operator.design
     # A network's parameters are no columns.
-    if design is None or design.n_rows > FEW_ROWS * operator.n_columns:
+    if design is None or not operator.rows_at_hand:
+        return False
+    if design.n_rows > FEW_ROWS * operator.n_columns:
         return False
     penalty = operator.diagonal_terms[:, : design.X.shape[1]]
     if not operator.has_one_set or penalty.min() <= 0:

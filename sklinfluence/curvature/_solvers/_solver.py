@@ -6,8 +6,10 @@ from typing import Any
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
+from sklinfluence._in_memory import InMemoryMixin
 
-class HoldsOperator:
+
+class HoldsOperator(InMemoryMixin):
     """A part of a solver's state that refers to the operator it was made of."""
 
     operator = None
@@ -119,7 +121,7 @@ class SolverState(HoldsOperator):
         """
 
 
-class Solver(BaseEstimator):
+class Solver(InMemoryMixin, BaseEstimator):
     """Base of the solvers of H X = B; what they declare beside their two methods.
 
     A solver has ``init(operator)``, which returns a state, and ``solve(state, B)``,

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from skorch.callbacks import Callback
 from torch.utils.data import DataLoader, IterableDataset, Subset
 
+from sklinfluence._in_memory import InMemoryMixin
 from sklinfluence._nets import was_interrupted
 from sklinfluence._typing import Rows
 from sklinfluence.deep._path._fingerprint import fingerprint
@@ -29,7 +30,7 @@ from sklinfluence.deep._path._store import FolderStore, MemoryStore
 from sklinfluence.deep._path._training_path import SETTINGS
 
 
-class CheckpointRecorder(Callback):
+class CheckpointRecorder(InMemoryMixin, Callback):
     """Record parameters, learning rates, batches and optimiser state of a training run.
 
     What rankers along the training path read: :class:`TracInRanker`,

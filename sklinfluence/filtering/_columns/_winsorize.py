@@ -24,9 +24,9 @@ from sklinfluence._sklearn_compat import _check_sample_weight
 from sklinfluence.filtering._columns._advice import advice_on_columns
 
 # Spread, in units of s^2, that the rows at or beyond a value may have.
-_MAX_SPREAD = 10.0
+MAX_SPREAD = 10.0
 # More weight than this is no outlier but another population; one row always may be.
-_MAX_SHARE = 0.02
+MAX_OUTLIER_SHARE = 0.02
 
 
 def value_range(X, sample_weight):
@@ -65,10 +65,10 @@ def _outliers(columns, share):
     scale = _first_reaching_half(far, order, mass * (_sorted(far, order) > 0))
     beyond = np.cumsum(mass[::-1], axis=0)[::-1]
     # Sums of shares differ in the last digits.
-    may_be = beyond <= _MAX_SHARE + 1e-12
+    may_be = beyond <= MAX_OUTLIER_SHARE + 1e-12
     may_be[-1] = True
     # Not squared, which would leave the float range before the values do.
-    is_far = _sorted(far, order) * np.sqrt(beyond / _MAX_SPREAD) > scale
+    is_far = _sorted(far, order) * np.sqrt(beyond / MAX_SPREAD) > scale
     # From the first such value on, whatever follows it is as far away.
     outlying = np.maximum.accumulate(is_far & may_be, axis=0)
     mask = np.empty_like(outlying)

@@ -11,6 +11,7 @@ from sklinfluence.filtering._evidence._given_ranker import (
     refuse_no_ranker,
 )
 from sklinfluence.filtering._evidence._label_evidence import (
+    Verdict,
     kind_of,
     scorer,
     training_evidence,
@@ -23,6 +24,7 @@ from sklinfluence.filtering._evidence._trimming import fit_trimmed
 
 __all__ = [
     "PRECOMPUTED",
+    "Verdict",
     "cross_fit",
     "fit_trimmed",
     "goes_with_rows",

@@ -9,6 +9,8 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, check_cv
 
+from sklinfluence._estimators import check_folds
+
 N_FOLDS = 5
 
 
@@ -66,16 +68,7 @@ def splits(cv, X, y, groups, is_classification, copies=None):
     """
     if copies is not None and isinstance(cv, Integral):
         return _of_groups(partial(_even, cv, is_classification), y, copies)
-    if hasattr(cv, "__iter__") and not hasattr(cv, "split"):
-        pairs = list(cv)
-        if not all(hasattr(pair, "__len__") and len(pair) == 2 for pair in pairs):
-            raise ValueError(
-                f"cv={cv!r} must be an int, a splitter or an iterable of pairs of "
-                "index arrays, (train, test)."
-            )
-        cv = pairs
-    splitter = check_cv(cv, y, classifier=is_classification)
-    pairs = splitter.split(X, y, groups)
+    pairs = check_folds(cv, y, is_classification).split(X, y, groups)
     if copies is None:
         return pairs
     return ((copies.apart(train, test), test) for train, test in pairs)

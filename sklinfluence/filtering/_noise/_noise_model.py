@@ -81,17 +81,38 @@ def update_transition(weights_true, codes, sample_weight, noise="class", shrink=
         For "class", the expected counts plus `shrink` times the mean class size of
         the uniform matrix, so that rare classes borrow the common rate.
     """
+    counts = transition_counts(weights_true, codes, sample_weight)
+    return transition_of(*counts, noise, shrink)
+
+
+def transition_counts(weights_true, codes, sample_weight):
+    """What `transition_of` needs of rows; counts of parts add up.
+
+    Returns
+    -------
+    doubted : float
+        Expected weight of the rows that are labelled wrongly.
+    total : float
+        Weight of all rows.
+    counts : ndarray of shape (n_classes, n_classes)
+        Expected weight of the rows of each true class and given label.
+    """
     n_rows, n_classes = weights_true.shape
-    total = sample_weight.sum()
     doubt = 1.0 - weights_true[np.arange(n_rows), codes]
-    rate = np.clip(sample_weight @ doubt / total, *RATE_BOUNDS)
-    transition = uniform_transition(rate, n_classes)
-    if noise == "uniform":
-        return transition
     weighted = sample_weight[:, None] * weights_true
     counts = np.zeros((n_classes, n_classes))
     np.add.at(counts.T, codes, weighted)
-    counts += shrink * total / n_classes * transition
+    return sample_weight @ doubt, sample_weight.sum(), counts
+
+
+def transition_of(doubted, total, counts, noise="class", shrink=SHRINK):
+    """The transition matrix of expected counts; see `update_transition`."""
+    n_classes = len(counts)
+    rate = np.clip(doubted / total, *RATE_BOUNDS)
+    transition = uniform_transition(rate, n_classes)
+    if noise == "uniform":
+        return transition
+    counts = counts + shrink * total / n_classes * transition
     return counts / counts.sum(axis=1, keepdims=True)
 
 

@@ -65,7 +65,7 @@ def fit_pool(log_probas, targets, sample_weight, start=None, max_iter=50, tol=1e
     value, proba = _cross_entropy(stack, targets, share, weights)
     for _ in range(max_iter):
         gradient, hessian = _derivatives(stack, targets, share, proba)
-        step = _newton_step(weights, gradient, hessian)
+        step = newton_step(weights, gradient, hessian)
         weights, new_value, proba = _line_search(
             stack, targets, share, weights, step, value, gradient
         )
@@ -88,7 +88,7 @@ def _derivatives(stack, targets, share, proba):
     return gradient, weighted @ centred.reshape(len(stack), -1).T
 
 
-def _newton_step(weights, gradient, hessian):
+def newton_step(weights, gradient, hessian):
     """Newton step on the weights that are not held at their bound."""
     free = (weights > 0) | (gradient < 0)
     free &= (weights < MAX_WEIGHT) | (gradient > 0)

@@ -20,7 +20,7 @@ from sklinfluence._removal import (
 from sklinfluence.curvature import Cholesky, block_factors
 
 # A leverage this close to one is held there: the row determines its own prediction.
-_MAX_LEVERAGE = 1.0 - 1e-6
+MAX_LEVERAGE = 1.0 - 1e-6
 
 
 def loo_raw_coupled(objective, raw, state):
@@ -102,7 +102,7 @@ def loo_raw_by_output(objective, raw, groups=()):
     operator = objective.hessian(raw)
     factors = block_factors(operator)
     spread = weights * _output_blocks(objective, raw, factors)
-    leverage = np.minimum(proba * (1.0 - proba) * spread, _MAX_LEVERAGE)
+    leverage = np.minimum(proba * (1.0 - proba) * spread, MAX_LEVERAGE)
     step = spread * (proba - objective.targets) / (1.0 - leverage)
     for rows in groups:
         step[rows] = _group_steps(objective, proba, rows, operator, factors)

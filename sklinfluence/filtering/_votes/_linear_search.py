@@ -15,12 +15,12 @@ from sklinfluence.filtering._votes._ridge_smoother import RidgeSmoother
 
 RIDGE_PENALTIES = np.geomspace(1.0, 1e4, 9)
 # Decades of C searched at most on either side of the first guess.
-_MAX_DECADES = 4
-_LOG10_C_BOUNDS = (-6, 4)
+MAX_DECADES = 4
+LOG10_C_BOUNDS = (-6, 4)
 # Penalty a row on an intercept that is free: rows that come twice and classes that
 # columns separate leave the head sure of all labels, and its curvature with nothing
 # else to stand on. Ten million times less than the curvature of a head that is not.
-_FREE = 1e-8
+FREE = 1e-8
 
 
 def tune_linear_surrogate(X, targets, sample_weight, groups=()):
@@ -56,7 +56,7 @@ def tune_linear_surrogate(X, targets, sample_weight, groups=()):
 
     best, lowest = decade, risk(decade, theta)
     for step in (1, -1):
-        for _ in range(_MAX_DECADES):
+        for _ in range(MAX_DECADES):
             here = risk(best + step, fitted[best][1])
             if not here < lowest:
                 break
@@ -94,7 +94,7 @@ def ridge_start(smoother, targets):
     smoother.set_penalty(penalty)
     coef, intercept = smoother.coefficients(targets)
     theta = temperature * np.column_stack([coef.T, intercept])
-    decade = int(np.clip(np.round(-np.log10(penalty * curvature)), *_LOG10_C_BOUNDS))
+    decade = int(np.clip(np.round(-np.log10(penalty * curvature)), *LOG10_C_BOUNDS))
     return decade, theta, curvature
 
 
@@ -104,7 +104,7 @@ def _surrogate(smoother, theta, C, curvature):
     level = curvature * total
     scale = np.sqrt(level / (curvature * smoother.eigenvalues + 1.0 / C))
     axes = ScaledAxes(smoother.mean, smoother.vectors * scale)
-    penalty = np.full(theta.shape, _FREE * total)
+    penalty = np.full(theta.shape, FREE * total)
     penalty[:, :-1] = scale**2 / C
     loss = LogisticLoss() if len(theta) == 1 else SoftmaxLoss()
     design = Design(smoother.rotated * scale, fit_intercept=True)

@@ -141,16 +141,25 @@ class LinearSurrogate:
 def descend(objective, theta):
     """The minimum by L-BFGS: a tenth of Newton's time on `ScaledAxes`."""
 
-    def value_and_gradient(flat):
-        at = flat.reshape(theta.shape)
+    def value_and_gradient(at):
         raw = objective.raw(at)
-        return objective.value(at, raw), objective.gradient(at, raw).ravel()
+        return objective.value(at, raw), objective.gradient(at, raw)
+
+    return minimize_lbfgs(value_and_gradient, theta, objective.weights.sum())
+
+
+def minimize_lbfgs(value_and_gradient, theta, total):
+    """The minimum of a function of theta that is a sum over rows, ``total`` in all."""
+
+    def of_flat(flat):
+        value, gradient = value_and_gradient(flat.reshape(theta.shape))
+        return value, gradient.ravel()
 
     flat, _, _ = fmin_l_bfgs_b(
-        value_and_gradient,
+        of_flat,
         theta.ravel(),
         factr=_DESCENT_FTOL / np.finfo(float).eps,
-        pgtol=_DESCENT_GTOL * objective.weights.sum(),
+        pgtol=_DESCENT_GTOL * total,
         maxiter=500,
     )
     return flat.reshape(theta.shape)

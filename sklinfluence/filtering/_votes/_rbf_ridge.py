@@ -57,7 +57,7 @@ class RBFModel:
 
     def decision(self, X):
         """Smoothed targets, (n, K)."""
-        return _kernel(X, self.landmarks, self.gamma) @ self.coef + self.intercept
+        return kernel(X, self.landmarks, self.gamma) @ self.coef + self.intercept
 
     def predict_log_proba(self, X):
         """Log-probabilities of the classes, (n, K)."""
@@ -121,7 +121,7 @@ class RBFRidge:
         rng = self.random_state or np.random.RandomState(0)
         index = choose_landmarks(X, sample_weight, self.n_landmarks, rng)
         few = index[:WIDTH_LANDMARKS]
-        scale = _median_distance(X[few])
+        scale = median_distance(X[few])
         lowest = np.inf
         for gamma in np.asarray(self.gammas) / scale:
             smoother = _KernelSmoother(X, X[few], gamma, sample_weight, groups)
@@ -169,13 +169,11 @@ class _KernelSmoother(RidgeSmoother):
     """Ridge on the Nystroem features of one kernel width."""
 
     def __init__(self, X, landmarks, gamma, sample_weight, groups):
-        kernel = _kernel(landmarks, landmarks, gamma)
-        kernel[np.diag_indices_from(kernel)] += JITTER
-        self.factor = cholesky(kernel, lower=True, check_finite=False)
+        self.factor = kernel_factor(landmarks, gamma)
         # K_nm L^-T, in place: the (n, m) array rules the memory
         features = solve_triangular(
             self.factor,
-            _kernel(X, landmarks, gamma).T,
+            kernel(X, landmarks, gamma).T,
             lower=True,
             overwrite_b=True,
             check_finite=False,
@@ -198,9 +196,17 @@ def choose_landmarks(X, sample_weight, n_landmarks, rng):
     index : ndarray of shape (m,)
         In random order, so that a prefix is a smaller draw.
     """
-    used = np.flatnonzero(sample_weight > 0)
     direction = rng.standard_normal(X.shape[1])
-    key = X[used] @ direction
+    key = np.zeros(len(X))
+    used = sample_weight > 0
+    key[used] = X[used] @ direction
+    return distinct_landmarks(key, sample_weight, n_landmarks, rng)
+
+
+def distinct_landmarks(key, sample_weight, n_landmarks, rng):
+    """The same, of rows whose projections are known, (n,)."""
+    used = np.flatnonzero(sample_weight > 0)
+    key = key[used]
     # Equal rows may differ in the last bits of the projection.
     key = np.round(key / max(np.abs(key).max(), 1e-300), 12)
     _, first = np.unique(key, return_index=True)
@@ -210,13 +216,21 @@ def choose_landmarks(X, sample_weight, n_landmarks, rng):
     return distinct[rng.permutation(len(distinct))[:n_landmarks]]
 
 
-def _kernel(X, landmarks, gamma):
-    kernel = euclidean_distances(X, landmarks, squared=True)
-    kernel *= -gamma
-    return np.exp(kernel, out=kernel)
+def kernel(X, landmarks, gamma):
+    """Kernel values of rows and landmarks, (n, m)."""
+    values = euclidean_distances(X, landmarks, squared=True)
+    values *= -gamma
+    return np.exp(values, out=values)
 
 
-def _median_distance(landmarks):
+def kernel_factor(landmarks, gamma):
+    """Cholesky factor of the landmarks' own kernel matrix."""
+    own = kernel(landmarks, landmarks, gamma)
+    own[np.diag_indices_from(own)] += JITTER
+    return cholesky(own, lower=True, check_finite=False)
+
+
+def median_distance(landmarks):
     """Median squared distance between landmarks; 1 where all coincide.
 
     The mean where most landmarks coincide but for rounding: a kernel narrower than

@@ -8,6 +8,7 @@ from typing import Any, Self
 from numpy.typing import ArrayLike
 from sklearn.utils import column_or_1d
 
+from sklinfluence._in_memory import InMemoryMixin
 from sklinfluence._typing import Rows
 from sklinfluence.inspection._report._findings import check_lengths, findings
 from sklinfluence.inspection._report._frame import framed
@@ -20,7 +21,7 @@ _MAX_IN_NOTEBOOK = 50
 _MAX_BYTES_IN_NOTEBOOK = 1_500_000
 
 
-class LabelReport:
+class LabelReport(InMemoryMixin):
     """A page of the suspected labels, to be opened, reviewed and sent on.
 
     One self-contained HTML file that asks nothing of a network: what was flagged, by

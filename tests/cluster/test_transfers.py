@@ -1,0 +1,76 @@
+"""What travels between workers, by their own logs: sums and answers, never rows."""
+
+import dask
+import numpy as np
+import pytest
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+
+from sklinfluence.gradient import InfluenceRanker
+from tests.cluster.rows import assert_same, classes
+
+da = pytest.importorskip("dask.array")
+zarr = pytest.importorskip("zarr")
+
+pytestmark = pytest.mark.numeric
+
+
+def _log(dask_worker):
+    return list(dask_worker.transfer_incoming_log)
+
+
+def transfers(client):
+    """(key, bytes) of all that a worker has had from another."""
+    return [
+        (str(key), n_bytes)
+        for entries in client.run(_log).values()
+        for entry in entries
+        for key, n_bytes in entry["keys"].items()
+    ]
+
+
+def test_no_row_of_a_store_leaves_its_worker(client, tmp_path):
+    X, y = classes(20_000, 40, 3)
+    path = str(tmp_path / "X.zarr")
+    da.from_array(X, chunks=(1_000, 40)).to_zarr(path)
+    lazy = da.from_zarr(path)[: len(X) - 10]  # a slice keeps blockwise from fusing
+    y = y[: len(lazy)]
+    targets = da.from_array(y, chunks=3_000)
+    before = len(transfers(client))
+    model = FrozenEstimator(LogisticRegression().fit(X[: len(y)], y))
+    ranker = InfluenceRanker(model).fit(lazy, targets)
+    # By the block: gathered as one array the answers would meet on one worker first.
+    answers = (ranker.self_influence_, ranker.loo_proba_)
+    found = client.compute([block for a in answers for block in a.to_delayed().ravel()])
+    blocks = client.gather(found)
+    top = ranker.proponents(X[:5], y[:5])[1]
+    moved = transfers(client)[before:]
+    named = [
+        key for key, _ in moved if "sklinfluence" not in key and "shared" not in key
+    ]
+    assert not named
+    sums = sum(n for key, n in moved if "hessian" in key)
+    assert sums <= X.nbytes / 3
+    # All of it, answers and factor too, is little beside the rows.
+    assert sum(n for _, n in moved) <= X.nbytes / 3
+    here = InfluenceRanker(model).fit(X[: len(y)], y)
+    n_blocks = len(lazy.chunks[0])
+    assert_same(np.concatenate(blocks[:n_blocks]), here.self_influence_)
+    assert top.tolist() == here.proponents(X[:5], y[:5])[1].tolist()
+
+
+def test_persisted_rows_stay_where_they_are(client):
+    X, y = classes(20_000, 40, 3)
+    lazy = client.persist(da.from_array(X, chunks=(1_000, 40)))
+    targets = client.persist(da.from_array(y, chunks=1_000))
+    client.gather(client.compute([lazy.sum(), targets.sum()]))
+    before = len(transfers(client))
+    model = FrozenEstimator(LogisticRegression().fit(X, y))
+    ranker = InfluenceRanker(model).fit(lazy, targets)
+    ranker.proponents(X[:2], y[:2])
+    moved = transfers(client)[before:]
+    rows = sum(n for key, n in moved if lazy.name in key)
+    # A scheduler may have an idle worker steal a task with its rows: few of the eight
+    # times that they are read.
+    assert rows <= X.nbytes
+    assert dask.is_dask_collection(ranker.self_influence_)
