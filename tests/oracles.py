@@ -1007,7 +1007,10 @@ def numbers_of(cls):
         if isinstance(member, property) and name.endswith("_"):
             found |= {name} - {"training_path_"}
         elif callable(getattr(cls, name, None)) and not NO_RESULT.fullmatch(name):
-            if numeric_names(getattr(cls, name), "Returns"):
+            method = getattr(cls, name)
+            # (What refuses dask arrays wraps scikit-learn's methods too.)
+            is_ours = method.__module__.startswith("sklinfluence")
+            if is_ours and numeric_names(method, "Returns"):
                 found.add(name)
     return found - SCIKIT_LEARNS - NAMES_AND_COUNTS
 
