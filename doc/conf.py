@@ -1,6 +1,16 @@
 """Configuration of the documentation; `make docs` builds it."""
 
+import warnings
+
 import sklinfluence
+
+
+def without_its_place(message, category, filename, lineno, line=None):
+    """A warning in the words that a reader of the gallery needs: not where this ran."""
+    return f"{category.__name__}: {message}\n"
+
+
+warnings.formatwarning = without_its_place
 
 project = "sklinfluence"
 copyright = "The sklinfluence developers"

@@ -4,9 +4,9 @@ Which of my labels are wrong?
 ==============================
 
 A table of rows, a column of labels, and the suspicion that some are wrong: nothing else
-is needed. :class:`~sklinfluence.filtering.MislabelFilter` without any settings asks two
-models of its own, a linear one and a curved one, what each label should be. Neither
-has seen the row it is asked about.
+is needed. :class:`~sklinfluence.filtering.MislabelFilter` without any settings asks
+three models of its own, a linear one, a curved one and a forest, what each label should
+be. None has seen the row it is asked about.
 """
 
 # %%

@@ -1015,7 +1015,7 @@ def numbers_of(cls):
             found |= {name} - {"training_path_"}
         elif callable(getattr(cls, name, None)) and not NO_RESULT.fullmatch(name):
             method = getattr(cls, name)
-            # (What refuses dask arrays wraps scikit-learn's methods too.)
+            # A guard against dask's arrays is ours, what it guards may not be.
             is_ours = method.__module__.startswith("sklinfluence")
             if is_ours and numeric_names(method, "Returns"):
                 found.add(name)

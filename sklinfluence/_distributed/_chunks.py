@@ -88,7 +88,7 @@ def chunks_of(X, y=None, weights=None):
     futures, graph = {}, {}
     for array in arrays:
         nodes = ensure_dict(array.__dask_graph__())
-        futures |= {key: node for key, node in nodes.items() if _is_future(node)}
+        futures |= {future.key: future for future in _futures_in(nodes.values())}
         graph |= array.__dask_optimize__(
             array.__dask_graph__(), list(_flat(array.__dask_keys__()))
         )
@@ -104,8 +104,20 @@ def chunks_of(X, y=None, weights=None):
     return chunks, futures
 
 
-def _is_future(node):
-    return getattr(node, "__dask_future__", False) or hasattr(node, "add_done_callback")
+def _futures_in(nodes):
+    """Futures among the nodes of a graph, and among their arguments."""
+    open_ = list(nodes)
+    while open_:
+        node = open_.pop()
+        if hasattr(node, "add_done_callback"):
+            yield node
+        elif isinstance(node, list | tuple | set):
+            open_ += node
+        elif isinstance(node, dict):
+            open_ += node.values()
+        else:  # a task: dask's own objects have their arguments so
+            open_ += getattr(node, "args", None) or ()
+            open_ += (getattr(node, "kwargs", None) or {}).values()
 
 
 def _flat(keys):

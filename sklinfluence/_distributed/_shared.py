@@ -41,6 +41,7 @@ class OnDisk:
     """A thing in a file; the file goes when the object that wrote it does."""
 
     def __init__(self, pickled, directory):
+        self.n_bytes = len(pickled)
         self.path = str(Path(directory) / f"sklinfluence-{uuid4().hex}.pickle")
         # Whole or not at all: workers may look before it is written.
         Path(f"{self.path}.part").write_bytes(pickled)
@@ -48,10 +49,10 @@ class OnDisk:
         weakref.finalize(self, _remove, self.path)
 
     def __getstate__(self):
-        return self.path
+        return self.path, self.n_bytes
 
-    def __setstate__(self, path):
-        self.path = path
+    def __setstate__(self, state):
+        self.path, self.n_bytes = state
 
     def __call__(self):
         return self

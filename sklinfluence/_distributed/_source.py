@@ -152,45 +152,37 @@ class DaskSource:
         n_leaves = max(n_leaves, 1)
         client = current_client()
         n_threads = 1 if client is None else sum(client.nthreads().values())
-        if n_leaves > n_threads > 0:
+        if n_leaves <= n_threads:
+            n_leaves = min(n_threads, len(chunks))
+        elif n_threads:  # none yet where workers come with the work
             # The last round is a whole one.
             n_leaves -= n_leaves % n_threads
-        else:
-            n_leaves = min(max(n_threads, 1), len(chunks))
         bounds = np.linspace(0, len(chunks), n_leaves + 1).astype(int)
         return [chunks[start:stop] for start, stop in pairwise(bounds)]
 
     def map(self, function, *shared, outputs=(ONE_NUMBER,)):
         """Lazy arrays along all rows; see :mod:`sklinfluence._source`."""
         layer, given = self._begin(shared)
-        name = f"{_name_of(function)}-{uuid4().hex}"
-        of_blocks, split = [], len(outputs) > 1
+        name, is_one = f"{_name_of(function)}-{uuid4().hex}", len(outputs) == 1
         for chunk in self._chunks:
             leaf = MapLeaf(chunk, function, len(shared), outputs)
-            key = (
-                (name, *_at(outputs[0], chunk.number))
-                if not split
-                else (name, chunk.number)
-            )
-            layer[key] = (leaf, *given, *leaf.outside)
-            of_blocks.append(key)
+            at = _at(outputs[0], chunk.number) if is_one else (chunk.number,)
+            layer[name, *at] = (leaf, *given, *leaf.outside)
         graph = HighLevelGraph.from_collections(name, layer)
-        arrays = []
-        for at, out in enumerate(outputs):
-            own = name
-            if split:
-                own = f"{name}-{at}"
-                picked = {
-                    (own, *_at(out, number)): (Item(at), key)
-                    for number, key in enumerate(of_blocks)
-                }
-                layers = {**graph.layers, own: picked}
-                depends = {**graph.dependencies, own: {name}}
-                of_output = HighLevelGraph(layers, depends)
-            else:
-                of_output = graph
-            arrays.append(self._lazy(of_output, own, out))
-        return arrays
+        if is_one:
+            return [self._lazy(graph, name, outputs[0])]
+        return [self._picked(graph, name, at, out) for at, out in enumerate(outputs)]
+
+    def _picked(self, graph, name, item, out):
+        """One of the arrays that the blocks of a graph give, a tuple each."""
+        own = f"{name}-{item}"
+        layer = {
+            (own, *_at(out, chunk.number)): (Item(item), (name, chunk.number))
+            for chunk in self._chunks
+        }
+        layers = {**graph.layers, own: layer}
+        dependencies = {**graph.dependencies, own: {name}}
+        return self._lazy(HighLevelGraph(layers, dependencies), own, out)
 
     def _lazy(self, graph, name, out):
         before = tuple((size,) for size in out.before)
@@ -224,14 +216,12 @@ class DaskSource:
         layer[final] = (first_of, [key])
         graph = HighLevelGraph.from_collections(final, layer)
         chunk = max(self.sizes, default=0) * self.n_columns * self.dtype.itemsize
+        shared = [t[0] for t in layer.values() if isinstance(t, tuple)]
+        shared = [thing.n_bytes for thing in shared if isinstance(thing, Held | OnDisk)]
         sizes = {
             "a chunk of X": chunk,
             "a partial sum": n_bytes,
-            "what is shared": sum(
-                task[0].n_bytes
-                for task in layer.values()
-                if isinstance(task, tuple) and isinstance(task[0], Held)
-            ),
+            "what is shared": sum(shared),
         }
         return evaluate(Delayed(final, graph), self._futures, sizes)
 

@@ -236,6 +236,22 @@ def test_sparse_chunks():
         assert_same(there.self_influence_, here.self_influence_)
 
 
+def test_a_row_of_leverage_one_is_nan():
+    X, y = values()
+    X[:, 5] = 0.0
+    X[271, 5] = 1.0  # no other row sees this column, and nothing penalises it
+    weight = np.linspace(1, 2, len(y))
+    model = FrozenEstimator(LinearRegression().fit(X, y, weight))
+    with pytest.warns(UserWarning, match="leverage 1"):
+        here = InfluenceRanker(model, method="newton").fit(X, y, weight)
+    lazy = (*on_chunks(X, y), da.from_array(weight))
+    there = InfluenceRanker(model, method="newton").fit(*lazy)
+    assert np.flatnonzero(np.isnan(there.loo_prediction_.compute())).tolist() == [271]
+    assert_same(there.loo_prediction_, here.loo_prediction_)
+    np.testing.assert_allclose(there.loo_score_, here.loo_score_, rtol=1e-8)
+    assert there.ranking_.compute()[271] == 1
+
+
 def test_chunks_of_one_class_and_without_rows():
     X, y = classes()
     order = np.argsort(y, kind="stable")
@@ -247,6 +263,38 @@ def test_chunks_of_one_class_and_without_rows():
     there = InfluenceRanker(model).fit(lazy, targets)
     assert 0 in there.self_influence_.chunks[0]
     assert_alike(here, there, X, y)
+
+
+def test_answers_are_lazy_in_the_chunks_of_the_rows():
+    X, y = classes()
+    there = both(FrozenEstimator(LogisticRegression().fit(X, y)), X, y)[1]
+    rows = (130, 130, 130, 110)
+
+    def computed(*_, **__):
+        raise AssertionError("computed")
+
+    with dask.config.set(scheduler=computed):
+        lazy = {
+            "self_influence_": (rows,),
+            "leverage_": (rows,),
+            "loo_decision_function_": (rows, (3,)),
+            "loo_proba_": (rows, (3,)),
+        }
+        for name, chunks in lazy.items():
+            assert getattr(there, name).chunks == chunks
+        assert there.influence(X[:5], y[:5]).chunks == ((5,), rows)
+        assert there.mean_influence(X[:5], y[:5]).chunks == (rows,)
+        asked = on_chunks(X[:50], y[:50], (20, 6))
+        assert there.score_samples(*asked).chunks == ((20, 20, 10),)
+    assert there.ranking_.chunks == (rows,)
+
+
+def test_ranks_that_would_fill_the_memory_point_to_the_strongest(monkeypatch):
+    X, y = classes()
+    there = both(FrozenEstimator(LogisticRegression().fit(X, y)), X, y)[1]
+    monkeypatch.setattr("os.sysconf", {"SC_PAGE_SIZE": 1, "SC_PHYS_PAGES": 7000}.get)
+    with pytest.raises(MemoryError, match=r"Ranks of 500 rows.*proponents.*topk"):
+        there.ranking_  # noqa: B018
 
 
 def test_answers_asked_for_together_are_one_pass(monkeypatch):

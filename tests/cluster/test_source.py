@@ -176,6 +176,20 @@ def test_a_directory_that_workers_do_not_see_is_named(X, client, tmp_path, monke
         fresh.share(np.ones(1000))
 
 
+def test_what_is_in_the_clusters_memory_is_read_where_it_lies(X, client):
+    parts = [client.scatter(X[:100]), client.submit(np.asarray, X[100:])]
+    lazy = [da.from_delayed(part, part.result().shape, dtype=float) for part in parts]
+    plus = dask.delayed(np.add)(parts[0], 0.0)
+    again = da.from_delayed(plus, (100, 5), dtype=float)
+    for array, truth in (
+        (da.concatenate(lazy), X),
+        (again, X[:100]),  # a future that is an argument
+        (client.persist(da.from_array(X, chunks=(70, 5)))[3:203] + 0.0, X[3:203]),
+    ):
+        found = row_source(array).reduce(gram, sums)
+        np.testing.assert_allclose(found["gram"], truth.T @ truth, atol=1e-12)
+
+
 @pytest.mark.slow
 def test_ten_thousand_chunks_are_built_and_submitted_in_a_minute(client):
     X = da.ones((40_000, 3), chunks=(4, 3)) + 1

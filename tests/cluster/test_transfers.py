@@ -30,12 +30,12 @@ def transfers(client):
 
 
 def test_no_row_of_a_store_leaves_its_worker(client, tmp_path):
-    X, y = classes(20_000, 40, 3)
+    X, y = classes(8_000, 40, 3)
     path = str(tmp_path / "X.zarr")
-    da.from_array(X, chunks=(1_000, 40)).to_zarr(path)
+    da.from_array(X, chunks=(500, 40)).to_zarr(path)
     lazy = da.from_zarr(path)[: len(X) - 10]  # a slice keeps blockwise from fusing
     y = y[: len(lazy)]
-    targets = da.from_array(y, chunks=3_000)
+    targets = da.from_array(y, chunks=1_700)
     before = len(transfers(client))
     model = FrozenEstimator(LogisticRegression().fit(X[: len(y)], y))
     ranker = InfluenceRanker(model).fit(lazy, targets)
@@ -60,9 +60,9 @@ def test_no_row_of_a_store_leaves_its_worker(client, tmp_path):
 
 
 def test_persisted_rows_stay_where_they_are(client):
-    X, y = classes(20_000, 40, 3)
-    lazy = client.persist(da.from_array(X, chunks=(1_000, 40)))
-    targets = client.persist(da.from_array(y, chunks=1_000))
+    X, y = classes(8_000, 40, 3)
+    lazy = client.persist(da.from_array(X, chunks=(500, 40)))
+    targets = client.persist(da.from_array(y, chunks=500))
     client.gather(client.compute([lazy.sum(), targets.sum()]))
     before = len(transfers(client))
     model = FrozenEstimator(LogisticRegression().fit(X, y))
