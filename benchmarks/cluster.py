@@ -204,17 +204,19 @@ def _elsewhere(rows):
 
 
 def scaling(rows):
-    """Rows a second of one process and of two, each of a cluster of its own."""
+    """Rows a second, and seconds of processor, of one process and of two."""
     ratios = []
     for pair in range(rows.options.pairs):
-        rate = {}
+        rate, cpu = {}, {}
         for n_workers in (1, 2) if pair % 2 == 0 else (2, 1):
-            with cluster(n_workers=n_workers):
+            with cluster(n_workers=n_workers) as client:
                 by_cluster(rows)
+                before = sum(client.run(time.process_time).values())
                 rate[n_workers] = rows.options.rows / sum(by_cluster(rows))
+                cpu[n_workers] = sum(client.run(time.process_time).values()) - before
         ratios.append(rate[2] / rate[1])
-        print(f"pair {pair + 1}: one process {rate[1]:.0f} rows/s, ", end="")
-        print(f"two {rate[2]:.0f} rows/s: {ratios[-1]:.2f} x", flush=True)
+        lines = [f"{n} {rate[n]:.0f} rows/s by {cpu[n]:.1f} CPU s" for n in (1, 2)]
+        print(f"pair {pair + 1}: {', '.join(lines)}: {ratios[-1]:.2f} x", flush=True)
     print(f"median of {len(ratios)}: {statistics.median(ratios):.2f} x one process")
 
 

@@ -246,6 +246,15 @@ def test_bad_input_is_named():
         MislabelFilter(**TWO).fit_transform(lazy, y)
 
 
+def test_frames_are_named():
+    pd = pytest.importorskip("pandas")
+    dd = pytest.importorskip("dask.dataframe")
+    X, y = labelled()
+    frame = dd.from_pandas(pd.DataFrame(X), npartitions=3)
+    with pytest.raises(TypeError, match=r"to_dask_array\(lengths=True\)"):
+        MislabelFilter(**TWO).fit(frame, y)
+
+
 def test_sparse_chunks_are_named():
     sparse = pytest.importorskip("scipy.sparse")
     lazy = da.ones((9, 2), chunks=(3, 2)).map_blocks(sparse.csr_array)
