@@ -416,6 +416,13 @@ ORACLES = [
     # gradient
     Oracle(
         "InfluenceRanker",
+        "fit_transform",
+        "scikit-learn's Ridge refitted without each row",
+        "gradient/test_influence_ranker.py"
+        "::test_fit_transform_is_what_each_row_pushes_each_prediction_up_by",
+    ),
+    Oracle(
+        "InfluenceRanker",
         "influence",
         "refits without each row; torch's dense Hessian",
         "gradient/test_leave_one_out.py::test_leaving_out_is_refitting "
@@ -1008,7 +1015,7 @@ def numbers_of(cls):
             found |= {name} - {"training_path_"}
         elif callable(getattr(cls, name, None)) and not NO_RESULT.fullmatch(name):
             method = getattr(cls, name)
-            # (What refuses dask arrays wraps scikit-learn's methods too.)
+            # A guard against dask's arrays is ours, what it guards may not be.
             is_ours = method.__module__.startswith("sklinfluence")
             if is_ours and numeric_names(method, "Returns"):
                 found.add(name)

@@ -5,6 +5,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.metrics import pairwise_distances
 from sklearn.neighbors import (
     KNeighborsClassifier,
     KNeighborsRegressor,
@@ -110,6 +111,7 @@ class NeighborsRanker(BaseRanker):
         classes = np.unique(y) if are_classes(y) else None
         weights = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         self._check_options(classes, weights)
+        self._check_metric(X)
         self._begin(len(y), classes=classes)
         self._X, rows = X, np.flatnonzero(weights)
         targets = self._coded(y)
@@ -149,6 +151,16 @@ class NeighborsRanker(BaseRanker):
                 "utility='threshold' and radius= belong together: got "
                 f"utility={self.utility!r}, radius={self.radius!r}."
             )
+
+    def _check_metric(self, X):
+        parameters = self.metric_params or {}
+        try:
+            pairwise_distances(X[:1], metric=self.metric, **parameters)
+        except TypeError as error:
+            raise ValueError(
+                f"metric={self.metric!r} does not take metric_params={parameters!r} "
+                f"on these rows: {error}"
+            ) from error
 
     def _sorted_rows(self, rows):
         X = self._X if len(rows) == self._X.shape[0] else self._X[rows]

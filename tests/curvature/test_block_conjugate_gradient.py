@@ -258,6 +258,9 @@ def test_choice_goes_by_memory_and_right_hand_sides():
     assert name(20_000, 10, 1000, n_rhs=5) == "cg"
     assert name(20_000, 10, 1000, n_rhs=10_000) == "cholesky"
     # Few rows: 1e9 operations to factor, 1e7 to form, 1.6e6 a right-hand side.
+    # Many rows: forming the Hessian, n q^2, is what factoring takes.
+    assert name(10**6, 1, 1000, n_rhs=5) == "cg"
+    assert name(10**6, 1, 1000, n_rhs=7) == "cholesky"
     assert name(10, 1, 1000, n_rhs=500) == "cg"
     assert name(10, 1, 1000, n_rhs=1000) == "cholesky"
 

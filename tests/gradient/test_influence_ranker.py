@@ -2,7 +2,12 @@
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 from scipy import sparse
+from sklearn.datasets import load_diabetes
+from sklearn.linear_model import Ridge
+
+from sklinfluence.gradient import InfluenceRanker
 
 # Polishing is what is tested: some of the estimators stop early on purpose.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -226,3 +231,16 @@ def test_ranking_counts_from_the_largest_self_influence(case):
     ranking = case.ranker().ranking_
     assert np.array_equal(np.argsort(-diagonal), np.argsort(ranking))
     assert np.array_equal(np.sort(ranking), np.arange(1, 61))
+
+
+def test_fit_transform_is_what_each_row_pushes_each_prediction_up_by():
+    X, y = load_diabetes(return_X_y=True)
+    X, y = X[:12, :3], y[:12]
+    whole = Ridge(0.1).fit(X, y).predict(X)
+    without = [
+        Ridge(0.1).fit(np.delete(X, i, axis=0), np.delete(y, i)).predict(X)
+        for i in range(len(X))
+    ]
+    pushed = InfluenceRanker(Ridge(0.1), method="newton").fit_transform(X, y)
+    # Exact for least squares.
+    assert_allclose(pushed, whole[:, None] - np.transpose(without), atol=1e-9)

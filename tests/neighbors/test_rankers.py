@@ -291,6 +291,7 @@ def test_flipped_labels_are_worth_least(kind):
         ({"radius": 1.0}, {}, "belong together.*utility='soft'"),
         ({"n_neighbors": 0}, {}, "n_neighbors"),
         ({"metric": 3}, {}, "metric"),
+        ({"metric_params": {"no": 1}}, {}, "metric_params=.*'no'.*keyword"),
     ],
 )
 @pytest.mark.parametrize("kind", RANKERS)

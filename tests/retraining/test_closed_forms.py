@@ -246,6 +246,7 @@ def test_a_frozen_model_without_leaves_is_refused():
         (Ridge(positive=True), None, X),
         (Ridge(solver="lsqr"), None, X),
         (Ridge(), None, X.astype(np.float32)),
+        (Ridge(), None, 1e10 * X),
         (Ridge(), lambda model, X, y: -np.mean((model.predict(X) - y) ** 2), X),
         (LinearRegression(), None, X),
         (KNeighborsRegressor(3, weights=np.sqrt), None, X),

@@ -222,6 +222,8 @@ def ridge_utility(utility):
     X_val, y_val = as_floats(utility.X_val), as_targets(utility.y_val)
     if any(part is None for part in (X, y, X_val, y_val)):
         return None
+    if _is_rounding(model.alpha, X, row_weights(utility)):
+        return None
     weights = np.ones(len(y_val))
     if utility.sample_weight_val is not None:
         weights = np.asarray(utility.sample_weight_val, dtype=np.float64)
@@ -236,6 +238,12 @@ def ridge_utility(utility):
         asked=asked,
         kind=kind,
     )
+
+
+def _is_rounding(alpha, X, weights):
+    """Whether a penalty is lost beside the squares: few rows are singular then."""
+    squares = weights @ np.einsum("ij,ij->i", X, X)
+    return not alpha > np.finfo(np.float64).eps * squares
 
 
 def _is_solved_directly(model):
