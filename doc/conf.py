@@ -29,6 +29,8 @@ templates_path = ["_templates"]
 exclude_patterns = ["_build", "_templates"]
 
 autosummary_generate = True
+# Types stand in the docstrings, in words; written out, an array-like is five lines.
+autodoc_typehints = "none"
 # The class template lists the members; numpydoc would list them once more.
 numpydoc_show_class_members = False
 intersphinx_mapping = {
