@@ -288,7 +288,11 @@ class InfluenceRanker(GroupRanker):
         return self
 
     def fit_transform(
-        self, X: Rows, y: ArrayLike | None = None, **fit_params: Any
+        self,
+        X: Rows,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        **fit_params: Any,
     ) -> Any:
         """Fit, and the influence of every training row on the predictions for all.
 
@@ -297,6 +301,7 @@ class InfluenceRanker(GroupRanker):
         X : {array-like, sparse matrix} of shape (n_train, n_features)
             Training rows, in memory: each is a query too.
         y : array-like of shape (n_train,) or (n_train, n_targets), default=None
+        sample_weight : array-like of shape (n_train,), default=None
         **fit_params : dict
             As `fit` takes them.
 
@@ -306,4 +311,6 @@ class InfluenceRanker(GroupRanker):
             As `transform` gives it.
         """
         # Said here so that rows on a cluster are refused before they are fitted.
+        if sample_weight is not None:
+            fit_params["sample_weight"] = sample_weight
         return super().fit_transform(X, y, **fit_params)

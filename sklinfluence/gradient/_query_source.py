@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sklinfluence._estimators import sliceable
 from sklinfluence._removal import mean_gradient, query_scale
 from sklinfluence._scheduling import on_threads
 from sklinfluence._source import Output, row_source, sums
@@ -10,7 +11,7 @@ from sklinfluence.gradient._influence import influence_along, influence_if_added
 
 def scores_of(ranker, X, y):
     """`influence_if_added` of rows with their given or predicted targets, (n_rows,)."""
-    source = row_source(X, y)
+    source = row_source(sliceable(X), y)
     output = Output(_dtype(ranker.reading_, source))
     return source.map(
         _scores, source.send(ranker, ranker._without_rows), outputs=(output,)
@@ -30,7 +31,7 @@ def _scores(block, ranker):
 
 def mean_over(ranker, X, y):
     """Mean first-order influence of every training row over queries, (n_train,)."""
-    source = row_source(X, y)
+    source = row_source(sliceable(X), y)
     parts = (source.send(ranker, ranker._without_rows), source.n_rows)
     mean, kinds = source.reduce(_gradients, _joined, *parts)
     return influence_along(ranker.reading_, mean, np.result_type(*kinds))

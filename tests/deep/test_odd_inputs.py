@@ -95,5 +95,4 @@ def test_seeds_are_integers_of_any_kind(seed):
 @pytest.mark.parametrize("kind", [DeepInfluenceRanker, TracInRanker])
 def test_a_sparse_matrix_of_keys_is_no_dict_of_columns(kind):
     ranker = kind(net()).fit(X, LABELS)
-    with pytest.raises(ValueError, match="cannot take X"):
-        ranker.predict(sparse.dok_matrix(X[:4]))
+    assert_array_equal(ranker.predict(sparse.dok_matrix(X[:4])), ranker.predict(X[:4]))
