@@ -19,12 +19,17 @@ def _log(dask_worker):
     return list(dask_worker.transfer_incoming_log)
 
 
-def transfers(client):
-    """(key, bytes) of all that a worker has had from another."""
+def logs(client):
+    """What each worker has had from another, so far."""
+    return client.run(_log)
+
+
+def transfers(client, before):
+    """(key, bytes) of what workers have had from others since."""
     return [
         (str(key), n_bytes)
-        for entries in client.run(_log).values()
-        for entry in entries
+        for worker, entries in logs(client).items()
+        for entry in entries[len(before.get(worker, ())) :]
         for key, n_bytes in entry["keys"].items()
     ]
 
@@ -36,7 +41,7 @@ def test_no_row_of_a_store_leaves_its_worker(client, tmp_path):
     lazy = da.from_zarr(path)[: len(X) - 10]  # a slice keeps blockwise from fusing
     y = y[: len(lazy)]
     targets = da.from_array(y, chunks=1_700)
-    before = len(transfers(client))
+    before = logs(client)
     model = FrozenEstimator(LogisticRegression().fit(X[: len(y)], y))
     ranker = InfluenceRanker(model).fit(lazy, targets)
     # By the block: gathered as one array the answers would meet on one worker first.
@@ -44,7 +49,7 @@ def test_no_row_of_a_store_leaves_its_worker(client, tmp_path):
     found = client.compute([block for a in answers for block in a.to_delayed().ravel()])
     blocks = client.gather(found)
     top = ranker.proponents(X[:5], y[:5])[1]
-    moved = transfers(client)[before:]
+    moved = transfers(client, before)
     named = [
         key for key, _ in moved if "sklinfluence" not in key and "shared" not in key
     ]
@@ -64,11 +69,11 @@ def test_persisted_rows_stay_where_they_are(client):
     lazy = client.persist(da.from_array(X, chunks=(500, 40)))
     targets = client.persist(da.from_array(y, chunks=500))
     client.gather(client.compute([lazy.sum(), targets.sum()]))
-    before = len(transfers(client))
+    before = logs(client)
     model = FrozenEstimator(LogisticRegression().fit(X, y))
     ranker = InfluenceRanker(model).fit(lazy, targets)
     ranker.proponents(X[:2], y[:2])
-    moved = transfers(client)[before:]
+    moved = transfers(client, before)
     rows = sum(n for key, n in moved if lazy.name in key)
     # A scheduler may have an idle worker steal a task with its rows: few of the eight
     # times that they are read.
