@@ -19,22 +19,19 @@ def _log(dask_worker):
     return list(dask_worker.transfer_incoming_log)
 
 
-def transfers(client, before=None):
-    """(key, bytes) of all that a worker has had from another.
+def logs(client):
+    """What each worker has had from another, so far."""
+    return client.run(_log)
 
-    ``before`` is what `lengths` gave: what was logged then is left out, by worker.
-    """
+
+def transfers(client, before):
+    """(key, bytes) of what workers have had from others since."""
     return [
         (str(key), n_bytes)
-        for worker, entries in client.run(_log).items()
-        for entry in entries[(before or {}).get(worker, 0) :]
+        for worker, entries in logs(client).items()
+        for entry in entries[len(before.get(worker, ())) :]
         for key, n_bytes in entry["keys"].items()
     ]
-
-
-def lengths(client):
-    """How many entries each worker's log has."""
-    return {worker: len(entries) for worker, entries in client.run(_log).items()}
 
 
 def test_no_row_of_a_store_leaves_its_worker(client, tmp_path):
@@ -44,7 +41,7 @@ def test_no_row_of_a_store_leaves_its_worker(client, tmp_path):
     lazy = da.from_zarr(path)[: len(X) - 10]  # a slice keeps blockwise from fusing
     y = y[: len(lazy)]
     targets = da.from_array(y, chunks=1_700)
-    before = lengths(client)
+    before = logs(client)
     model = FrozenEstimator(LogisticRegression().fit(X[: len(y)], y))
     ranker = InfluenceRanker(model).fit(lazy, targets)
     # By the block: gathered as one array the answers would meet on one worker first.
@@ -72,7 +69,7 @@ def test_persisted_rows_stay_where_they_are(client):
     lazy = client.persist(da.from_array(X, chunks=(500, 40)))
     targets = client.persist(da.from_array(y, chunks=500))
     client.gather(client.compute([lazy.sum(), targets.sum()]))
-    before = lengths(client)
+    before = logs(client)
     model = FrozenEstimator(LogisticRegression().fit(X, y))
     ranker = InfluenceRanker(model).fit(lazy, targets)
     ranker.proponents(X[:2], y[:2])
