@@ -51,6 +51,23 @@ def test_derivatives_are_those_of_autodiff(
     assert loss.separable == (loss.curvature(targets, raw).ndim == 2)
 
 
+def test_small_shifts_of_several_outputs_add_up():
+    """By a series; beside it the losses themselves in extended precision."""
+    rng = np.random.default_rng(0)
+    raw, targets = rng.normal(size=(4, 3)), np.eye(3)[[0, 1, 2, 0]]
+    shift = 1e-3 * rng.normal(size=(4, 5, 3))
+
+    def losses_at(raw):
+        raw = raw.astype(np.longdouble)
+        return np.log1p(np.exp(raw)) - targets[:, None, :] * raw
+
+    before = np.broadcast_to(raw[:, None, :], shift.shape)
+    truth = (losses_at(before + shift) - losses_at(before)).sum(axis=2)
+    # Rises of 1e-3 as differences of losses near 1, of which 16 digits are known.
+    found = LogisticLoss().rise(targets, raw, shift)
+    assert_allclose(found, truth.astype(float), rtol=0, atol=1e-14)
+
+
 @pytest.mark.parametrize("name", NAMES[1:])
 def test_extreme_logits_neither_overflow_nor_lose_the_loss(name, losses, make_targets):
     loss, targets = losses[name], make_targets(name, 40)

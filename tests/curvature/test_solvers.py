@@ -20,6 +20,7 @@ from sklinfluence.curvature._design import Design
 from sklinfluence.curvature._losses import LogisticLoss, SoftmaxLoss
 from sklinfluence.curvature._objective import Objective
 from sklinfluence.curvature._solvers._auto import resolve_solver, solver_name
+from sklinfluence.curvature._solvers._cholesky import _Factor
 
 NAMES = ["squared", "binary", "one-vs-rest", "softmax"]
 # name of the solver: (solver, how far its solution may be from numpy's, relative).
@@ -195,6 +196,16 @@ def test_vanished_curvature_is_named(K):
     # Both names under which callers may look for it.
     assert isinstance(caught.value, ValueError)
     assert isinstance(caught.value, np.linalg.LinAlgError)
+
+
+@pytest.mark.parametrize(("at", "beside"), [(1, 0), (2, 1)])
+def test_the_pivot_that_vanishes_is_named(at, beside):
+    """Two columns that differ by rounding: the later one's pivot is lost."""
+    H = np.eye(3)
+    H[at, beside] = H[beside, at] = 1.0
+    H[at, at] = 1.0 + 2 * np.finfo(float).eps
+    with pytest.raises(SingularHessianError, match=rf"\(pivot {at + 1} of 3 vanishes"):
+        _Factor(np.asfortranarray(H), np.zeros((3, 0)), Cholesky())
 
 
 def test_nearly_dependent_columns_are_refused_not_silently_wrong(make_objective):

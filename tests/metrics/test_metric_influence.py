@@ -14,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from sklinfluence.base import RawChange
 from sklinfluence.gradient import InfluenceRanker
 from sklinfluence.metrics import metric_influence
+from sklinfluence.metrics._measures import r2
 
 N = 10
 RNG = np.random.default_rng(0)
@@ -159,6 +160,20 @@ def test_metrics_are_scikit_learns(link, metric):
         # Central differences of 1e-6 keep some nine digits.
         slope = (values[2] - values[3]) / 2e-6
         assert first[entry] == pytest.approx(slope, abs=1e-8)
+
+
+def test_r2_of_several_targets_is_their_mean():
+    rng = np.random.default_rng(0)
+    said, targets = rng.normal(size=(2, 9, 3))
+    value, slope = r2(said, targets)
+    assert value == pytest.approx(r2_score(targets, said), rel=1e-12)
+    for at in np.ndindex(said.shape):
+        up, down = said.copy(), said.copy()
+        up[at] += 1e-6
+        down[at] -= 1e-6
+        rise = (r2_score(targets, up) - r2_score(targets, down)) / 2e-6
+        # Central differences of 1e-6 keep some nine digits.
+        assert slope[at] == pytest.approx(rise, abs=1e-8)
 
 
 def measured_by_hand(metric, y, said, options):

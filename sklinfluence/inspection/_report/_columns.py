@@ -204,4 +204,5 @@ def _date_text(seconds):
 
 
 def _is_hole(value):
-    return value is None or value != value or str(value) in ("<NA>", "NaT")
+    # pandas' NA is neither equal to itself nor unequal.
+    return value is None or type(value).__name__ == "NAType" or value != value
