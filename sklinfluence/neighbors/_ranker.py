@@ -156,10 +156,10 @@ class NeighborsRanker(BaseRanker):
         parameters = self.metric_params or {}
         try:
             pairwise_distances(X[:1], metric=self.metric, **parameters)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise ValueError(
-                f"metric={self.metric!r} does not take metric_params={parameters!r} "
-                f"on these rows: {error}"
+                f"metric={self.metric!r} with metric_params={parameters!r} gives no "
+                f"distances of these rows: {error}"
             ) from error
 
     def _sorted_rows(self, rows):

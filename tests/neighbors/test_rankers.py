@@ -292,6 +292,7 @@ def test_flipped_labels_are_worth_least(kind):
         ({"n_neighbors": 0}, {}, "n_neighbors"),
         ({"metric": 3}, {}, "metric"),
         ({"metric_params": {"no": 1}}, {}, "metric_params=.*'no'.*keyword"),
+        ({"metric": "none such"}, {}, "metric='none such'.*gives no distances"),
     ],
 )
 @pytest.mark.parametrize("kind", RANKERS)
