@@ -21,12 +21,12 @@ from sklinfluence.filtering._votes import (
     FREE,
     LOG10_C_BOUNDS,
     MAX_COUPLED,
-    MAX_DECADES,
     MAX_LEVERAGE,
     RIDGE_PENALTIES,
     LinearModel,
     ScaledAxes,
     class_log_proba,
+    downhill,
     minimize_lbfgs,
 )
 
@@ -44,24 +44,13 @@ def tune_linear(rows, scaling, targets):
     decade, theta, curvature = _ridge_start(rows, smoother, targets)
     if targets.shape[1] == 2:
         theta = theta[1:] - theta[:1]
-    fitted = {}
 
-    def risk(decade, theta):
-        vote = ClusterLinear(smoother, theta, 10.0**decade, curvature)
+    def fit(C, theta):
+        vote = ClusterLinear(smoother, theta, C, curvature)
         loo, model = vote.refit(targets)
-        fitted[decade] = vote, model.theta
-        return _mean_loss(rows, loo, targets)
+        return vote, _mean_loss(rows, loo, targets), model.theta
 
-    best, lowest = decade, risk(decade, theta)
-    for step in (1, -1):
-        for _ in range(MAX_DECADES):
-            here = risk(best + step, fitted[best][1])
-            if not here < lowest:
-                break
-            best, lowest = best + step, here
-        if best != decade:
-            break
-    return fitted[best][0], 10.0**best
+    return downhill(fit, decade, theta)
 
 
 def _ridge_start(rows, smoother, targets):

@@ -10,8 +10,8 @@ from sklinfluence.filtering._votes._leave_one_out import MAX_LEVERAGE
 from sklinfluence.filtering._votes._linear_search import (
     FREE,
     LOG10_C_BOUNDS,
-    MAX_DECADES,
     RIDGE_PENALTIES,
+    downhill,
 )
 from sklinfluence.filtering._votes._linear_surrogate import (
     MAX_COUPLED,
@@ -48,7 +48,6 @@ __all__ = [
     "GAMMAS",
     "LOG10_C_BOUNDS",
     "MAX_COUPLED",
-    "MAX_DECADES",
     "MAX_LEVERAGE",
     "MIN_SLACK",
     "PENALTIES",
@@ -67,6 +66,7 @@ __all__ = [
     "class_log_proba",
     "distinct_landmarks",
     "distinct_objective",
+    "downhill",
     "fit_targets",
     "kernel",
     "kernel_factor",

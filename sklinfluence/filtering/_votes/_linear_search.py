@@ -46,13 +46,36 @@ def tune_linear_surrogate(X, targets, sample_weight, groups=()):
     decade, theta, curvature = ridge_start(smoother, targets)
     if targets.shape[1] == 2:
         theta = theta[1:] - theta[:1]
+
+    def fit(C, theta):
+        surrogate = _surrogate(smoother, theta, C, curvature)
+        loo, model = surrogate.refit(targets)
+        return surrogate, _mean_loss(loo, targets, sample_weight), model.theta
+
+    return downhill(fit, decade, theta)
+
+
+def downhill(fit, decade, theta):
+    """The vote of least risk, by decades of C from a first one, either way.
+
+    Parameters
+    ----------
+    fit : callable
+        ``fit(C, theta)``, from coefficients near it: (vote, its risk, its theta).
+    decade : int
+    theta : ndarray
+
+    Returns
+    -------
+    vote : object
+    C : float
+    """
     fitted = {}
 
     def risk(decade, theta):
-        surrogate = _surrogate(smoother, theta, 10.0**decade, curvature)
-        loo, model = surrogate.refit(targets)
-        fitted[decade] = surrogate, model.theta
-        return _mean_loss(loo, targets, sample_weight)
+        vote, found, theta = fit(10.0**decade, theta)
+        fitted[decade] = vote, theta
+        return found
 
     best, lowest = decade, risk(decade, theta)
     for step in (1, -1):
