@@ -22,6 +22,9 @@ from sklinfluence.curvature import (
 )
 from sklinfluence.heads import on_active_columns
 
+# Of parameters beside one another: six digits of sixteen are lost to rounding.
+_LARGE = 1e6
+
 
 def fit_head(
     head, embedding, *, solver="auto", damping=0.0, refit_head=True, memory=None
@@ -98,6 +101,8 @@ def fit_objective(
     refit_head = refit_head or is_fresh
     if refit_head and not damping:
         _refuse_classes_without_weight(head, objective)
+    if refit_head:
+        theta = _without_unseen(objective, theta)
     polisher, cache = newton_solver(solver), Cache(memory)
     try:
         end = _settle(objective, theta, polisher, damping, refit_head, cache)
@@ -130,6 +135,21 @@ def fit_objective(
         end.gap,
         reason,
     )
+
+
+def _without_unseen(objective, theta):
+    """Parameters less what neither rows nor penalty see, where it drowns the rest.
+
+    A solver that goes through a singular matrix leaves any multiple of it, which
+    cancels in predictions but for its rounding.
+    """
+    if np.abs(theta).max(initial=0.0) < _LARGE:
+        return theta
+    basis = objective.null_space()
+    unseen = basis @ (basis.T @ theta.ravel())
+    rest = theta.ravel() - unseen
+    drowns = np.abs(unseen).max() > _LARGE * np.abs(rest).max()
+    return rest.reshape(theta.shape) if drowns else theta
 
 
 def training_objective(head, embedding):

@@ -7,6 +7,7 @@ which row alone determines something, is not the same. Oracle: lstsq and Ridge r
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import Ridge
 
 from sklinfluence.gradient import InfluenceRanker
@@ -21,18 +22,23 @@ def data():
     return X, X @ rng.standard_normal((4, 2)) + rng.standard_normal((30, 2))
 
 
-def by_refits(X, y, weights, asked):
-    """Predictions of rows ``asked`` without each of them, target by target."""
-    out = np.empty((len(asked), 2))
-    for at, row in enumerate(asked):
-        kept = np.arange(len(X)) != row
-        A, b = X[kept], y[kept]
-        root = np.sqrt(weights[kept])[:, None]
-        for k, alpha in enumerate(ALPHA):
-            stacked = np.vstack([root * A, np.sqrt(alpha) * np.eye(X.shape[1])])
-            wanted = np.append(root[:, 0] * b[:, k], np.zeros(X.shape[1]))
-            out[at, k] = X[row] @ np.linalg.lstsq(stacked, wanted, rcond=1e-10)[0]
+def coefficients(X, y, weights):
+    """By lstsq, target by target: of many optima the shortest."""
+    root = np.sqrt(weights)[:, None]
+    out = np.empty((X.shape[1], 2))
+    for k, alpha in enumerate(ALPHA):
+        stacked = np.vstack([root * X, np.sqrt(alpha) * np.eye(X.shape[1])])
+        wanted = np.append(root[:, 0] * y[:, k], np.zeros(X.shape[1]))
+        out[:, k] = np.linalg.lstsq(stacked, wanted, rcond=1e-10)[0]
     return out
+
+
+def by_refits(X, y, weights, asked):
+    """Predictions of rows ``asked`` without each of them."""
+    kept = ~np.eye(len(X), dtype=bool)
+    return np.array(
+        [X[i] @ coefficients(X[kept[i]], y[kept[i]], weights[kept[i]]) for i in asked]
+    )
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -48,9 +54,24 @@ def test_columns_that_depend_on_each_other(data, method, weighted):
     # Least squares is exact; of near 1 in size, over curvatures near 10.
     assert_allclose(ranker.loo_prediction_, refitted, rtol=0, atol=1e-9)
     if method == "newton":
-        fitted = ranker.predict(X)
+        # Not the model's own: it may have gone through the singular matrix.
+        fitted = X @ coefficients(X, y, weights)
         rise = 0.5 * np.sum((refitted - y) ** 2 - (fitted - y) ** 2, axis=1)
         assert_allclose(ranker.self_influence_, rise, rtol=0, atol=1e-9)
+
+
+def test_a_part_that_no_row_sees_is_no_part_of_the_fit(data):
+    """What solving with a singular matrix may leave: any multiple of the unseen."""
+    X, y = data
+    X[:, 3] = X[:, 0] - 2 * X[:, 1] + X[:, 2]
+    model = Ridge(alpha=0.0, fit_intercept=False, solver="svd").fit(X, y)
+    model.coef_ = model.coef_ + 1e14 * np.array([1.0, -2.0, 1.0, -1.0])
+    with pytest.warns(UserWarning, match="far from the optimum"):
+        ranker = InfluenceRanker(FrozenEstimator(model)).fit(X, y)
+    plain = InfluenceRanker(Ridge(0.0, fit_intercept=False, solver="svd")).fit(X, y)
+    # Least squares is exact, over curvatures near 10.
+    assert_allclose(ranker.loo_prediction_, plain.loo_prediction_, rtol=0, atol=1e-9)
+    assert_allclose(ranker.self_influence_, plain.self_influence_, rtol=0, atol=1e-9)
 
 
 def test_a_row_that_one_target_hangs_on(data):
