@@ -2,6 +2,7 @@
 
 import os
 import time
+from unittest import mock
 
 import pytest
 
@@ -17,6 +18,10 @@ PATIENT = {
     "distributed.admin.log-length": 100_000,
 }
 
+ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
+)
+
 
 @pytest.fixture(scope="session")
 def cluster():
@@ -25,6 +30,8 @@ def cluster():
     distributed = pytest.importorskip("distributed")
     with (
         dask.config.set(PATIENT),
+        # Workers inherit what is set here, whatever these tests run under.
+        mock.patch.dict(os.environ, ONE_THREAD),
         distributed.LocalCluster(
             n_workers=WORKERS,
             threads_per_worker=1,
