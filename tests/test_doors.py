@@ -22,6 +22,7 @@ FLOORS = (
         "_scheduling",
         "_spreadsheet",
         "_typing",
+        "_warn",
         "_whole_fit",
     },
     {"_sklearn_compat", "_source"},

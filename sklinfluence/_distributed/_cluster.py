@@ -4,6 +4,7 @@ import sys
 import warnings
 
 from sklinfluence._scheduling import blas_threads
+from sklinfluence._warn import warn_user
 
 
 def current_client():
@@ -35,12 +36,11 @@ def warn_about_threads():
     many = {worker: count for worker, count in counts.items() if count > 1}
     if many:
         worker, count = next(iter(many.items()))
-        warnings.warn(
+        warn_user(
             f"BLAS has {count} threads on {len(many)} worker(s), {worker} for one: "
             "what reads the rows shares its core with others. The functions of this "
             "package hold BLAS to one thread; for the rest start the workers with "
             "OMP_NUM_THREADS=1, OPENBLAS_NUM_THREADS=1 and MKL_NUM_THREADS=1.",
-            stacklevel=2,
         )
 
 

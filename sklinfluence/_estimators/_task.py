@@ -1,11 +1,11 @@
 """Whether targets are classes, and the estimator that serves them by default."""
 
-import warnings
-
 import numpy as np
 from sklearn.base import is_classifier, is_regressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.utils.multiclass import type_of_target
+
+from sklinfluence._warn import warn_user
 
 
 def kind_of_targets(y):
@@ -33,10 +33,9 @@ def are_classes(y):
         return True
     if y.dtype.kind == "f":
         return False
-    warnings.warn(
+    warn_user(
         f"y holds {n_values} different integers in {len(y)} rows and is taken as class "
         "labels. If it is a real target, use Ridge(): InfluenceRanker(Ridge()).",
-        stacklevel=3,
     )
     return True
 

@@ -6,7 +6,6 @@ weights and the scale are read off its derivative by the raw predictions, at sev
 raw predictions of each row. Anything else is another objective, and refused.
 """
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +19,7 @@ from sklinfluence._nets._nested import concatenate, map_tensors
 from sklinfluence._nets._own_methods import overridden
 from sklinfluence._nets._penalty import count_batches
 from sklinfluence._nets._stand_in import stand_in
+from sklinfluence._warn import warn_user
 
 # Derivatives come in the net's own type: of float32, some five digits are left.
 _TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3}
@@ -48,11 +48,10 @@ def warn_about_own_steps(net):
     """Say that what a net's own training steps minimise cannot be told from outside."""
     own = overridden(net, _STEPS)
     if own:
-        warnings.warn(
+        warn_user(
             f"{type(net).__name__} has {' and '.join(own)} of its own: influence is of "
             "the objective that its get_loss and criterion state, which those steps "
             "may not minimise.",
-            stacklevel=4,
         )
 
 
@@ -91,11 +90,10 @@ def own_loss(net, loss, rows, given, class_weights):
             net, loss, X, _targets_to_try(net, y, given), trained, targets
         )
     except _Unanswered as error:
-        warnings.warn(
+        warn_user(
             f"get_loss of {type(net).__name__} cannot be asked about X and y as they "
             f"are given ({error}): influence takes the loss for "
             f"{type(net.criterion_).__name__}, times sample_weight.",
-            stacklevel=4,
         )
         return None
     half = asked.ratios(targets, slice(0, max(1, len(whole) // 2)))

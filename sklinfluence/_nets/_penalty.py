@@ -1,11 +1,10 @@
 """The penalty that a net's optimiser puts on parameters, in sum form."""
 
-import warnings
-
 import numpy as np
 import torch
 
 from sklinfluence._nets._own_methods import is_weighted_by_hand
+from sklinfluence._warn import warn_user
 
 
 def weight_decay(net, parameter):
@@ -107,9 +106,8 @@ def _kept_rows(net, rows, y):
 def warn_about_held_out(net, trained):
     if trained.all():
         return
-    warnings.warn(
+    warn_user(
         f"train_split of {type(net).__name__} kept {np.sum(~trained)} of "
         f"{len(trained)} rows out of training: they have weight 0, hence no influence. "
         "Pass train_split=None to the net to train on every row.",
-        stacklevel=3,
     )

@@ -1,6 +1,5 @@
 """What is settled about an embedding before any mathematics."""
 
-import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +8,7 @@ from sklearn.utils import check_array
 
 from sklinfluence._blocks import block_slices
 from sklinfluence._estimators import check_values
+from sklinfluence._warn import warn_user
 from sklinfluence.heads import on_active_columns
 
 # Standard deviations from zero at which a column keeps some six digits of influence.
@@ -44,21 +44,20 @@ def warn_about_offset(embedding, fit_intercept):
         squares += np.einsum("ij,ij->j", moved, moved)
     mean = first + total / len(embedding)
     variance = squares / len(embedding) - (total / len(embedding)) ** 2
-    warn_about_moments(mean, variance, stacklevel=5)
+    warn_about_moments(mean, variance)
 
 
-def warn_about_moments(mean, variance, stacklevel=4):
+def warn_about_moments(mean, variance):
     """`warn_about_offset` where the columns' means and variances are known."""
     spread = np.sqrt(np.maximum(variance, 0.0))
     offset = np.divide(np.abs(mean), spread, out=np.zeros_like(mean), where=spread > 0)
     # Their squares enter the Hessian: beyond this, digits of the spread are lost.
     worst = int(np.argmax(offset))
     if offset[worst] > _LARGEST_OFFSET:
-        warnings.warn(
+        warn_user(
             f"column {worst} of the embedding lies {offset[worst]:.0e} standard "
             "deviations from zero: with an intercept, influences lose their digits "
             "there. Put a StandardScaler before the estimator.",
-            stacklevel=stacklevel,
         )
 
 

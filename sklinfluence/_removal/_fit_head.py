@@ -1,6 +1,5 @@
 """From a linear head and its rows to the head at its optimum, factored."""
 
-import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklinfluence._removal._cached import Cache
 from sklinfluence._removal._fitted_head import FittedHead
 from sklinfluence._removal._scales import check_scales
+from sklinfluence._warn import warn_user
 from sklinfluence.curvature import (
     ActiveSetObjective,
     Design,
@@ -214,23 +214,21 @@ def _warn_about_active_set(objective, end):
     if not isinstance(objective, ActiveSetObjective):
         return
     if objective.breaks(end.theta, end.raw, np.zeros((1, *end.theta.shape)))[0]:
-        warnings.warn(
+        warn_user(
             "The coefficients that the estimator left at zero, or their signs, are not "
             "those of the optimum of its l1 objective. Influences are those on the set "
             "that it found. Lower the estimator's tol or raise its max_iter.",
             ConvergenceWarning,
-            stacklevel=4,
         )
 
 
 def _warn_about_gap(end, head, objective):
     """Name a head that was far from the optimum of its own objective."""
     if not end.converged:
-        warnings.warn(
+        warn_user(
             "Polishing the head stopped before its optimum: the objective may have "
             f"none (no penalty and separable classes). {head.penalty_advice}",
             ConvergenceWarning,
-            stacklevel=4,
         )
     # A logit off by less than 0.1 changes no loss by more than 0.1 nats.
     of_raw, of_targets = objective.ranges(end.raw)
@@ -248,9 +246,8 @@ def _warn_about_gap(end, head, objective):
             f"{end.gap:.2g}, and without damping there is no optimum to polish it to. "
             "Influences are those of the head where it stands."
         )
-        warnings.warn(
+        warn_user(
             "The head that the estimator fitted is far from the optimum of its "
             f"objective: {outcome} {head.training_advice}",
             ConvergenceWarning,
-            stacklevel=4,
         )

@@ -7,7 +7,6 @@ H^-1 g_U (the sum of the rows' first-order influences; Koh et al. 2019) and
 (I + H^-1 H_U) H^-1 g_U (Basu, You and Feizi 2020, for an objective in sum form).
 """
 
-import warnings
 from functools import partial
 
 import numpy as np
@@ -16,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklinfluence._estimators import check_rows
 from sklinfluence._removal._fitted_head import gradient_rows, outer_rows
 from sklinfluence._scheduling import map_blocks
+from sklinfluence._warn import warn_user
 from sklinfluence.curvature import (
     SingularHessianError,
     expand,
@@ -303,12 +303,11 @@ def _warn_about_gradient(objective, end):
     length = np.linalg.norm(objective.gradient(end.theta, end.raw))
     rounding = 1e-13 * objective.design.n_rows * np.max(np.abs(end.raw), initial=1.0)
     if length > max(_STATIONARY, rounding):
-        warnings.warn(
+        warn_user(
             f"The refit without a group ended where the gradient's length is "
             f"{length:.1e}, above {_STATIONARY:.0e}: its influence is off by about "
             "that much over the smallest curvature.",
             ConvergenceWarning,
-            stacklevel=2,
         )
 
 
@@ -316,10 +315,9 @@ def _warn_about_undefined(changes):
     undefined = np.flatnonzero(np.isnan(changes).any(axis=(1, 2)))
     if undefined.size:
         named = ", ".join(map(str, undefined[:10]))
-        warnings.warn(
+        warn_user(
             f"Without group(s) {named} the objective has no unique optimum, so their "
             "influence is NaN.",
-            stacklevel=5,
         )
 
 

@@ -5,12 +5,11 @@ unweighted loss; leave-one-out scores of rows outside the fit are the plain ones
 the model never saw them.
 """
 
-import warnings
-
 import numpy as np
 
 from sklinfluence._removal._queries import gradient_lengths, inverse_ratio
 from sklinfluence._removal._together import JointRemoval
+from sklinfluence._warn import warn_user
 
 # Of the rows: degrees of freedom below this share are the leverages' rounding.
 _NONE_LEFT = 1e-9
@@ -82,10 +81,9 @@ def noise_variance(fitted, removal):
 
 
 def _warn_about_freedom(what):
-    warnings.warn(
+    warn_user(
         f"{what} to estimate the noise from: what is measured in units of it is NaN. "
         "Use fewer columns, more rows or a stronger penalty.",
-        stacklevel=3,
     )
 
 

@@ -7,7 +7,6 @@ f_i + s_i B_i r~_i: one exact Newton step for the objective without the row, exa
 least squares (Pregibon 1981; Rad and Maleki 2020).
 """
 
-import warnings
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from sklinfluence._blocks import block_slices
 from sklinfluence._progress import untracked
+from sklinfluence._warn import warn_user
 from sklinfluence.curvature import (
     ContrastLoss,
     KroneckerBlocks,
@@ -269,8 +269,7 @@ def _warn_about_leverage_one(removal):
     undefined = np.flatnonzero(~removal.is_defined)
     if undefined.size == 0:
         return
-    warnings.warn(
+    warn_user(
         f"{named_rows(undefined).capitalize()} have leverage 1: without such a row the "
         "objective has no unique optimum, so what depends on leaving it out is NaN.",
-        stacklevel=5,
     )

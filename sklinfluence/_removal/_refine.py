@@ -1,6 +1,5 @@
 """Further Newton steps for the rows that one step does not settle."""
 
-import warnings
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -13,6 +12,7 @@ from sklinfluence._removal._error_bound import newton_error_bound
 from sklinfluence._removal._one_row import named_rows
 from sklinfluence._removal._queries import parameter_change
 from sklinfluence._scheduling import map_blocks
+from sklinfluence._warn import warn_user
 from sklinfluence.curvature import ActiveSetObjective, SingularHessianError, minimize
 
 
@@ -97,12 +97,11 @@ def _settle_without(fitted, tol, i, change):
 
 def _warn_about_unsettled(rows):
     if rows.size:
-        warnings.warn(
+        warn_user(
             f"refine found no optimum without {named_rows(rows)}: there may be none (a "
             "weak penalty, weights of very different size). Their influence is that of "
             "the one Newton step. Penalise the estimator more or set damping above 0.",
             ConvergenceWarning,
-            stacklevel=4,
         )
 
 
@@ -114,10 +113,9 @@ def _warn_about_active_set(fitted, removal):
     defined = removal.is_defined
     changed = np.flatnonzero(changes_of_active_set(fitted, coefficients) & defined)
     if changed.size:
-        warnings.warn(
+        warn_user(
             f"Without {named_rows(changed)} other coefficients of the l1 head would be "
             "active, and refine takes no row off the present ones: the influence of "
             "these rows is not that of a refit. active_set_changes_ marks them.",
             ConvergenceWarning,
-            stacklevel=4,
         )

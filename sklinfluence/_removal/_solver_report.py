@@ -1,12 +1,11 @@
 """What estimators publish of their solver, and warn about."""
 
-import warnings
-
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from sklinfluence._removal._fitted_head import gradient_rows
 from sklinfluence._scheduling import blas_on_one_thread
+from sklinfluence._warn import warn_user
 from sklinfluence.curvature import solutions, solver_name, warn_about_residual
 
 # Training gradients on which a factor's residual is measured (a factor serves every
@@ -51,11 +50,10 @@ def _warn_about_approximation(solver, info):
         return
     residual = np.median(info["residual"])
     if residual > 1.0:
-        warnings.warn(
+        warn_user(
             f"{solver!r} is no useful inverse of this Hessian: the median relative "
             f"residual of its solutions is {residual:.2g}, and 1 is that of the "
             "solution 0. Influence on single queries can be far off. "
             f"{solver.remedy}",
             ConvergenceWarning,
-            stacklevel=4,
         )

@@ -1,9 +1,9 @@
 """Warnings about what a solver left unsolved."""
 
-import warnings
-
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
+
+from sklinfluence._warn import warn_user
 
 
 def warn_about_residual(solver, info):
@@ -12,10 +12,9 @@ def warn_about_residual(solver, info):
     if tol is None or residual.size == 0 or not np.any(residual > tol):
         return
     n_missed = int(np.sum(residual > tol))
-    warnings.warn(
+    warn_user(
         f"{solver.class_name} left {n_missed} of {residual.size} right-hand sides "
         f"above its tolerance: the largest relative residual is {residual.max():.1e}, "
         f"tol={tol:.1e}. Influences are off by about that much. " + solver.remedy,
         ConvergenceWarning,
-        stacklevel=3,
     )

@@ -7,7 +7,7 @@ stratum, all rows.
 
 import numpy as np
 
-from sklinfluence.filtering._warn import warn_user
+from sklinfluence._warn import warn_user
 
 # The log odds above which another label is worth believing. Well below even odds: a
 # model trained on noisy labels underestimates how noisy they are (flagging at even odds

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.stats import hypergeom
 
 from sklinfluence._messages import printable
-from sklinfluence.filtering._warn import warn_user
+from sklinfluence._warn import warn_user
 
 # A class that loses more than this share, and more than so many times the share that
 # the other classes lose, ...

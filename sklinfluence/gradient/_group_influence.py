@@ -1,7 +1,5 @@
 """Influence of groups of rows, and the few rows that hold up a prediction."""
 
-import warnings
-
 import numpy as np
 
 from sklinfluence._blocks import block_slices
@@ -14,6 +12,7 @@ from sklinfluence._removal import (
     shifts_of,
     smallest_flip,
 )
+from sklinfluence._warn import warn_user
 
 
 def influence_of_groups(reading, indices, blocks, order):
@@ -62,11 +61,10 @@ def _warn_about_active_sets(reading, indices, changes):
         if left.breaks(fitted.theta, fitted.raw, change[None])[0]:
             changed.append(number)
     if changed:
-        warnings.warn(
+        warn_user(
             f"Without group(s) {', '.join(map(str, changed))} other coefficients "
             "of the l1 head would be active: their influence is that of the "
             "present active set, which a refit would leave.",
-            stacklevel=4,
         )
 
 

@@ -154,7 +154,7 @@ class InBlocks:
         self.objective, survey = objective_of_source(self.source, head, resolved, theta)
         if survey["moments"] is not None and head.fit_intercept:
             n_rows, mean, squares = survey["moments"]
-            warn_about_moments(mean, squares / n_rows, stacklevel=5)
+            warn_about_moments(mean, squares / n_rows)
         self.head, self.dtype = head, survey["dtype"]
         self.estimator = estimator
 

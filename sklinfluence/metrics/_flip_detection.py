@@ -1,6 +1,5 @@
 """A scorer of rankers and filters that needs no ground truth."""
 
-import warnings
 from collections.abc import Callable
 from inspect import signature
 from numbers import Integral, Real
@@ -20,6 +19,7 @@ from sklinfluence._sklearn_compat import (
     validate_params,
 )
 from sklinfluence._typing import RandomState
+from sklinfluence._warn import warn_user
 from sklinfluence.datasets import flip_labels
 from sklinfluence.metrics._layers import layers
 
@@ -168,11 +168,10 @@ class _FlipDetectionScorer:
 
 
 def _warn_about_rows_left_out(y, known):
-    warnings.warn(
+    warn_user(
         f"{np.count_nonzero(~known)} of {len(y)} rows are left out of the score: the "
         f"estimator was never trained on their labels, {shown(np.unique(y[~known]))}. "
         "Folds that hold every class keep them: pass cv=StratifiedKFold(...).",
-        stacklevel=3,
     )
 
 

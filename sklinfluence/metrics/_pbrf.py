@@ -1,6 +1,5 @@
 """The proximal Bregman response: the retraining that influence functions stand for."""
 
-import warnings
 from functools import partial
 from numbers import Integral
 from typing import Any
@@ -16,6 +15,7 @@ from sklinfluence._estimators import sliceable
 from sklinfluence._scheduling import map_blocks
 from sklinfluence._sklearn_compat import HasMethods, Interval, validate_params
 from sklinfluence._typing import RandomState, Rows
+from sklinfluence._warn import warn_user
 from sklinfluence.metrics._stability import correlation
 
 _MAX_ITER = 2000
@@ -206,9 +206,8 @@ def _warn(rows, are_near):
     far = rows[~np.array(are_near)]
     if far.size:
         named = ", ".join(map(str, far[:5]))
-        warnings.warn(
+        warn_user(
             f"The response to {far.size} row(s), among them {named}, did not settle in "
             f"{_MAX_ITER} steps: give the ranker more damping.",
             ConvergenceWarning,
-            stacklevel=3,
         )

@@ -5,7 +5,6 @@ from the optimum of the one before: Newton's method takes a few steps from there
 ends where it would have ended from anywhere.
 """
 
-import warnings
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import singledispatch
@@ -26,6 +25,7 @@ from sklearn.pipeline import Pipeline
 
 from sklinfluence._estimators import fit_weighted
 from sklinfluence._removal import FittedHead, check_embedding, check_scales, fit_head
+from sklinfluence._warn import warn_user
 from sklinfluence.curvature import minimize
 from sklinfluence.heads import _l1_share, linear_head
 
@@ -189,11 +189,10 @@ class ChainFitter:
         check_scales(objective, last.theta)
         end = minimize(objective, last.theta, last.solver)
         if not end.converged:
-            warnings.warn(
+            warn_user(
                 f"Newton's method stopped before the optimum of {candidate.params}: "
                 "its objective may have none. Penalise the estimator more.",
                 ConvergenceWarning,
-                stacklevel=3,
             )
         return FittedHead(
             objective,

@@ -1,7 +1,6 @@
 """Scoring a chain of candidates, and telling which of them can be compared."""
 
 import time
-import warnings
 
 import numpy as np
 from sklearn.exceptions import FitFailedWarning
@@ -10,6 +9,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
 from sklinfluence._removal import remove_each, remove_together
+from sklinfluence._warn import warn_user
 from sklinfluence.curvature import SingularHessianError
 from sklinfluence.model_selection._chains import ChainFitter
 from sklinfluence.model_selection._left_out import left_out
@@ -108,11 +108,10 @@ def _warn_about_failures(failed):
         return
     named = ", ".join(str(result["params"]) for result in failed[:5])
     more = f" and {len(failed) - 5} more" if len(failed) > 5 else ""
-    warnings.warn(
+    warn_user(
         f"No unique optimum, with all rows or without one of them, for {named}{more}: "
         f"scored NaN, ranked last. {failed[0]['error']}",
         FitFailedWarning,
-        stacklevel=5,
     )
 
 
@@ -122,11 +121,10 @@ def warn_about_supervised_steps(estimator):
         return
     named = [repr(name) for name, step in estimator.steps[:-1] if _learns_from_y(step)]
     if named:
-        warnings.warn(
+        warn_user(
             f"Step(s) {', '.join(named)} read y and are fitted on all rows, also the "
             "one left out: scores are too high, the more so the more such a step "
             "learns from y. Search those steps' parameters by GridSearchCV.",
-            stacklevel=4,
         )
 
 

@@ -1,6 +1,5 @@
 """DownsamplingRanker: what a row adds to random sets of one size."""
 
-import warnings
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, Self
@@ -11,6 +10,7 @@ from sklearn.utils.validation import _num_samples
 
 from sklinfluence._sklearn_compat import Interval
 from sklinfluence._typing import RandomState, Rows
+from sklinfluence._warn import warn_user
 from sklinfluence.retraining._density import LogDensity, is_density
 from sklinfluence.retraining._influence import N_INFLUENCES, RetrainingRanker
 from sklinfluence.retraining._reuse import is_settled_by_reuse, with_minus_without
@@ -243,11 +243,10 @@ class DownsamplingRanker(RetrainingRanker):
         sets = np.array([draw(k) for k in range(self._n_sets)])
         unmeasured = np.flatnonzero(sets.all(axis=0) | ~sets.any(axis=0))
         if len(unmeasured):
-            warnings.warn(
+            warn_user(
                 f"{len(unmeasured)} of the {n_players} rows (or groups) are in every "
                 f"one of {len(sets)} sets, or in none: their influence is NaN. Raise "
                 "max_evaluations.",
-                stacklevel=2,
             )
         return sets
 

@@ -1,6 +1,5 @@
 """What the methods share that value rows by retraining: players, splits, a journal."""
 
-import warnings
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Self
@@ -28,6 +27,7 @@ from sklinfluence._sklearn_compat import (
     _safe_indexing,
 )
 from sklinfluence._typing import Rows
+from sklinfluence._warn import warn_user
 from sklinfluence.base import BaseValuer
 from sklinfluence.retraining._closed_forms._choose import in_closed_form
 from sklinfluence.retraining._evaluate import evaluate_units
@@ -229,20 +229,18 @@ class RetrainingValuer(BaseValuer):
 
     def _warn(self, failures):
         if failures:
-            warnings.warn(
+            warn_user(
                 f"{len(failures)} of {self.n_evaluations_} utilities could not be "
                 "evaluated and are left out, on both sides of every difference. The "
                 f"first failed with {failures[0]}",
-                stacklevel=3,
             )
         unmeasured = np.flatnonzero(np.isnan(self.values_))
         if unmeasured.size:
             named = ", ".join(map(str, unmeasured[:_N_NAMED]))
             more = unmeasured.size - _N_NAMED
-            warnings.warn(
+            warn_user(
                 f"Row(s) {named}{f' and {more} more' if more > 0 else ''} were never "
                 "measured: their values are NaN. Evaluate more sets.",
-                stacklevel=3,
             )
 
     def _wrapped(self):

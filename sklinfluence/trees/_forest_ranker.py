@@ -1,6 +1,5 @@
 """ForestRanker: random forests without each of their training rows, exactly."""
 
-import warnings
 from functools import partial
 from numbers import Integral
 from typing import Any, Self
@@ -31,6 +30,7 @@ from sklinfluence._sklearn_compat import (
     _set_random_states,
 )
 from sklinfluence._typing import RandomState, Rows
+from sklinfluence._warn import warn_user
 from sklinfluence.base import BaseRanker
 from sklinfluence.trees._forest import read_forest
 from sklinfluence.trees._forest_flips import rows_holding_up
@@ -375,10 +375,9 @@ class ForestRanker(BaseRanker):
         """Predictions out of bag; rows that have none are named."""
         unknown = np.flatnonzero(np.isnan(self._out_of_bag[:, 0]))
         if len(unknown):
-            warnings.warn(
+            warn_user(
                 f"Every tree saw row(s) {shown(unknown)}: nothing is out of bag there, "
                 "and what is said of them is NaN. Grow more trees.",
-                stacklevel=3,
             )
         return self._out_of_bag
 

@@ -1,12 +1,11 @@
 """Whether the recorded steps are those of the SGD that is about to be unrolled."""
 
-import warnings
-
 import numpy as np
 import torch
 from torch.func import functional_call
 
 from sklinfluence._nets import double, preserved
+from sklinfluence._warn import warn_user
 from sklinfluence.deep._net._functional import Task
 from sklinfluence.deep._path._sgd_step import SGDStep
 from sklinfluence.deep._path._training_path import batch_total
@@ -48,12 +47,11 @@ def check_checkpoints(net, path):
     last = len(path.steps) - 1
     at_end = path.steps[last] == path.n_steps
     if at_end and not net_stands_at(net, path, path.load(last)):
-        warnings.warn(
+        warn_user(
             f"The parameters of the {type(net).__name__} are not those at the last "
             "checkpoint of its path: checkpoints of another run, a net that was "
             "trained on since, or a callback that changed its parameters at the end. "
             "Influence is along the path; predictions are the net's.",
-            stacklevel=4,
         )
 
 
@@ -108,11 +106,10 @@ def check_steps(function, path, rows, row_weights, reduction, what):
                 "TracInRanker(method='checkpoint'), which asks for gradients at the "
                 "checkpoints alone."
             )
-        warnings.warn(
+        warn_user(
             f"{what} takes gradients in evaluation mode, and the net was trained with "
             f"dropout or batch normalisation: {seen}. Influences are those of an "
             "approximation to the run.",
-            stacklevel=4,
         )
         return
 

@@ -13,9 +13,9 @@ from sklinfluence._estimators import (
 from sklinfluence._in_memory import is_dask
 from sklinfluence._sklearn_compat import _check_sample_weight
 from sklinfluence._source import row_source
+from sklinfluence._warn import warn_user
 from sklinfluence.filtering._clustered._label_model import ClusterLabelModel
 from sklinfluence.filtering._votes import VOTES
-from sklinfluence.filtering._warn import warn_user
 
 # What each parameter may be on a cluster, and what to do about another value.
 _ONLY = {

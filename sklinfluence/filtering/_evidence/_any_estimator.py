@@ -27,6 +27,7 @@ from sklinfluence._sklearn_compat import (
     _safe_indexing,
     with_callbacks,
 )
+from sklinfluence._warn import warn_user
 from sklinfluence.filtering._evidence._class_columns import fit_classes
 from sklinfluence.filtering._evidence._folds import training_folds
 from sklinfluence.filtering._evidence._kind_of_evidence import (
@@ -44,7 +45,6 @@ from sklinfluence.filtering._evidence._residuals import (
 )
 from sklinfluence.filtering._evidence._sample import Sample
 from sklinfluence.filtering._noise import CalibratedEvidence, fit_em, noise_in_force
-from sklinfluence.filtering._warn import warn_user
 
 # Fits without the targets that the last one flagged; a fixed point mostly takes two.
 _MAX_REFITS = 3

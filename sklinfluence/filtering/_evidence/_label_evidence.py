@@ -6,11 +6,11 @@ import numpy as np
 from scipy.special import softmax
 from scipy.stats import t as student_t
 
+from sklinfluence._warn import warn_user
 from sklinfluence.filtering._evidence._given_ranker import has_head
 from sklinfluence.filtering._inputs import unfrozen
 from sklinfluence.filtering._noise import fit_error_law
 from sklinfluence.filtering._thresholds import flag_disagreement, log_odds_against
-from sklinfluence.filtering._warn import warn_user
 from sklinfluence.gradient import leaving_together, observations
 
 # What label models call their one score.

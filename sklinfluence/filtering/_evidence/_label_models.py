@@ -16,6 +16,7 @@ from sklinfluence._sklearn_compat import (
     _check_sample_weight,
     with_callbacks,
 )
+from sklinfluence._warn import warn_user
 from sklinfluence.filtering._columns import ColumnReader
 from sklinfluence.filtering._evidence._label_evidence import NOISE_ODDS
 from sklinfluence.filtering._noise import fit_em, suggest_codes
@@ -26,7 +27,6 @@ from sklinfluence.filtering._votes import (
     SharedSurrogate,
     distinct_objective,
 )
-from sklinfluence.filtering._warn import warn_user
 
 # One-step leave-one-out predictions turn optimistic as heads interpolate: on data
 # whose degrees of freedom a row exceed this, their loss can be far from five folds'.

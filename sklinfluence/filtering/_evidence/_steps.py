@@ -12,8 +12,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
 from sklinfluence._sklearn_compat import _set_random_states
+from sklinfluence._warn import warn_user
 from sklinfluence.filtering._evidence._given_ranker import has_head
-from sklinfluence.filtering._warn import warn_user
 
 
 def split_steps(estimator):

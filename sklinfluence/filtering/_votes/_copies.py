@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sklinfluence.filtering._warn import warn_user
+from sklinfluence._warn import warn_user
 
 # Fewer distinct rows than this share: copies are the table's nature, no accident.
 FEW_DISTINCT = 1 / 3

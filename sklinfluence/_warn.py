@@ -7,12 +7,12 @@ import warnings
 _PASSED_OVER = ("sklinfluence", "sklearn", "contextlib")
 
 
-def warn_user(message):
-    """A UserWarning at the first line outside of this package and scikit-learn."""
+def warn_user(message, category=UserWarning):
+    """A warning at the first line outside of this package and scikit-learn."""
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and _package(frame) in _PASSED_OVER:
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, UserWarning, stacklevel=level)
+    warnings.warn(message, category, stacklevel=level)
 
 
 def _package(frame):
