@@ -132,9 +132,7 @@ class ArraySource:
         return list(function(self.block, *shared))
 
     def top(self, function, n, *shared, by="largest"):
-        values = function(self.block, *shared)
-        rows = np.arange(values.shape[1])
-        return strongest(values, np.broadcast_to(rows, values.shape), n, by)
+        return strongest_columns(function(self.block, *shared), n, by)
 
     def take(self, rows):
         parts = (self.block.X, self.block.y, self.block.weights)
@@ -176,6 +174,12 @@ def strongest(values, rows, n, by="largest"):
     pick = (values, rows)
     values, rows = (np.take_along_axis(part, chosen, axis=1) for part in pick)
     return values, rows
+
+
+def strongest_columns(values, n, by="largest"):
+    """`strongest` where the j-th candidate is row j."""
+    rows = np.broadcast_to(np.arange(values.shape[1]), values.shape)
+    return strongest(values, rows, n, by)
 
 
 def sums(parts):

@@ -14,6 +14,7 @@ from sklinfluence._blocks import block_slices
 from sklinfluence._estimators import label_index, sliceable, target_array
 from sklinfluence._raw_change import RawChange
 from sklinfluence._sklearn_compat import _safe_indexing
+from sklinfluence._source import strongest_columns
 from sklinfluence._typing import Rows
 from sklinfluence._valuer import BaseValuer, ranks
 
@@ -309,29 +310,6 @@ class BaseRanker(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseValuer):
                 "call label_scores without X."
             )
         return self.score_samples(X, y)
-
-
-def strongest_columns(values, n, by):
-    """The n strongest entries of each row, NaN last, and their columns.
-
-    Parameters
-    ----------
-    values : ndarray of shape (m, n_columns)
-    n : int
-    by : {"largest", "smallest", "magnitude"}
-
-    Returns
-    -------
-    values, index : ndarray of shape (m, n)
-        Strongest first.
-    """
-    keys = {"largest": values, "smallest": -values}
-    strength = np.abs(values) if by == "magnitude" else keys[by]
-    key = np.nan_to_num(-strength, nan=np.inf)
-    index = np.argpartition(key, n - 1, axis=1)[:, :n]
-    order = np.argsort(np.take_along_axis(key, index, 1), axis=1, kind="stable")
-    index = np.take_along_axis(index, order, axis=1)
-    return np.take_along_axis(values, index, axis=1), index
 
 
 def _as_sparse(values, index, n_columns):

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn import config_context
 from sklearn.linear_model import LogisticRegression
@@ -12,6 +12,7 @@ from sklearn.metrics.pairwise import linear_kernel, rbf_kernel
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import validate_data
 
+from sklinfluence._source import strongest_columns
 from sklinfluence.base import BaseRanker, BaseValuer
 
 
@@ -102,6 +103,19 @@ def test_lists_and_frames_are_queries_too(ranker):
     frame, labels = pd.DataFrame(QUERIES), pd.Series(ASKED, index=np.arange(11)[::-1])
     with config_context(working_memory=1e-3):
         assert_allclose(ranker.influence(frame, labels), matrix(ASKED))
+
+
+@pytest.mark.parametrize("by", ["largest", "smallest", "magnitude"])
+def test_equal_influences_are_in_the_order_of_their_rows(by):
+    values = np.array([[1.0, 2.0, np.nan, 2.0, 2.0, 0.0, 2.0, -2.0, -2.0, -2.0]])
+    keys = {"largest": -values, "smallest": values, "magnitude": -np.abs(values)}
+    # Python's sort is stable, and puts the inf in a NaN's place last.
+    key = np.nan_to_num(keys[by][0], nan=np.inf).tolist()
+    order = sorted(range(10), key=key.__getitem__)
+    for n in range(1, 11):
+        found, index = strongest_columns(values, n, by)
+        assert index[0].tolist() == order[:n]
+        assert_array_equal(found[0], values[0, order[:n]])
 
 
 def test_ranking_breaks_ties_by_order_and_puts_nan_first(ranker):

@@ -44,6 +44,20 @@ def training(ranker, X, y, sample_weight):
     return kind(ranker, source)
 
 
+def _optimum(rows, **options):
+    """The head of some training rows at its optimum, by the ranker's parameters."""
+    ranker = rows.ranker
+    return fit_objective(
+        rows.head,
+        rows.objective,
+        rows.theta,
+        solver=ranker.solver,
+        damping=ranker.damping,
+        refit_head=ranker.refit_head,
+        **options,
+    )
+
+
 class InMemory:
     """All training rows at hand."""
 
@@ -68,15 +82,7 @@ class InMemory:
     def factor(self):
         """The head at its optimum, factored."""
         ranker = self.ranker
-        fitted = fit_objective(
-            self.head,
-            self.objective,
-            self.theta,
-            solver=ranker.solver,
-            damping=ranker.damping,
-            refit_head=ranker.refit_head,
-            memory=ranker.memory,
-        )
+        fitted = _optimum(self, memory=ranker.memory)
         if ranker.refine is not None:
             fitted.refuse_approximate_rows("refine needs", " or refine=None")
         return fitted
@@ -160,20 +166,12 @@ class InBlocks:
 
     def factor(self):
         ranker = self.ranker
-        fitted = fit_objective(
-            self.head,
-            self.objective,
-            self.theta,
-            solver=ranker.solver,
-            damping=ranker.damping,
-            refit_head=ranker.refit_head,
-            is_fresh=self.is_fresh,
-        )
+        fitted = _optimum(self, is_fresh=self.is_fresh)
         if self.is_fresh:
             put_parameters(self.estimator, fitted.theta)
         solves = ranker.method == "newton" or ranker.normalize == "theta"
         if ranker.normalize == "loss" or solves:
-            fitted.refuse_without_blocks("method='newton' and normalize=")
+            fitted.refuse_without_blocks("method='newton' or normalize")
         if solves and fitted.state.apply_inverse is None:
             raise ValueError(
                 f"method='newton' and normalize='theta' solve where the rows are, and "
