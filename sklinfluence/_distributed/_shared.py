@@ -4,6 +4,7 @@ Never scattered: what lies on one worker dies with it, and a copy on every worke
 made anew for one that comes back. A literal is in the graph, which the scheduler keeps.
 """
 
+import hashlib
 import os
 import pickle
 import tempfile
@@ -38,10 +39,13 @@ class Held:
 
 
 class OnDisk:
-    """A thing in a file; the file goes when the object that wrote it does."""
+    """A thing in a file; the file goes when the object that wrote it does.
+
+    Its digest travels with the task: a worker opens nothing but what was written here.
+    """
 
     def __init__(self, pickled, directory):
-        self.n_bytes = len(pickled)
+        self.n_bytes, self.digest = len(pickled), _digest(pickled)
         self.path = str(Path(directory) / f"sklinfluence-{uuid4().hex}.pickle")
         # Whole or not at all: workers may look before it is written.
         Path(f"{self.path}.part").write_bytes(pickled)
@@ -49,27 +53,37 @@ class OnDisk:
         weakref.finalize(self, _remove, self.path)
 
     def __getstate__(self):
-        return self.path, self.n_bytes
+        return self.path, self.n_bytes, self.digest
 
     def __setstate__(self, state):
-        self.path, self.n_bytes = state
+        self.path, self.n_bytes, self.digest = state
 
     def __call__(self):
         return self
 
     @property
     def thing(self):
-        return _read(self.path)
+        return _read(self.path, self.digest)
 
 
 def _remove(path):
     Path(path).unlink(missing_ok=True)
 
 
+def _digest(pickled):
+    return hashlib.sha256(pickled).hexdigest()
+
+
 @lru_cache(maxsize=2)
-def _read(path):
+def _read(path, digest):
     """The thing in a file, once a process: of the last two."""
-    return pickle.loads(Path(path).read_bytes())
+    pickled = Path(path).read_bytes()
+    if _digest(pickled) != digest:
+        raise ValueError(
+            f"{path} is not as it was written: damaged, cut off, or another's. "
+            "Fit again, in a shared_directory that all workers see at once."
+        )
+    return pickle.loads(pickled)
 
 
 def received(given):

@@ -2,6 +2,7 @@
 
 import pickle
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -154,6 +155,26 @@ def test_what_is_large_goes_by_a_file_that_goes_with_its_owner(
     assert len(pickle.dumps(lazy[0])) < 20_000
     del lazy
     assert not list(tmp_path.iterdir())
+
+
+class Opened:
+    """What would run if a worker opened whatever lies there."""
+
+    def __reduce__(self):
+        return pytest.fail, ("a file that nobody wrote was opened",)
+
+
+@pytest.mark.parametrize("damage", ["cut off", "swapped"])
+def test_a_shared_file_that_is_not_as_written_is_named(damage, tmp_path):
+    written = shared_module.OnDisk(pickle.dumps(np.arange(9)), tmp_path)
+    held = pickle.loads(pickle.dumps(written))  # as it comes to a worker
+    path = Path(held.path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] if damage == "cut off" else pickle.dumps(Opened()))
+    with pytest.raises(ValueError, match=r"is not as it was written.*shared_directory"):
+        held.thing  # noqa: B018
+    path.write_bytes(whole)
+    assert held.thing.tolist() == list(range(9))
 
 
 def test_a_directory_that_cannot_be_written_is_named(X, tmp_path, monkeypatch):
