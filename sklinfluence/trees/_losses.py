@@ -163,8 +163,10 @@ class BinaryLogLoss(_OneOutput, LogisticLoss):
 
     def _link_slope(self, mean):
         # Where the mean is clipped the constant stays as it is.
-        variance = mean * (1.0 - mean)
-        return np.divide(1.0, variance, out=np.zeros_like(mean), where=variance > _EPS)
+        inside = (mean > 10 * _EPS) & (mean < 1 - 10 * _EPS)
+        return np.divide(
+            1.0, mean * (1.0 - mean), out=np.zeros_like(mean), where=inside
+        )
 
 
 class SoftmaxLogLoss(SoftmaxLoss):
