@@ -14,7 +14,7 @@ from sklinfluence._blocks import block_slices
 from sklinfluence._estimators import label_index, sliceable, target_array
 from sklinfluence._raw_change import RawChange
 from sklinfluence._sklearn_compat import _safe_indexing
-from sklinfluence._source import strongest_columns
+from sklinfluence._top_n import as_sparse, strongest_columns
 from sklinfluence._typing import Rows
 from sklinfluence._valuer import BaseValuer, ranks
 
@@ -234,7 +234,7 @@ class BaseRanker(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseValuer):
             return self.influence(X)
         n = min(self.n_influences, self.n_train_)
         rows = [
-            _as_sparse(*self._strongest_block(*asked, n, "magnitude"), self.n_train_)
+            as_sparse(*self._strongest_block(*asked, n, "magnitude"), self.n_train_)
             for _, *asked in self._query_blocks(X, None)
         ]
         return sparse.vstack(rows, format="csr")
@@ -310,12 +310,3 @@ class BaseRanker(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseValuer):
                 "call label_scores without X."
             )
         return self.score_samples(X, y)
-
-
-def _as_sparse(values, index, n_columns):
-    """CSR matrix of some entries of each row, by column."""
-    order = np.argsort(index, axis=1)
-    kept, index = (np.take_along_axis(part, order, 1) for part in (values, index))
-    indptr = np.arange(0, kept.size + 1, values.shape[1])
-    shape = (len(values), n_columns)
-    return sparse.csr_matrix((kept.ravel(), index.ravel(), indptr), shape)

@@ -12,7 +12,7 @@ from sklearn.metrics.pairwise import linear_kernel, rbf_kernel
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import validate_data
 
-from sklinfluence._source import strongest_columns
+from sklinfluence._top_n import strongest_columns
 from sklinfluence.base import BaseRanker, BaseValuer
 
 

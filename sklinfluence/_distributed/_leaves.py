@@ -8,7 +8,7 @@ import numpy as np
 
 from sklinfluence._distributed._shared import received
 from sklinfluence._scheduling import on_this_thread
-from sklinfluence._source import strongest
+from sklinfluence._top_n import strongest
 
 
 class Leaf:

@@ -17,7 +17,7 @@ from sklinfluence._removal._one_row import Removal, remove_each
 from sklinfluence._removal._queries import Queries
 from sklinfluence._removal._refine import Refined, refine
 from sklinfluence._removal._together import remove_together
-from sklinfluence._source import strongest_columns
+from sklinfluence._top_n import strongest_columns
 from sklinfluence._valuer import ranks
 
 

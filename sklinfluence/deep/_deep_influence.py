@@ -21,15 +21,14 @@ from sklinfluence._sklearn_compat import (
     StrOptions,
     _fit_context,
 )
+from sklinfluence._top_n import as_sparse, strongest
 from sklinfluence._typing import Rows
 from sklinfluence.base import BaseRanker
 from sklinfluence.curvature import SOLVERS, warn_about_residual
 from sklinfluence.deep._net._bregman import NetBregman
 from sklinfluence.deep._net._candidates import (
-    as_sparse,
     embedding_layer,
     nearest_rows,
-    strongest,
 )
 from sklinfluence.deep._net._functional import check_layers
 from sklinfluence.deep._net._net_objective import net_objective, query_rows
@@ -335,7 +334,7 @@ class DeepInfluenceRanker(BaseRanker):
             return super().proponents(X, y, n)
         check_count(candidates, "candidates")
         check_count(n, "n", candidates, "candidates")
-        return strongest(*self._of_candidates(X, y, candidates), n, 1)
+        return strongest(*self._of_candidates(X, y, candidates), n)
 
     def opponents(
         self,
@@ -367,7 +366,7 @@ class DeepInfluenceRanker(BaseRanker):
             return super().opponents(X, y, n)
         check_count(candidates, "candidates")
         check_count(n, "n", candidates, "candidates")
-        return strongest(*self._of_candidates(X, y, candidates), n, -1)
+        return strongest(*self._of_candidates(X, y, candidates), n, "smallest")
 
     def _of_candidates(self, X, y, candidates):
         """Influence of each query's nearest rows: (influence, index)."""

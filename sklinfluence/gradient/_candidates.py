@@ -5,7 +5,6 @@ space: most of the influence is there, and the matrix of all pairs is never buil
 """
 
 import numpy as np
-from scipy import sparse
 from sklearn.neighbors import NearestNeighbors
 
 from sklinfluence._estimators import in_type
@@ -42,24 +41,6 @@ def values_per_query(fitted, candidates):
     """How many floats a query and its candidates take while they are asked about."""
     K, q = fitted.theta.shape
     return (candidates + 2 * K) * K * q
-
-
-def as_sparse(values, index, n_train):
-    """CSR matrix of shape (n_queries, n_train) with these entries alone."""
-    order = np.argsort(index, axis=1)
-    values = np.take_along_axis(values, order, axis=1)
-    index = np.take_along_axis(index, order, axis=1)
-    indptr = np.arange(0, index.size + 1, index.shape[1])
-    shape = (len(index), n_train)
-    return sparse.csr_matrix((values.ravel(), index.ravel(), indptr), shape)
-
-
-def strongest(values, index, n, sign):
-    """The n candidates of largest influence of one sign: (influence, index)."""
-    key = np.nan_to_num(-sign * values, nan=np.inf)
-    order = np.argsort(key, axis=1, kind="stable")[:, :n]
-    values = np.take_along_axis(values, order, axis=1)
-    return values, np.take_along_axis(index, order, axis=1)
 
 
 def _pairs(reading, queries, index):

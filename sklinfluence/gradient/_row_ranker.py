@@ -14,11 +14,10 @@ from sklinfluence._in_memory import in_memory
 from sklinfluence._raw_change import RawChange
 from sklinfluence._removal import CLASSIFICATION_SCORES, REGRESSION_SCORES
 from sklinfluence._sklearn_compat import _safe_indexing
+from sklinfluence._top_n import as_sparse, strongest
 from sklinfluence._typing import Rows
 from sklinfluence.gradient._candidates import (
-    as_sparse,
     influence_of_candidates,
-    strongest,
     values_per_query,
 )
 from sklinfluence.gradient._damping_path import PATH_SCORES, along_dampings
@@ -165,7 +164,7 @@ class RowRanker(HeadRanker):
         """
         if candidates is None:
             return super().proponents(X, y, n)
-        return self._strongest_candidates(X, y, n, candidates, sign=1)
+        return self._strongest_candidates(X, y, n, candidates, "largest")
 
     def opponents(
         self,
@@ -195,12 +194,12 @@ class RowRanker(HeadRanker):
         """
         if candidates is None:
             return super().opponents(X, y, n)
-        return self._strongest_candidates(X, y, n, candidates, sign=-1)
+        return self._strongest_candidates(X, y, n, candidates, "smallest")
 
-    def _strongest_candidates(self, X, y, n, candidates, sign):
+    def _strongest_candidates(self, X, y, n, candidates, by):
         self._check_candidates(candidates)
         check_count(n, "n", candidates, "candidates")
-        return strongest(*self._of_candidates(X, y, candidates), n, sign)
+        return strongest(*self._of_candidates(X, y, candidates), n, by)
 
     def _check_candidates(self, candidates):
         self._in_memory_only("candidates")

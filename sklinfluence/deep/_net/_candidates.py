@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from scipy import sparse
 from sklearn.neighbors import NearestNeighbors
 
 from sklinfluence._nets import (
@@ -70,16 +69,3 @@ def _embedded(objective, layer, rows):
         taken, _ = heard[layer][-1]
         parts.append(to_array(taken).reshape(len(raw), -1))
     return np.concatenate(parts)
-
-
-def as_sparse(values, index, n_train):
-    """CSR matrix of shape (n_queries, n_train) with these entries alone."""
-    row = np.repeat(np.arange(len(index)), index.shape[1])
-    entries = (values.ravel(), (row, index.ravel()))
-    return sparse.csr_matrix(entries, shape=(len(index), n_train))
-
-
-def strongest(values, index, n, sign):
-    """The n candidates of largest influence of one sign: (influence, index)."""
-    order = np.argsort(-sign * values, axis=1, kind="stable")[:, :n]
-    return tuple(np.take_along_axis(each, order, axis=1) for each in (values, index))
