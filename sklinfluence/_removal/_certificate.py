@@ -92,11 +92,11 @@ def _largest_spread(objective, state):
     largest = 0.0
     for block in block_slices(len(there), 2 * K * q + 2 * K * K):
         B = state.row_blocks(objective.design.rows(there[block]))
-        largest = np.maximum(largest, _spreads(B).max(axis=0))
+        largest = np.maximum(largest, spreads(B).max(axis=0))
     return np.ravel(largest)
 
 
-def _spreads(B):
+def spreads(B):
     """Squared lengths that R is the largest of: (n, K), or (n, 1) for a softmax."""
     if B.ndim == 2:
         return np.maximum(B, 0.0)

@@ -16,7 +16,7 @@ from functools import partial
 import numpy as np
 
 from sklinfluence._blocks import block_slices
-from sklinfluence._removal._certificate import pair_lengths
+from sklinfluence._removal._certificate import spreads
 from sklinfluence._removal._fitted_head import gradient_rows
 from sklinfluence._removal._one_row import (
     apply_block,
@@ -120,9 +120,7 @@ def _spread(B):
     if isinstance(B, KroneckerBlocks):
         # A difference of two outputs has squared length 2.
         return 2.0 * np.max(B.values, axis=1)
-    if B.ndim == 2:
-        return np.max(B, axis=1)
-    return np.max(pair_lengths(B), axis=(1, 2))
+    return spreads(B).max(axis=1)
 
 
 def _length_without(fitted, gradient, rows, curvature, B):

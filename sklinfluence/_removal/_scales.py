@@ -67,15 +67,13 @@ def row_magnitudes(objective, theta):
 
 def _largest_of_rows(objective, raw):
     weights = objective.weights
-    squares = weights * objective.design.squared_norms()
+    norms = objective.design.squared_norms()
     residual = _largest_by_row(objective.residual(raw))
     if objective.loss.is_quadratic:
         residual = np.maximum(residual, _largest_by_row(objective.targets))
     return {
-        "a row's weight times its squared length": _largest(squares),
-        "a row's gradient": _largest(
-            weights * residual * np.sqrt(objective.design.squared_norms())
-        ),
+        "a row's weight times its squared length": _largest(weights * norms),
+        "a row's gradient": _largest(weights * residual * np.sqrt(norms)),
         "a row's weighted loss": _largest(weights * residual**2),
     }
 

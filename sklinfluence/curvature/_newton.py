@@ -68,7 +68,7 @@ def minimize(objective, theta, solver, *, tol=1e-11, max_iter=100):
     last_move, converged, n_iter = np.inf, False, 0
     while n_iter < max_iter:
         n_iter += 1
-        step, is_solved = _step(objective, theta, raw, solver, factor)
+        step, slope, is_solved = _step(objective, theta, raw, solver, factor)
         shift = objective.raw(step)
         size = objective.relative_move(raw, shift)
         if not is_solved and size <= STALE:
@@ -84,7 +84,7 @@ def minimize(objective, theta, solver, *, tol=1e-11, max_iter=100):
             factored_at, factor = raw, _factor(objective, raw, solver)
             last_move = np.inf
             continue
-        length = _line_search(objective, theta, raw, step, shift)
+        length = _line_search(objective, theta, raw, step, shift, slope)
         theta, raw = theta + length * step, raw + length * shift
         # A shortened step says the factor is a poor one here: form it afresh.
         last_move = size if length == 1.0 else 0.0
@@ -113,17 +113,16 @@ def _factor(objective, raw, solver):
 
 
 def _step(objective, theta, raw, solver, factor):
-    """Newton's step, and whether the solver came anywhere near it."""
+    """Newton's step, the slope along it, and whether the solver came anywhere near."""
     gradient = objective.gradient(theta, raw).reshape(-1, 1)
     step, info = solutions(solver, factor[1], gradient)
     is_solved = np.max(info.get("residual", 0.0), initial=0.0) < _UNSOLVED
-    return -step.reshape(theta.shape), is_solved
+    return -step.reshape(theta.shape), -np.sum(gradient * step), is_solved
 
 
-def _line_search(objective, theta, raw, step, shift):
+def _line_search(objective, theta, raw, step, shift, slope):
     """Largest of 1, 1/2, 1/4, ... that lowers the objective enough (Armijo)."""
     value = objective.value(theta, raw)
-    slope = np.sum(objective.gradient(theta, raw) * step)
     length = 1.0
     for _ in range(_MAX_HALVINGS):
         new = objective.value(theta + length * step, raw + length * shift)
