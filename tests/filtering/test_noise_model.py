@@ -1,11 +1,15 @@
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 
 from sklinfluence.filtering._noise._noise_model import (
     forward_risk,
     log_odds_wrong,
     posterior,
+    tilt_counts,
+    tilt_of,
     uniform_transition,
+    untilted,
     update_transition,
 )
 
@@ -120,3 +124,32 @@ def test_certain_predictions_stay_finite():
     log_proba = np.array([[0.0, -np.inf], [-np.inf, 0.0]])
     T = uniform_transition(0.1, 2)
     assert np.isfinite(log_odds_wrong(log_proba, np.array([0, 0]), T)).all()
+
+
+def test_repeating_a_label_tilts_nothing_but_what_is_taken_out_again():
+    """A table with a known law: rows given some labels are drawn more often."""
+    rng = np.random.default_rng(5)
+    of_true = rng.dirichlet(np.ones(3), size=6)
+    noise = 0.4 * rng.dirichlet(np.ones(3), size=3) + 0.6 * np.eye(3)
+    often = np.array([1.0, 5.0, 0.25])
+    # P(x, true, given) of six equally frequent x, and the same of the drawn table.
+    joint = of_true[:, :, None] * noise / 6
+    drawn = joint * often
+    proba = drawn.sum(axis=2) / drawn.sum(axis=(1, 2))[:, None]
+    drawn_noise = drawn.sum(axis=0) / drawn.sum(axis=(0, 2))[:, None]
+    x, given = np.divmod(np.arange(18), 3)
+    right = posterior(np.log(proba)[x], given, drawn_noise)
+    # Given labels are judged alike; what is predicted is tilted.
+    assert_allclose(right, joint[x, :, given] / joint.sum(axis=1)[x, given, None])
+    assert np.abs(proba - of_true).max() > 0.1
+    once = joint.sum(axis=1)[x, given]
+    tilt = tilt_of(tilt_counts(right, often[given] * once, once))
+    # Sums of 18 numbers near one.
+    assert_allclose(untilted(np.log(proba), tilt), of_true, atol=1e-13)
+
+
+def test_a_class_that_no_row_speaks_for_is_not_tilted():
+    counts = np.array([[2.0, 0.0, 3.0], [1.0, 0.0, 0.0]])
+    assert_allclose(tilt_of(counts), [np.log(2.0), 0.0, 0.0])
+    log_proba = np.log(np.full((2, 3), 1 / 3))
+    assert_allclose(untilted(log_proba, 0.0), 1 / 3)

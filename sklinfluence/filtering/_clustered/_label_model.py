@@ -134,8 +134,7 @@ class ClusterLabelModel(BaseEstimator):
     def predict_proba(self, X):
         check_is_fitted(self)
         proba = np.zeros((len(X), len(self.classes_)))
-        log_proba = self.result_.rounds[-1].predict_log_proba(self._views(X))
-        proba[:, self.present_] = np.exp(log_proba)
+        proba[:, self.present_] = self.result_.predict_proba(self._views(X))
         return proba
 
     def predict(self, X):

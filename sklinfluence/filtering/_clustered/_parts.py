@@ -125,6 +125,14 @@ class Copied:
             weights[place] = self.weight[at]
         return weights
 
+    def once(self, block):
+        """What rows of a block weigh where every distinct row weighs one."""
+        once = np.where(weights_of(block) > 0, 1.0, 0.0)
+        if len(self.rows):
+            at, place = self.inside(block)
+            once[place] *= self.share[at]
+        return once
+
     def shared(self, targets):
         """The mean of the copies' targets for each of them, (n_copied, K)."""
         sums = np.zeros((self.group.max() + 1, targets.shape[1]))

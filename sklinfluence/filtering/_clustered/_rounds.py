@@ -22,9 +22,12 @@ from sklinfluence.filtering._noise import (
     log_odds_wrong,
     pool_log_proba,
     posterior,
+    tilt_counts,
+    tilt_of,
     transition_counts,
     transition_of,
     uniform_transition,
+    untilted,
 )
 from sklinfluence.filtering._votes import VoteModel
 
@@ -73,6 +76,7 @@ def fit_em_apart(votes, rows, codes, targets, noise, n_rounds, each):
     n_classes = targets.shape[1]
     transition = None if noise is None else uniform_transition(INITIAL_RATE, n_classes)
     rounds, log_odds, lowest, pool, overfitted = [], [], np.inf, None, False
+    tilt = 0.0
     for _ in each("round of the noise model", range(1 if noise is None else n_rounds)):
         if overfitted:
             continue
@@ -84,19 +88,21 @@ def fit_em_apart(votes, rows, codes, targets, noise, n_rounds, each):
         if noise is not None:
             outputs = (Output(float, after=(n_classes,)),)
             targets = kept(given.map(_posterior, pool, transition, outputs=outputs))[0]
-            counts = rows.of_all(targets, codes).reduce(_counts, sums)
+            said = rows.of_all(targets, codes)
+            counts, tilted = said.reduce(_counts, sums, rows.copied)
             transition = transition_of(*counts, noise)
             risk, total = given.reduce(_risk, sums, pool, transition)
             overfitted = risk / total > GUARD * lowest
             if overfitted:
                 continue
             lowest = min(lowest, risk / total)
+            tilt = tilt_of(tilted)
         models = [VoteModel(fit[1], "scaled") for fit in fits]
         rounds.append(Round(models, pool, transition))
         found = given.map(_odds, pool, transition, outputs=(Output(),))
         log_odds.append(np.asarray(found[0]))
-        last = given, pool, transition
-    return EMResult(np.array(log_odds), None, rounds), _opinion(*last)
+        last = given, pool, transition, tilt
+    return EMResult(np.array(log_odds), None, rounds, tilt), _opinion(*last)
 
 
 def _pooled(block, pool):
@@ -107,8 +113,10 @@ def _posterior(block, pool, transition):
     return (posterior(_pooled(block, pool), block.y, transition),)
 
 
-def _counts(block):
-    return transition_counts(block.X, block.y, weights_of(block))
+def _counts(block, copied):
+    weights = weights_of(block)
+    of_noise = transition_counts(block.X, block.y, weights)
+    return of_noise, tilt_counts(block.X, weights, copied.once(block))
 
 
 def _risk(block, pool, transition):
@@ -122,15 +130,15 @@ def _odds(block, pool, transition):
     return (log_odds_wrong(_pooled(block, pool), block.y, transition),)
 
 
-def _opinion(given, pool, transition):
+def _opinion(given, pool, transition, tilt):
     outputs = Output(), Output(int), Output(), Output(int)
-    found = kept(given.map(_say, pool, transition, outputs=outputs))
+    found = kept(given.map(_say, pool, transition, tilt, outputs=outputs))
     return Opinion(*map(np.asarray, found))
 
 
-def _say(block, pool, transition):
+def _say(block, pool, transition, tilt):
     log_proba, at = _pooled(block, pool), np.arange(len(block))
-    proba = np.exp(log_proba)
+    proba = untilted(log_proba, tilt)
     joint = log_proba.copy()
     if transition is not None:
         joint += np.log(transition).T[block.y]

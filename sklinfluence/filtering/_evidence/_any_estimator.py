@@ -45,6 +45,7 @@ from sklinfluence.filtering._evidence._residuals import (
 )
 from sklinfluence.filtering._evidence._sample import Sample
 from sklinfluence.filtering._noise import CalibratedEvidence, fit_em, noise_in_force
+from sklinfluence.filtering._votes import weighing_once
 
 # Fits without the targets that the last one flagged; a fixed point mostly takes two.
 _MAX_REFITS = 3
@@ -162,8 +163,9 @@ class EstimatorLabelModel(NoisyLabelsMixin, EstimatorModel):
             said, _ = evidence.refit(np.eye(n_classes)[codes])
             noise = noise_in_force(said, codes, weight, noise, self.n_rounds)
         surrogates = [CalibratedEvidence(evidence, weight)]
+        once = weighing_once(weight, sample.copies)
         self._result = fit_em(
-            surrogates, codes, n_classes, weight, noise, self.n_rounds, each
+            surrogates, codes, n_classes, weight, noise, self.n_rounds, each, once
         )
 
 

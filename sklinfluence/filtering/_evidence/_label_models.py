@@ -26,6 +26,7 @@ from sklinfluence.filtering._votes import (
     PooledDetector,
     SharedSurrogate,
     distinct_objective,
+    weighing_once,
 )
 
 # One-step leave-one-out predictions turn optimistic as heads interpolate: on data
@@ -136,6 +137,8 @@ class NoiseAwareRanker(CallbackSupportMixin, BaseEstimator):
             self.ranker_ = ranker.fit(X, y, **keywords)
         self.classes_ = ranker.classes_
         fitted, n_classes = ranker.reading_.fitted, len(ranker.classes_)
+        # The weights of the head's classes are its own business.
+        given = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight)
         codes = label_index(y, self.classes_)
         self._result = fit_em(
             [_surrogate(fitted, copies)],
@@ -145,11 +148,12 @@ class NoiseAwareRanker(CallbackSupportMixin, BaseEstimator):
             self.noise,
             self.n_rounds,
             tracker.each,
+            weighing_once(fitted.objective.weights, copies, given),
         )
         leverage = ranker.leverage_
         leverage = leverage if copies is None else copies.total(leverage)
         self._warn_about_leverage(np.nanmean(leverage))
-        self.loo_proba_ = np.exp(self._result.loo_log_proba)
+        self.loo_proba_ = self._result.loo_proba
         self._codes = codes
         tracker.done()
         return self
@@ -169,7 +173,7 @@ class NoiseAwareRanker(CallbackSupportMixin, BaseEstimator):
     def predict_proba(self, X):
         check_is_fitted(self)
         embedding = self.ranker_.head_.embed(X)
-        return np.exp(self._result.rounds[-1].predict_log_proba(embedding))
+        return self._result.predict_proba(embedding)
 
     def predict(self, X):
         return self.classes_[np.argmax(self.predict_proba(X), axis=1)]

@@ -48,7 +48,7 @@ class NoisyLabelsMixin:
         self._scores = np.empty(len(y))
         self._scores[in_use] = np.where(unheard, np.nan, result.scores)
         self.loo_proba_ = np.empty((len(y), len(self.classes_)))
-        proba = self._all_classes(result.loo_log_proba)
+        proba = self._all_classes(result.loo_proba)
         proba[unheard] = np.nan
         self.loo_proba_[in_use] = proba
         if not in_use.all():
@@ -93,10 +93,10 @@ class NoisyLabelsMixin:
         return np.where(codes >= 0, scores, -LOG_TINY)
 
     def _proba_of(self, X):
-        return self._all_classes(self._result.rounds[-1].predict_log_proba(X))
+        return self._all_classes(self._result.predict_proba(X))
 
-    def _all_classes(self, log_proba):
+    def _all_classes(self, present):
         """Probabilities with a column for every class; 0 for those not in use."""
-        proba = np.zeros((len(log_proba), len(self.classes_)))
-        proba[:, np.searchsorted(self.classes_, self.present_)] = np.exp(log_proba)
+        proba = np.zeros((len(present), len(self.classes_)))
+        proba[:, np.searchsorted(self.classes_, self.present_)] = present
         return proba

@@ -19,9 +19,12 @@ from sklinfluence.filtering._noise._noise_model import (
     forward_risk,
     log_odds_wrong,
     posterior,
+    tilt_counts,
+    tilt_of,
     transition_counts,
     transition_of,
     uniform_transition,
+    untilted,
 )
 from sklinfluence.filtering._noise._pool import (
     MAX_WEIGHT,
@@ -52,7 +55,10 @@ __all__ = [
     "posterior",
     "probability_right",
     "suggest_codes",
+    "tilt_counts",
+    "tilt_of",
     "transition_counts",
     "transition_of",
     "uniform_transition",
+    "untilted",
 ]

@@ -21,7 +21,10 @@ from sklinfluence.filtering._noise._noise_model import (
     forward_risk,
     log_odds_wrong,
     posterior,
+    tilt_counts,
+    tilt_of,
     uniform_transition,
+    untilted,
     update_transition,
 )
 from sklinfluence.filtering._noise._pool import fit_pool, pool_log_proba
@@ -63,18 +66,31 @@ class EMResult:
     log_odds : ndarray of shape (n_rounds_run, n)
         Of the label being wrong, one row a round.
     loo_log_proba : ndarray of shape (n, K)
-        Of the true class in the last round, for every row by fits without it.
+        Of the true class in the last round, for every row by fits without it: as its
+        noise model takes them, under the rows' weights.
     rounds : list of Round
+    tilt : ndarray of shape (K,) or 0.0
+        What the weights add to them, see `untilted`.
     """
 
     log_odds: np.ndarray
     loo_log_proba: np.ndarray
     rounds: list
+    tilt: np.ndarray | float = 0.0
 
     @property
     def scores(self):
         """Mean over the rounds of the log odds, (n,)."""
         return self.log_odds.mean(axis=0)
+
+    @property
+    def loo_proba(self):
+        """Probability of every class being the true one, by fits without the row."""
+        return untilted(self.loo_log_proba, self.tilt)
+
+    def predict_proba(self, X):
+        """The same of rows that no fit has seen, (n, K)."""
+        return untilted(self.rounds[-1].predict_log_proba(X), self.tilt)
 
     def score_samples(self, X, codes):
         """The scores labelled rows would have that no round has seen, (n,)."""
@@ -95,6 +111,7 @@ def fit_em(
     noise="class",
     n_rounds=3,
     each=untracked,
+    once=None,
 ):
     """Run the rounds.
 
@@ -114,11 +131,16 @@ def fit_em(
         At most so many refits on soft labels.
     each : callable, default=untracked
         Reports progress: `FitTracker.each`.
+    once : ndarray of shape (n,), default=None
+        What each row weighs where every distinct row weighs one: `weighing_once`. None
+        where the probabilities owe nothing to the weights.
 
     Returns
     -------
     result : EMResult
     """
+    once = sample_weight if once is None else once
+    tilt = 0.0
     targets = np.eye(n_classes)[codes]
     transition = None if noise is None else uniform_transition(INITIAL_RATE, n_classes)
     rounds, log_odds, lowest, pool, overfitted = [], [], np.inf, None, False
@@ -137,10 +159,11 @@ def fit_em(
             if overfitted:
                 continue
             lowest = min(lowest, risk)
+            tilt = tilt_of(tilt_counts(targets, sample_weight, once))
         rounds.append(Round(models, pool, transition))
         log_odds.append(log_odds_wrong(log_proba, codes, transition))
         loo_log_proba = log_proba
-    return EMResult(np.array(log_odds), loo_log_proba, rounds)
+    return EMResult(np.array(log_odds), loo_log_proba, rounds, tilt)
 
 
 def suggest_codes(result, codes, is_flagged):

@@ -116,6 +116,39 @@ def transition_of(doubted, total, counts, noise="class", shrink=SHRINK):
     return counts / counts.sum(axis=1, keepdims=True)
 
 
+def tilt_counts(weights_true, sample_weight, once):
+    """What `tilt_of` needs of rows; counts of parts add up, (2, n_classes)."""
+    return np.stack([sample_weight, once]) @ weights_true
+
+
+def tilt_of(counts):
+    """By how much weights and copies raise the odds of each class, in logs.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (2, n_classes)
+        Expected weight of each true class, and what it would be if every distinct row
+        counted once.
+
+    Returns
+    -------
+    tilt : ndarray of shape (n_classes,)
+    """
+    weighted, once = counts
+    known = (weighted > 0) & (once > 0)
+    return np.log(np.where(known, weighted, 1.0) / np.where(known, once, 1.0))
+
+
+def untilted(log_proba, tilt):
+    """Probabilities as they were if every distinct row counted once, (n, K).
+
+    A label repeated, or weighted, says that the class was drawn more often and not
+    that it is likelier to be right. Given labels are judged with the noise that the
+    same weights make, where both cancel; what is predicted needs the tilt taken out.
+    """
+    return softmax(log_proba - tilt, axis=1) if np.any(tilt) else np.exp(log_proba)
+
+
 def log_odds_wrong(log_proba, codes, transition=None):
     """Log odds that the given label is not the true one.
 

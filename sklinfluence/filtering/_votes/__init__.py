@@ -4,6 +4,7 @@ from sklinfluence.filtering._votes._copies import (
     SharedSurrogate,
     distinct_objective,
     warn_about_copies,
+    weighing_once,
 )
 from sklinfluence.filtering._votes._forest_vote import ForestVote, LeafMeans
 from sklinfluence.filtering._votes._leave_one_out import MAX_LEVERAGE
@@ -75,4 +76,5 @@ __all__ = [
     "relative_weights",
     "voters",
     "warn_about_copies",
+    "weighing_once",
 ]

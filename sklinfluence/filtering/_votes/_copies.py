@@ -43,6 +43,22 @@ class SharedSurrogate:
         return loo_log_proba, model
 
 
+def weighing_once(sample_weight, copies, given=None):
+    """What rows weigh where every distinct row weighs one, (n,).
+
+    Parameters
+    ----------
+    sample_weight : ndarray of shape (n,)
+    copies : Copies or None
+    given : ndarray of shape (n,), default=None
+        Those of ``sample_weight`` that count rows; what else is in it stays.
+    """
+    given = sample_weight if given is None else given
+    total = given if copies is None else copies.total(given)[copies.row]
+    once = np.zeros(len(total))
+    return np.divide(sample_weight, total, out=once, where=total > 0)
+
+
 def distinct_objective(objective, copies):
     """A head's objective on one row for each distinct row; `refit` brings targets."""
     return replace(

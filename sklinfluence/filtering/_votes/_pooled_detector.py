@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from sklinfluence._progress import FitTracker
 from sklinfluence.filtering._columns import Representation
 from sklinfluence.filtering._noise import LOG_TINY, fit_em, suggest_codes
-from sklinfluence.filtering._votes._copies import SharedSurrogate
+from sklinfluence.filtering._votes._copies import SharedSurrogate, weighing_once
 from sklinfluence.filtering._votes._linear_search import tune_linear_surrogate
 from sklinfluence.filtering._votes._own_forest import grow_classes
 from sklinfluence.filtering._votes._rbf_ridge import RBFRidge
@@ -137,10 +137,11 @@ class PooledDetector:
             self.noise,
             self.n_rounds,
             tracker.each,
+            weighing_once(weight, copies),
         )
         self._inner, self._known = inner, known
         self.scores_ = np.where(known, self.result_.scores, -LOG_TINY)
-        self.loo_proba_ = self._outer_proba(self.result_.loo_log_proba)
+        self.loo_proba_ = self._outer_proba(self.result_.loo_proba)
         return self
 
     def _tune(self, X, inner, weight, copies, rng, tracker):
@@ -196,7 +197,7 @@ class PooledDetector:
     def predict_proba(self, X):
         """Probability of every class being the true one, (n, n_classes)."""
         views = Views(X, self.representation_.transform(X))
-        return self._outer_proba(self.result_.rounds[-1].predict_log_proba(views))
+        return self._outer_proba(self.result_.predict_proba(views))
 
     def _inner_codes(self, codes):
         """Codes among the classes in use; -1 for others."""
@@ -204,9 +205,9 @@ class PooledDetector:
         place[self.present_] = np.arange(len(self.present_))
         return place[codes]
 
-    def _outer_proba(self, log_proba):
-        proba = np.zeros((len(log_proba), self.n_classes_))
-        proba[:, self.present_] = np.exp(log_proba)
+    def _outer_proba(self, inner):
+        proba = np.zeros((len(inner), self.n_classes_))
+        proba[:, self.present_] = inner
         return proba
 
     def suggest_codes(self, is_doubted):
