@@ -21,6 +21,7 @@ FLOORS = (
         "_raw_change",
         "_scheduling",
         "_spreadsheet",
+        "_top_n",
         "_typing",
         "_warn",
         "_whole_fit",
