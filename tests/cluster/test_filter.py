@@ -304,6 +304,7 @@ COLUMNS = {
     "constant": lambda rng, n: np.full(n, 3.5),
     "huge": lambda rng, n: 1e300 * rng.random(n),
     "all but one": lambda rng, n: np.r_[1e9, np.zeros(n - 1)],
+    "far from zero": lambda rng, n: 1e4 + rng.standard_cauchy(size=n) ** 3,
     "skewed": lambda rng, n: rng.lognormal(sigma=3, size=n),
 }
 

@@ -70,6 +70,11 @@ class Deep(nn.Module):
         return self.last(torch.tanh(self.first(X)))
 
 
+class Probabilities(Linear):
+    def forward(self, X, sample_weight=None):
+        return super().forward(X).softmax(dim=1)
+
+
 def make(kind=NeuralNetClassifier, module=Linear, **options):
     torch.manual_seed(0)
     settings = {
@@ -141,6 +146,17 @@ def test_a_nets_optimum_is_that_of_the_objective_read_off_it(data, kind, ranker)
     # The optimum of the criterion alone is some tenths away.
     gap = "gradient_norm_" if ranker is DeepInfluenceRanker else "stationarity_gap_"
     assert getattr(fitted, gap) < 1e-6
+
+
+def test_what_the_module_does_to_its_raw_predictions_is_done_again(data):
+    X, y, _ = data
+    net = make(Twice, module=Probabilities, criterion=nn.NLLLoss)
+    fitted = InfluenceRanker(net).fit(X, y)
+    plain = InfluenceRanker(make(Twice)).fit(X, y)
+    # As above; skorch adds 1e-8 to probabilities before it takes their logarithm.
+    assert fitted.stationarity_gap_ < 1e-6
+    found, truth = (ranker.self_influence_ for ranker in (fitted, plain))
+    np.testing.assert_allclose(found, truth, atol=1e-6 * truth.max())
 
 
 NESTED = [

@@ -674,3 +674,13 @@ def test_weights_are_routed_and_the_noise_models_own_need_no_request():
     )
     routed = MislabelFilter(asked, random_state=0).fit(X, y, sample_weight=weight)
     assert_allclose(routed.scores_, weighted.scores_)
+
+
+def test_decision_values_that_are_all_zero_have_a_scale():
+    class Undecided(RidgeClassifier):
+        def decision_function(self, X):
+            return np.zeros(len(X))
+
+    asked = make_pipeline(SelectKBest(k=1), Undecided())
+    detector = MislabelFilter(asked, random_state=0).fit(X, y == y[0])
+    assert np.isfinite(detector.scores_).all()

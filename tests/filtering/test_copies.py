@@ -489,3 +489,18 @@ def test_probabilities_that_came_have_no_copies():
         at = np.repeat(np.arange(40), count)
         copied = MislabelFilter("precomputed").fit(P[at], y[at])
     assert_allclose(copied.scores_, weighted.scores_[at], atol=1e-9)
+
+
+def test_copies_of_weight_zero_are_no_observations():
+    """Degrees of freedom count rows that are there."""
+    X, y = noisy_diabetes()
+    X, y = np.vstack([X, X[:30], X[:30]]), np.r_[y, y[:30], y[:30] + 1.0]
+    weight = np.ones(len(y))
+    weight[[2, 5, 40, 121, 150]] = 0.0
+    weighted = MislabelFilter(InfluenceRanker(Ridge()))
+    weighted.fit(X, y, sample_weight=weight)
+    there = weight > 0
+    without = MislabelFilter(InfluenceRanker(Ridge())).fit(X[there], y[there])
+    found, truth = weighted.label_quality_[there], without.label_quality_
+    # Sums of the same numbers, zeros among them; one degree of freedom is 1e-3.
+    assert_allclose(found, truth, rtol=1e-8)

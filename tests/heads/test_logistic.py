@@ -100,6 +100,20 @@ def test_liblinear_penalises_its_intercept(scaling, make_data, stationarity):
     np.testing.assert_allclose(head.penalty[0], [1 / 0.3] * 4 + [1 / 0.3 / scaling**2])
 
 
+@pytest.mark.parametrize("scaling", [1.0, 2.0, 4.0])
+def test_liblinears_l1_part_of_its_intercept(scaling, make_data):
+    X, y, _ = make_data("classes", 2)
+    model = tight("liblinear", l1_ratio=1.0, intercept_scaling=scaling)
+    # Most of one class: an intercept that is not 0.
+    y = np.where(np.arange(len(y)) % 3 == 0, y, y[-1])
+    model = fit(model, X, y)
+    head = linear_head(model, y)
+    np.testing.assert_allclose(head.l1[0], [1 / 0.3] * 4 + [1 / 0.3 / scaling])
+    # What it says of the optimum: the slope by the intercept is its l1 part.
+    residual = model.predict_proba(X)[:, 1] - (y == model.classes_[1])
+    assert abs(residual.sum()) == pytest.approx(head.l1[0, -1], rel=1e-4)
+
+
 def test_liblinear_dual_has_the_same_objective(make_data, stationarity):
     X, y, weight = make_data("classes", 2, weighted=True)
     model = fit(tight("liblinear", dual=True, intercept_scaling=2.0), X, y, weight)

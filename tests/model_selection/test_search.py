@@ -565,3 +565,13 @@ def test_iris_end_to_end_with_a_table():
     assert list(search.feature_names_in_) == list(X.columns)
     table = pd.DataFrame(search.cv_results_)
     assert len(table) == len(CS)
+
+
+def test_a_fit_that_chooses_none_forgets_what_an_earlier_one_chose():
+    X, y = load_iris(return_X_y=True)
+    search = LeaveOneOutSearch(logistic(), PATH, refit="accuracy")
+    search.set_params(scoring=["accuracy", "neg_log_loss"]).fit(X, y)
+    chosen = ("best_index_", "best_params_", "best_score_")
+    assert all(hasattr(search, name) for name in chosen)
+    search.set_params(refit=False).fit(X, y)
+    assert not any(hasattr(search, name) for name in chosen)
