@@ -12,6 +12,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from sklinfluence import _scheduling
+from sklinfluence._removal._block_objective import _join_moments, _moments
 from sklinfluence._source import row_source
 from sklinfluence.gradient import InfluenceRanker
 from tests.cluster.rows import assert_same, classes, values
@@ -253,3 +254,17 @@ def test_killed_workers_change_no_number(cluster, client, when, n_workers):
     assert len(killer.killed) == n_workers
     for a, b in zip(found, truth, strict=True):
         assert_same(a, b, 1e-12)
+
+
+def test_moments_of_chunks_far_apart_are_those_of_all_rows():
+    """What a warning of a far column goes by: no digit may be lost on the way."""
+    rng = np.random.default_rng(0)
+    sizes, means = (5, 200, 40), (1e6, -3.0, 1e6 + 7)
+    parts = [
+        mean + rng.normal(size=(n, 2)) for n, mean in zip(sizes, means, strict=True)
+    ]
+    n_rows, mean, squares = _join_moments([_moments(part) for part in parts])
+    X = np.concatenate(parts)
+    assert n_rows == len(X)
+    np.testing.assert_allclose(mean, X.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(squares / n_rows, X.var(axis=0), rtol=1e-12)

@@ -44,6 +44,7 @@ from sklinfluence.filtering import (
     MislabelFilter,
     MislabelSampler,
 )
+from sklinfluence.filtering._evidence._class_columns import ClassColumns
 from sklinfluence.filtering._evidence._steps import see_targets
 from sklinfluence.filtering._noise._temperature import calibration
 from sklinfluence.gradient import InfluenceRanker
@@ -684,3 +685,10 @@ def test_decision_values_that_are_all_zero_have_a_scale():
     asked = make_pipeline(SelectKBest(k=1), Undecided())
     detector = MislabelFilter(asked, random_state=0).fit(X, y == y[0])
     assert np.isfinite(detector.scores_).all()
+
+
+def test_a_fold_of_one_class_leaves_the_others_the_rule_of_succession():
+    only = ClassColumns(None, np.array([1]), np.array([0, 2]), n_classes=3, n_rows=5)
+    proba = np.exp(only.predict_log_proba(np.zeros((2, 4))))
+    # Of 5 rows and 3 classes: (0 + 1) / (5 + 3) each, and what is left.
+    assert_allclose(proba, [[1 / 8, 6 / 8, 1 / 8]] * 2)
