@@ -232,7 +232,8 @@ class _LabelNoiseDetector(
         verdict = evidence.on(rows.y, weight)
         if evidence.classes is None or not evidence.held_out:
             return verdict
-        proba, given = evidence.prediction, verdict.given
+        # The noise is fitted under the weights: so are the probabilities beside it.
+        proba, given = evidence.weighted_prediction, verdict.given
         right = probability_right(proba, given, weight, self.noise)
         return replace(verdict, right=right)
 

@@ -27,10 +27,13 @@ from sklinfluence.filtering import (
     FilteredRegressor,
     MislabelFilter,
     MislabelSampler,
+    _detector,
 )
 from sklinfluence.filtering._evidence._neighbor_votes import neighbor_votes
 from sklinfluence.filtering._evidence._out_of_bag import out_of_bag
 from sklinfluence.filtering._evidence._sample import Sample
+from sklinfluence.filtering._noise import probability_right
+from sklinfluence.filtering._votes import weighing_once
 from sklinfluence.gradient import InfluenceRanker
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*rows have copies")
@@ -221,8 +224,7 @@ def test_a_rare_class_repeated_until_all_are_as_many_tilts_no_flag(detector, by)
             detector.fit(X[rows], given[rows])
             balanced = ~detector.get_support()[np.cumsum(counts) - 1]
         more_honest.append(np.mean(balanced[~wrong]) - np.mean(flags[~wrong]))
-    # .01 to .02; three to seven times as many honest rows were flagged, .08 to .16
-    # more, where predictions were taken as the repeated rows make them.
+    # .01 to .02; .08 to .16 where predictions are taken as the repeated rows make them.
     assert np.mean(more_honest) < 0.04
 
 
@@ -507,3 +509,37 @@ def test_copies_of_weight_zero_are_no_observations():
     found, truth = weighted.label_quality_[there], without.label_quality_
     # Sums of the same numbers, zeros among them; one degree of freedom is 1e-3.
     assert_allclose(found, truth, rtol=1e-8)
+
+
+def test_sureness_is_under_the_weights_that_its_noise_is_fitted_under(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        _detector,
+        "probability_right",
+        lambda proba, *rest: asked.append(proba) or probability_right(proba, *rest),
+    )
+    X, y, _ = noisy_iris()
+    weight = np.where(y == 2, 5.0, 1.0)
+    detector = MislabelFilter(LOGISTIC).fit(X, y, sample_weight=weight)
+    tilt, plain = detector._model.tilt_, detector._model.loo_proba_
+    # Class 2 weighs five times as much, less what its wrong labels have of it.
+    assert 1.0 < tilt[2] - tilt[0] < np.log(5.0)
+    weighted = plain * np.exp(tilt)
+    assert_allclose(asked[0], weighted / weighted.sum(axis=1, keepdims=True))
+
+
+def test_what_rows_weigh_where_each_distinct_one_weighs_one():
+    copies = find_copies(np.array([[0.0], [1.0], [0.0], [2.0]]))
+    given, of_classes = np.array([3.0, 2.0, 1.0, 0.0]), np.array([1.0, 4.0, 1.0, 4.0])
+    assert_allclose(weighing_once(given, copies), [0.75, 1.0, 0.25, 0.0])
+    assert_allclose(weighing_once(given, None), [1.0, 1.0, 1.0, 0.0])
+    # The weights of classes, a head's own, are none that count rows.
+    kept = weighing_once(given * of_classes, None, given)
+    assert_allclose(kept, [1.0, 4.0, 1.0, 0.0])
+
+
+def test_a_rankers_class_weight_tilts_what_it_is_meant_to():
+    X, y, _ = noisy_iris()
+    balanced = LogisticRegression(class_weight={0: 1.0, 1: 1.0, 2: 5.0})
+    detector = MislabelFilter(InfluenceRanker(balanced)).fit(X, y)
+    assert_allclose(detector._model.tilt_, 0.0, atol=1e-12)

@@ -76,7 +76,7 @@ def fit_em_apart(votes, rows, codes, targets, noise, n_rounds, each):
     n_classes = targets.shape[1]
     transition = None if noise is None else uniform_transition(INITIAL_RATE, n_classes)
     rounds, log_odds, lowest, pool, overfitted = [], [], np.inf, None, False
-    tilt = 0.0
+    tilt = np.zeros(n_classes)
     for _ in each("round of the noise model", range(1 if noise is None else n_rounds)):
         if overfitted:
             continue

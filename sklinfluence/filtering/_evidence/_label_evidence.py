@@ -48,6 +48,10 @@ class LabelEvidence:
     log_odds : ndarray of shape (n_samples,) or None
         Log odds that the given label is wrong, where a noise model tells; else they
         follow from `prediction`.
+
+    tilt : ndarray of shape (n_classes,) or None
+        What weights and copies added to log-probabilities before it was taken out of
+        `prediction`; None where it is still in it.
     """
 
     scores: np.ndarray
@@ -57,6 +61,15 @@ class LabelEvidence:
     residuals: np.ndarray | None = None
     held_out: bool = True
     log_odds: np.ndarray | None = None
+    tilt: np.ndarray | None = None
+
+    @property
+    def weighted_prediction(self):
+        """Class probabilities as the rows' weights make them."""
+        if self.tilt is None:
+            return self.prediction
+        weighted = self.prediction * np.exp(self.tilt)
+        return weighted / weighted.sum(axis=1, keepdims=True)
 
     def on(self, labels, sample_weight=None):
         """What the evidence says of given labels or targets.
@@ -221,8 +234,14 @@ def known_scores(ranker):
 def _of_classes(ranker, score, scores, probabilities, held_out=True):
     # What a label model calls its score are log odds under its noise model.
     odds = scores if score == NOISE_ODDS else None
+    tilt = getattr(ranker, "tilt_", None)
     return LabelEvidence(
-        scores, probabilities, ranker.classes_, held_out=held_out, log_odds=odds
+        scores,
+        probabilities,
+        ranker.classes_,
+        held_out=held_out,
+        log_odds=odds,
+        tilt=tilt,
     )
 
 

@@ -78,7 +78,7 @@ class PooledLabelModel(CallbackSupportMixin, BaseEstimator):
             n_jobs=self.n_jobs,
             random_state=self.random_state,
         ).fit(X, codes, len(self.classes_), sample_weight, tracker, copies)
-        self.loo_proba_ = self._detector.loo_proba_
+        self.loo_proba_, self.tilt_ = self._detector.loo_proba_, self._detector.tilt_
         tracker.done()
         return self
 
@@ -153,7 +153,7 @@ class NoiseAwareRanker(CallbackSupportMixin, BaseEstimator):
         leverage = ranker.leverage_
         leverage = leverage if copies is None else copies.total(leverage)
         self._warn_about_leverage(np.nanmean(leverage))
-        self.loo_proba_ = self._result.loo_proba
+        self.loo_proba_, self.tilt_ = self._result.loo_proba, self._result.tilt
         self._codes = codes
         tracker.done()
         return self

@@ -48,6 +48,7 @@ class NoisyLabelsMixin:
         self._scores = np.empty(len(y))
         self._scores[in_use] = np.where(unheard, np.nan, result.scores)
         self.loo_proba_ = np.empty((len(y), len(self.classes_)))
+        self.tilt_ = self._all_classes(np.array([result.tilt]))[0]
         proba = self._all_classes(result.loo_proba)
         proba[unheard] = np.nan
         self.loo_proba_[in_use] = proba
@@ -96,7 +97,7 @@ class NoisyLabelsMixin:
         return self._all_classes(self._result.predict_proba(X))
 
     def _all_classes(self, present):
-        """Probabilities with a column for every class; 0 for those not in use."""
+        """Numbers with a column for every class; 0 for those not in use."""
         proba = np.zeros((len(present), len(self.classes_)))
         proba[:, np.searchsorted(self.classes_, self.present_)] = present
         return proba

@@ -69,14 +69,14 @@ class EMResult:
         Of the true class in the last round, for every row by fits without it: as its
         noise model takes them, under the rows' weights.
     rounds : list of Round
-    tilt : ndarray of shape (K,) or 0.0
+    tilt : ndarray of shape (K,)
         What the weights add to them, see `untilted`.
     """
 
     log_odds: np.ndarray
     loo_log_proba: np.ndarray
     rounds: list
-    tilt: np.ndarray | float = 0.0
+    tilt: np.ndarray
 
     @property
     def scores(self):
@@ -140,7 +140,7 @@ def fit_em(
     result : EMResult
     """
     once = sample_weight if once is None else once
-    tilt = 0.0
+    tilt = np.zeros(n_classes)
     targets = np.eye(n_classes)[codes]
     transition = None if noise is None else uniform_transition(INITIAL_RATE, n_classes)
     rounds, log_odds, lowest, pool, overfitted = [], [], np.inf, None, False

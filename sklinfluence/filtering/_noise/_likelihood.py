@@ -119,7 +119,8 @@ def as_spoken(log_proba, codes):
     """
     log_proba = np.maximum(log_proba, LOG_TINY)
     only = Round([Spoken()], np.ones(1), None)
-    return EMResult(log_odds_wrong(log_proba, codes)[np.newaxis], log_proba, [only])
+    odds, tilt = log_odds_wrong(log_proba, codes), np.zeros(log_proba.shape[1])
+    return EMResult(odds[np.newaxis], log_proba, [only], tilt)
 
 
 def _folds(log_proba, codes):

@@ -74,6 +74,8 @@ class PooledDetector:
     loo_proba_ : ndarray of shape (n, n_classes)
         Probability of every class being the true one, for each row by fits without
         it. Zero for classes that no row in use has.
+    tilt_ : ndarray of shape (n_classes,)
+        What weights added to the logarithms before it was taken out of them.
     C_ : float
         Inverse penalty of the linear surrogate.
     pool_ : tuple of str
@@ -142,6 +144,7 @@ class PooledDetector:
         self._inner, self._known = inner, known
         self.scores_ = np.where(known, self.result_.scores, -LOG_TINY)
         self.loo_proba_ = self._outer_proba(self.result_.loo_proba)
+        self.tilt_ = self._outer_proba(np.array([self.result_.tilt]))[0]
         return self
 
     def _tune(self, X, inner, weight, copies, rng, tracker):
