@@ -4,15 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils import check_array
+from sklearn.utils import assert_all_finite, check_array
 
 from sklinfluence._blocks import block_slices
-from sklinfluence._estimators import check_values
+from sklinfluence._estimators import LARGEST_VALUE, check_values
 from sklinfluence._warn import warn_user
 from sklinfluence.heads import on_active_columns
 
 # Standard deviations from zero at which a column keeps some six digits of influence.
 _LARGEST_OFFSET = 1e5
+# Rows that settle it for all where no column is near that.
+_N_FEW = 1024
 
 
 def check_embedding(embedding):
@@ -24,17 +26,25 @@ def check_embedding(embedding):
         embedding,
         accept_sparse="csr",
         dtype=[np.float64, np.float32],
-        input_name="the embedding",
+        ensure_all_finite=False,
         ensure_min_samples=0,
     )
-    remedy = "Put a StandardScaler or a RobustScaler before the estimator."
-    check_values(embedding, "the embedding", remedy)
+    stored = embedding.data if sparse.issparse(embedding) else embedding
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = np.vdot(stored, stored) if stored.flags.forc else np.inf
+    # One pass says that all is well; what is not is named by those that look for it.
+    if not squares <= LARGEST_VALUE:
+        assert_all_finite(embedding, input_name="the embedding")
+        remedy = "Put a StandardScaler or a RobustScaler before the estimator."
+        check_values(embedding, "the embedding", remedy)
     return embedding
 
 
 def warn_about_offset(embedding, fit_intercept):
     """Name a column so far from zero that products lose what tells it from a 1."""
     if not fit_intercept or sparse.issparse(embedding) or len(embedding) < 2:
+        return
+    if not _may_be_far(embedding):
         return
     first = np.asarray(embedding[0], dtype=float)
     total, squares = np.zeros_like(first), np.zeros_like(first)
@@ -45,6 +55,21 @@ def warn_about_offset(embedding, fit_intercept):
     mean = first + total / len(embedding)
     variance = squares / len(embedding) - (total / len(embedding)) ** 2
     warn_about_moments(mean, variance)
+
+
+def _may_be_far(embedding):
+    """Whether a few rows leave it open that a column is as far from zero.
+
+    A share f of the rows, of mean m and deviation s, makes the deviation of all rows at
+    least sqrt(f) s, and sqrt(f) times the distance of their mean from m: the mean lies
+    at most (m / s + 1) / sqrt(f) deviations from zero.
+    """
+    n_rows = len(embedding)
+    index = np.linspace(0, n_rows - 1, min(n_rows, _N_FEW)).astype(int)
+    few = np.asarray(embedding[index], dtype=float)
+    mean, spread = np.abs(few.mean(axis=0)), few.std(axis=0)
+    bound = _LARGEST_OFFSET * np.sqrt(len(few) / n_rows)
+    return bool(np.any(mean + spread >= bound * spread))
 
 
 def warn_about_moments(mean, variance):

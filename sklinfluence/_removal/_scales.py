@@ -5,6 +5,8 @@ import numpy as np
 from sklinfluence._estimators import LARGEST, LARGEST_VALUE, SMALLEST, extreme
 from sklinfluence._source import largest
 
+# Squared length of a row, less its 1, of which rounding leaves six digits at least.
+_PLAIN = 1e-10
 _REMEDY = (
     "Scale the columns, the targets or sample_weight (with the penalty) towards 1."
 )
@@ -52,12 +54,13 @@ def _refuse_vanishing(name, magnitude):
 
 def row_magnitudes(objective, theta):
     """The largest numbers that rows bring into an objective, as a dict."""
+    design = objective.design
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        raw = objective.raw(theta)
-        rows = objective.hessian(raw).row_bounds().max(initial=0.0)
-        parts = _largest_of_rows(objective, raw)
+        raw, norms = objective.raw(theta), design.squared_norms()
+        rows = objective.hessian(raw).row_bounds(norms).max(initial=0.0)
+        parts = _largest_of_rows(objective, raw, norms)
     return {
-        "columns": extreme(objective.design.X),
+        "columns": _magnitude_of_columns(design, norms),
         "targets": extreme(objective.targets),
         "raw": _largest(raw),
         "curvature": rows,
@@ -65,9 +68,14 @@ def row_magnitudes(objective, theta):
     }
 
 
-def _largest_of_rows(objective, raw):
+def _magnitude_of_columns(design, norms):
+    """Their largest magnitude; the longest row's length where that is plain to see."""
+    length = norms.max(initial=0.0) - design.fit_intercept
+    return np.sqrt(length) if length > _PLAIN else extreme(design.X)
+
+
+def _largest_of_rows(objective, raw, norms):
     weights = objective.weights
-    norms = objective.design.squared_norms()
     residual = _largest_by_row(objective.residual(raw))
     if objective.loss.is_quadratic:
         residual = np.maximum(residual, _largest_by_row(objective.targets))

@@ -31,15 +31,17 @@ class Design:
         self.n_rows, n_features = X.shape
         self.n_columns = n_features + bool(fit_intercept)
 
-    def rows(self, index, factors=None):
+    def rows(self, index, factors=None, out=None):
         """The chosen rows as a float64 array of shape (n_chosen, n_columns).
 
-        With ``factors``, of shape (n_chosen,), each times its own.
+        With ``factors``, of shape (n_chosen,), each times its own; in the first rows of
+        ``out`` where there is one.
         """
         block = self.X[index]
         if sparse.issparse(block):
             block = block.toarray()
-        out = np.empty((block.shape[0], self.n_columns))
+        n_rows = block.shape[0]
+        out = np.empty((n_rows, self.n_columns)) if out is None else out[:n_rows]
         inner = out[:, : block.shape[1]]
         if factors is None:
             inner[:] = block

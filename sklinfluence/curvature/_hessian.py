@@ -153,13 +153,16 @@ class Hessian(Operator):
     def n_rows(self):
         return self.objective.design.n_rows
 
-    def row_bounds(self):
-        """What bounds the largest eigenvalue of each row's part, up to 2: (n_rows,)."""
+    def row_bounds(self, norms=None):
+        """What bounds the largest eigenvalue of each row's part, up to 2: (n_rows,).
+
+        ``norms`` are the rows' squared lengths, where they are known.
+        """
         self._refuse_far_rows()
         objective = self.objective
         curvature = objective.loss.curvature_diagonal(objective.targets, self.raw)
         largest = objective.weights * curvature.max(axis=1)
-        return largest * objective.design.squared_norms()
+        return largest * (objective.design.squared_norms() if norms is None else norms)
 
     def trace(self):
         """Sum of the diagonal, in one pass over the rows."""
@@ -286,10 +289,12 @@ class Hessian(Operator):
         """What a run of rows gives to one pair of outputs, (n_columns, n_columns)."""
         (k, m), (own, coupling) = pair, roots
         design, total = self.objective.design, np.zeros((self.n_columns,) * 2)
+        # One array for all: memory asked for anew comes in pages anew.
+        rows = np.empty((min(run.stop - run.start, _UPDATE_ROWS), self.n_columns))
         for at in block_slices(run.stop - run.start, 2 * self.n_columns, _UPDATE_ROWS):
             block = slice(run.start + at.start, run.start + at.stop)
             root = own[k, block] if k == m else coupling[k, block] * coupling[m, block]
-            scaled = design.rows(block, root)
+            scaled = design.rows(block, root, out=rows)
             # numpy takes it for the symmetric update that it is.
             total += scaled.T @ scaled
         return total if k == m else np.negative(total, out=total)

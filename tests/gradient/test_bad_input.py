@@ -1,5 +1,7 @@
 """One clear error for each mistake, told by its message."""
 
+import warnings
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_diabetes, load_linnerud
@@ -11,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from sklinfluence._removal import warn_about_offset
 from sklinfluence.curvature import SingularHessianError
 from sklinfluence.gradient import InfluenceRanker
 
@@ -185,10 +188,33 @@ def test_several_whole_number_targets_are_regression_for_a_regressor():
         InfluenceRanker(LogisticRegression()).fit(exercise, physiology)
 
 
-def test_columns_far_from_zero_are_warned_about():
-    # At 1e7 standard deviations from zero the Gram matrix no longer tells the column
-    # from the intercept: influences would be off by 25 % with no sign of it.
-    far = np.random.default_rng(0).standard_normal((60, 3)) + [0.0, 0.0, 1e7]
-    target = far[:, 0] + np.random.default_rng(1).standard_normal(60)
-    with pytest.warns(UserWarning, match="column 2 .* StandardScaler"):
+# From 1e5 standard deviations on the Gram matrix hardly tells the column from the
+# intercept: at 1e7 influences would be off by 25 % with no sign of it.
+@pytest.mark.parametrize("offset, is_named", [(3e4, False), (2e5, True), (1e7, True)])
+@pytest.mark.parametrize("n_rows", [60, 5_000])  # fewer and more than settle it for all
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_columns_far_from_zero_are_warned_about(offset, is_named, n_rows, dtype):
+    X = np.random.default_rng(0).standard_normal((n_rows, 3))
+    target = X[:, 0] + np.random.default_rng(1).standard_normal(n_rows)
+    X[:, 2] *= 64.0  # what float32 tells apart at 64 * 1e7
+    far = (X + [0.0, 0.0, 64 * offset]).astype(dtype)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         InfluenceRanker(Ridge()).fit(far, target)
+    said = [str(warning.message) for warning in caught]
+    assert any("column 2 " in s and "StandardScaler" in s for s in said) == is_named
+
+
+@pytest.mark.parametrize("far_every", [1, 7, 60])
+@pytest.mark.parametrize("spread", [0.0, 1e-9, 1e-3])
+def test_whether_a_column_is_far_is_that_of_all_rows(far_every, spread):
+    rng = np.random.default_rng(0)
+    embedding = rng.standard_normal((6_000, 1)) * spread
+    embedding[::far_every] += 1.0
+    exact = embedding.astype(np.longdouble)
+    deviation = exact.std()
+    is_far = bool(deviation > 0 and abs(exact.mean()) > 1e5 * deviation)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_about_offset(embedding, True)
+    assert bool(caught) == is_far

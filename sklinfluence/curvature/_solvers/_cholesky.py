@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.blas import dsymm, dsymv
-from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
+from scipy.linalg.lapack import dpotrf, dpotri, dpotrs, dtrtri
 
 from sklinfluence._sklearn_compat import Interval
 from sklinfluence.curvature import _folded
@@ -255,7 +255,7 @@ class _Factor:
             where = info if info > 0 else int(np.flatnonzero(lost)[0]) + 1
             detail = f" (pivot {where} of {self.size} vanishes)"
             raise SingularHessianError(SINGULAR_MESSAGE.format(detail=detail))
-        self._inverse = self._folded = None
+        self._inverse = self._root = self._folded = None
 
     def solve(self, B):
         solved, _ = dpotrs(self.packed, B, lower=1)
@@ -281,8 +281,17 @@ class _Factor:
         return self.inverse() @ B
 
     def leverage(self, rows):
-        """x^T H^+ x of each row, (n_chosen,)."""
-        return np.einsum("ij,ij->i", rows @ self.inverse(), rows)
+        """x^T H^+ x of each row, (n_chosen,): the squared length of L^-1 x.
+
+        L^-1 is triangular: half of it takes half of the row's columns.
+        """
+        root, half = self._inverse_root(), -(-self.size // 2)
+        near, far = rows[:, :half] @ root[:half, :half].T, rows @ root[half:].T
+        lengths = np.einsum("ij,ij->i", near, near) + np.einsum("ij,ij->i", far, far)
+        if self.basis.shape[1]:
+            blind = rows @ self.basis
+            lengths -= np.einsum("ij,ij->i", blind, blind) / self.shift
+        return lengths
 
     def blocks(self, rows, n_outputs):
         """(I (x) x)^T H^+ (I (x) x) of each row, (n_chosen, n_outputs, n_outputs)."""
@@ -297,6 +306,12 @@ class _Factor:
             found = _folded.products(rows[block]) @ self._folded
             out[block, *pairs] = out[block, *pairs[::-1]] = found
         return out
+
+    def _inverse_root(self):
+        """L^-1, computed at the first call."""
+        if self._root is None:
+            self._root, _ = dtrtri(np.tril(self.packed), lower=1)
+        return self._root
 
     def inverse(self):
         """H^+, symmetric, computed at the first call."""
