@@ -241,6 +241,31 @@ def test_other_objectives_than_the_criterions_are_refused(data, kind, ranker):
         ranker(make(kind, max_epochs=2)).fit(X, y)
 
 
+class Asked(NeuralNetClassifier):
+    """Has a loss while it trains alone, and says why in several lines, or in none."""
+
+    words = ()
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        if y_pred.is_leaf:
+            raise RuntimeError(*self.words)
+        return super().get_loss(y_pred, y_true)
+
+
+@pytest.mark.parametrize("words", [("no module\nis here",), ()])
+def test_a_loss_that_cannot_be_asked_is_taken_for_the_criterions(
+    data, words, monkeypatch
+):
+    X, y, _ = data
+    monkeypatch.setattr(Asked, "words", words)
+    said = f"RuntimeError: {'no module' if words else ''}"
+    with pytest.warns(UserWarning, match=rf"of Asked cannot be asked .*\({said}\): "):
+        fitted = InfluenceRanker(make(Asked)).fit(X, y)
+    plain = InfluenceRanker(make()).fit(X, y)
+    # The same net, trained by the same steps.
+    np.testing.assert_array_equal(fitted.self_influence_, plain.self_influence_)
+
+
 @pytest.mark.parametrize("ranker", OF_PATH)
 @pytest.mark.parametrize(
     ("kind", "message"),
