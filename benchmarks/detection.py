@@ -52,7 +52,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklinfluence.datasets import flip_labels
 from sklinfluence.filtering import MislabelFilter
-from sklinfluence.filtering._noise._pool import fit_pool, pool_log_proba
+from sklinfluence.filtering._noise._log_pool import fit_pool, pool_log_proba
 from sklinfluence.filtering._noise._probability_right import probability_right
 from sklinfluence.filtering._thresholds import flag_expected
 from sklinfluence.filtering._votes._rbf_ridge import RBFRidge

@@ -71,8 +71,8 @@ from sklinfluence.retraining import (
 )
 from sklinfluence.retraining._enumerate import enumerated
 from sklinfluence.retraining._journal import Journal
+from sklinfluence.retraining._retraining_valuer import SplitRun
 from sklinfluence.retraining._reuse import with_minus_without
-from sklinfluence.retraining._valuer import SplitRun
 
 warnings.simplefilter("ignore")
 SETS = ("adult", "bank_marketing", "letter", "spambase", "usps")

@@ -47,7 +47,6 @@ from sklinfluence.curvature._solvers._auto import (
     resolve_solver,
     solver_name,
 )
-from sklinfluence.curvature._solvers._base import SingularHessianError
 from sklinfluence.curvature._solvers._cholesky import Cholesky
 from sklinfluence.curvature._solvers._conjugate_gradient import ConjugateGradient
 from sklinfluence.curvature._solvers._ekfac import EKFAC
@@ -58,6 +57,7 @@ from sklinfluence.curvature._solvers._in_contrasts import (
 )
 from sklinfluence.curvature._solvers._lissa import DivergenceError, LiSSA
 from sklinfluence.curvature._solvers._nystrom import Nystrom
+from sklinfluence.curvature._solvers._range import SingularHessianError
 from sklinfluence.curvature._solvers._sketch import Sketch
 from sklinfluence.curvature._solvers._solver import Solver, SolverState
 from sklinfluence.curvature._solvers._spectral import Spectral

@@ -10,8 +10,8 @@ from sklearn.linear_model import LassoCV, LinearRegression
 
 from sklinfluence._sklearn_compat import Interval
 from sklinfluence._typing import RandomState
+from sklinfluence.retraining._retraining_valuer import PARAMETERS, RetrainingValuer
 from sklinfluence.retraining._units import SetUnit, generator
-from sklinfluence.retraining._valuer import PARAMETERS, RetrainingValuer
 
 
 class AMERanker(RetrainingValuer):

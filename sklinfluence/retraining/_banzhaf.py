@@ -13,10 +13,10 @@ from sklinfluence.retraining._enumerate import (
     every_subset,
     reaches_all_sets,
 )
+from sklinfluence.retraining._retraining_valuer import PARAMETERS, RetrainingValuer
 from sklinfluence.retraining._reuse import is_settled_by_reuse, with_minus_without
 from sklinfluence.retraining._stopping import remembered
 from sklinfluence.retraining._units import SetUnit, generator
-from sklinfluence.retraining._valuer import PARAMETERS, RetrainingValuer
 
 
 class BanzhafRanker(RetrainingValuer):

@@ -24,9 +24,9 @@ from sklinfluence._sklearn_compat import (
     validate_params,
 )
 from sklinfluence._typing import RandomState, Rows
+from sklinfluence.retraining._retraining_valuer import fix_random_states
 from sklinfluence.retraining._units import generator
 from sklinfluence.retraining._utility import Utility, one_thread
-from sklinfluence.retraining._valuer import fix_random_states
 
 
 @validate_params(

@@ -13,10 +13,10 @@ from sklinfluence._typing import RandomState, Rows
 from sklinfluence._warn import warn_user
 from sklinfluence.retraining._density import LogDensity, is_density
 from sklinfluence.retraining._influence import N_INFLUENCES, RetrainingRanker
+from sklinfluence.retraining._retraining_valuer import PARAMETERS
 from sklinfluence.retraining._reuse import is_settled_by_reuse, with_minus_without
 from sklinfluence.retraining._stopping import remembered
 from sklinfluence.retraining._units import SetUnit, generator
-from sklinfluence.retraining._valuer import PARAMETERS
 
 
 class DownsamplingRanker(RetrainingRanker):

@@ -21,8 +21,8 @@ from sklinfluence._scheduling import map_fits
 from sklinfluence._sklearn_compat import Interval, _safe_indexing
 from sklinfluence._typing import Rows
 from sklinfluence.base import BaseRanker, BaseValuer
+from sklinfluence.retraining._retraining_valuer import RetrainingValuer, players_of
 from sklinfluence.retraining._utility import Utility, one_thread
-from sklinfluence.retraining._valuer import RetrainingValuer, players_of
 
 N_INFLUENCES = {"n_influences": [Interval(Integral, 1, None, closed="left"), None]}
 

@@ -16,10 +16,10 @@ from sklinfluence.retraining._enumerate import (
     every_subset,
     reaches_all_sets,
 )
+from sklinfluence.retraining._retraining_valuer import PARAMETERS, RetrainingValuer
 from sklinfluence.retraining._semivalues import log_binomial
 from sklinfluence.retraining._stopping import mean_and_error
 from sklinfluence.retraining._units import generator
-from sklinfluence.retraining._valuer import PARAMETERS, RetrainingValuer
 
 
 @validate_params(

@@ -7,8 +7,8 @@ import numpy as np
 
 from sklinfluence._typing import RandomState
 from sklinfluence.retraining._influence import N_INFLUENCES, RetrainingRanker
+from sklinfluence.retraining._retraining_valuer import PARAMETERS
 from sklinfluence.retraining._units import SetUnit
-from sklinfluence.retraining._valuer import PARAMETERS
 
 
 class LeaveOneOutRanker(RetrainingRanker):

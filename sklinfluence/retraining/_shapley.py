@@ -13,6 +13,7 @@ from sklinfluence.retraining._enumerate import (
     every_subset,
     reaches_all_sets,
 )
+from sklinfluence.retraining._retraining_valuer import PARAMETERS, RetrainingValuer
 from sklinfluence.retraining._semivalues import size_weights
 from sklinfluence.retraining._stopping import is_settled, mean_and_error, remembered
 from sklinfluence.retraining._units import (
@@ -21,7 +22,6 @@ from sklinfluence.retraining._units import (
     generator,
     walked_marginals,
 )
-from sklinfluence.retraining._valuer import PARAMETERS, RetrainingValuer
 
 
 class ShapleyRanker(RetrainingValuer):

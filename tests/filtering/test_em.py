@@ -3,7 +3,7 @@ import pytest
 from scipy.special import log_softmax
 
 from sklinfluence.filtering._noise._em import fit_em, suggest_codes
-from sklinfluence.filtering._noise._pool import fit_pool
+from sklinfluence.filtering._noise._log_pool import fit_pool
 from sklinfluence.filtering._thresholds import flag_disagreement
 
 # As measured best for the method: read from the code, they could change unseen.

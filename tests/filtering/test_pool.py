@@ -3,7 +3,7 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-from sklinfluence.filtering._noise._pool import fit_pool, pool_log_proba
+from sklinfluence.filtering._noise._log_pool import fit_pool, pool_log_proba
 
 
 def make_estimates(rng, n_rows=60, n_classes=4, n_estimates=2):

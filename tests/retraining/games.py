@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from sklinfluence._progress import untracked
 from sklinfluence.retraining._journal import Journal
-from sklinfluence.retraining._valuer import SplitRun
+from sklinfluence.retraining._retraining_valuer import SplitRun
 
 ORDER = np.random.default_rng(0).permutation(150)
 IRIS = [part[ORDER] for part in load_iris(return_X_y=True)]

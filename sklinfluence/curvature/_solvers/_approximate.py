@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklinfluence.curvature._solvers._base import project, relative_residuals
+from sklinfluence.curvature._solvers._range import project, relative_residuals
 from sklinfluence.curvature._solvers._solver import Solver
 
 

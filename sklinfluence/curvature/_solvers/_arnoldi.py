@@ -9,12 +9,12 @@ from sklearn.utils import check_random_state
 from sklinfluence._sklearn_compat import Interval, StrOptions
 from sklinfluence._typing import RandomState
 from sklinfluence.curvature._solvers._approximate import ApproximateSolver
-from sklinfluence.curvature._solvers._base import (
+from sklinfluence.curvature._solvers._krylov import lanczos
+from sklinfluence.curvature._solvers._low_rank import LowRankInverse
+from sklinfluence.curvature._solvers._range import (
     SINGULAR_MESSAGE,
     SingularHessianError,
 )
-from sklinfluence.curvature._solvers._krylov import lanczos
-from sklinfluence.curvature._solvers._low_rank import LowRankInverse
 
 
 class Arnoldi(ApproximateSolver):

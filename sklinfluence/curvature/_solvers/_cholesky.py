@@ -10,7 +10,7 @@ from scipy.linalg.lapack import dpotrf, dpotri, dpotrs, dtrtri
 
 from sklinfluence._sklearn_compat import Interval
 from sklinfluence.curvature import _folded
-from sklinfluence.curvature._solvers._base import (
+from sklinfluence.curvature._solvers._range import (
     SINGULAR_MESSAGE,
     SingularHessianError,
     extreme_eigenvalue,

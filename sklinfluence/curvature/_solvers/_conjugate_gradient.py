@@ -12,7 +12,7 @@ from sklearn import get_config
 from sklinfluence._parts import PartsMixin
 from sklinfluence._sklearn_compat import HasMethods, Interval, StrOptions
 from sklinfluence.curvature._preconditioners._preconditioner import make_preconditioner
-from sklinfluence.curvature._solvers._base import (
+from sklinfluence.curvature._solvers._range import (
     extreme_eigenvalue,
     project,
     relative_residuals,

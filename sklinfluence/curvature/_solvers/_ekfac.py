@@ -12,9 +12,9 @@ from sklinfluence._sklearn_compat import Interval
 from sklinfluence._typing import RandomState
 from sklinfluence.curvature._row_blocks import KroneckerBlocks
 from sklinfluence.curvature._solvers._approximate import ApproximateSolver
-from sklinfluence.curvature._solvers._base import project
 from sklinfluence.curvature._solvers._krylov import lanczos
 from sklinfluence.curvature._solvers._low_rank import inverse_range
+from sklinfluence.curvature._solvers._range import project
 from sklinfluence.curvature._solvers._solver import SolverState
 
 

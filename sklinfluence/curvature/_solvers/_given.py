@@ -4,7 +4,7 @@ from functools import cached_property
 
 import numpy as np
 
-from sklinfluence.curvature._solvers._base import project, relative_residuals
+from sklinfluence.curvature._solvers._range import project, relative_residuals
 from sklinfluence.curvature._solvers._solver import Solver, SolverState
 
 # Where Cholesky's solutions earn a warning: what leaves less is as good as a factor.

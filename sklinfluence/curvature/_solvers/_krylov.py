@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.linalg import eigh_tridiagonal
 
-from sklinfluence.curvature._solvers._base import project
+from sklinfluence.curvature._solvers._range import project
 
 # A new direction shorter than this share of the operator's norm is rounding.
 _INVARIANT = 1e-12

@@ -9,9 +9,9 @@ from sklearn.utils import check_random_state
 
 from sklinfluence._sklearn_compat import Interval
 from sklinfluence._typing import RandomState
-from sklinfluence.curvature._solvers._base import project, relative_residuals
 from sklinfluence.curvature._solvers._conjugate_gradient import ConjugateGradientState
 from sklinfluence.curvature._solvers._krylov import lanczos
+from sklinfluence.curvature._solvers._range import project, relative_residuals
 from sklinfluence.curvature._solvers._solver import Solver, SolverState
 
 # Lanczos steps: scale and depth need the ends of the spectrum to a few per cent.

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklinfluence.curvature._solvers._base import (
+from sklinfluence.curvature._solvers._range import (
     extreme_eigenvalue,
     inverse_of,
     project,

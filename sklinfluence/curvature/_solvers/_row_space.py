@@ -12,7 +12,7 @@ from scipy import sparse
 from scipy.linalg import solve_triangular
 from scipy.linalg.lapack import dpotrf, dpotrs
 
-from sklinfluence.curvature._solvers._base import extreme_eigenvalue, inverse_of
+from sklinfluence.curvature._solvers._range import extreme_eigenvalue, inverse_of
 from sklinfluence.curvature._solvers._solver import HoldsOperator
 
 # Woodbury's difference loses as many digits as the rows' part exceeds the penalty.

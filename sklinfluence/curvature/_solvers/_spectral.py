@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.linalg import eigh
 
-from sklinfluence.curvature._solvers._base import (
+from sklinfluence.curvature._solvers._range import (
     SINGULAR_MESSAGE,
     SingularHessianError,
     project,

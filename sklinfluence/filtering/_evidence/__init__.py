@@ -1,7 +1,7 @@
 """Where scores come from: what models that never saw a row say of its label."""
 
 from sklinfluence.filtering._evidence._choice import model_for, ranker_of, target_model
-from sklinfluence.filtering._evidence._cross_fit import cross_fit
+from sklinfluence.filtering._evidence._cross_fitted_rankers import cross_fit
 from sklinfluence.filtering._evidence._given_ranker import (
     PRECOMPUTED,
     goes_with_rows,

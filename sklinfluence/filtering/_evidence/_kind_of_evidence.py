@@ -1,6 +1,6 @@
 """The cheapest evidence that is honest, for an estimator without a plain head."""
 
-from sklinfluence.filtering._evidence._cross_fitted import (
+from sklinfluence.filtering._evidence._cross_fitted_estimators import (
     CrossFittedClasses,
     CrossFittedTargets,
 )

@@ -13,6 +13,12 @@ from sklinfluence.filtering._noise._likelihood import (
     as_spoken,
     noise_in_force,
 )
+from sklinfluence.filtering._noise._log_pool import (
+    MAX_WEIGHT,
+    fit_pool,
+    newton_step,
+    pool_log_proba,
+)
 from sklinfluence.filtering._noise._noise_model import (
     INITIAL_RATE,
     LOG_TINY,
@@ -25,12 +31,6 @@ from sklinfluence.filtering._noise._noise_model import (
     transition_of,
     uniform_transition,
     untilted,
-)
-from sklinfluence.filtering._noise._pool import (
-    MAX_WEIGHT,
-    fit_pool,
-    newton_step,
-    pool_log_proba,
 )
 from sklinfluence.filtering._noise._probability_right import probability_right
 from sklinfluence.filtering._noise._temperature import CalibratedEvidence

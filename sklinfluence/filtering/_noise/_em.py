@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sklinfluence._progress import untracked
+from sklinfluence.filtering._noise._log_pool import fit_pool, pool_log_proba
 from sklinfluence.filtering._noise._noise_model import (
     INITIAL_RATE,
     LOG_TINY,
@@ -27,7 +28,6 @@ from sklinfluence.filtering._noise._noise_model import (
     untilted,
     update_transition,
 )
-from sklinfluence.filtering._noise._pool import fit_pool, pool_log_proba
 
 # A round whose corrected leave-one-out risk exceeds the lowest so far by more than
 # this factor comes from surrogates that overfit their own soft labels. Stopping at

@@ -12,8 +12,8 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
+from sklinfluence.filtering._noise._log_pool import MAX_WEIGHT
 from sklinfluence.filtering._noise._noise_model import LOG_TINY
-from sklinfluence.filtering._noise._pool import MAX_WEIGHT
 
 # Of a class that none of the labels speaks for, the bias would fall without end.
 _MAX_BIAS = 10.0
