@@ -32,7 +32,7 @@ def check_embedding(embedding):
     stored = embedding.data if sparse.issparse(embedding) else embedding
     axes = range(stored.ndim)
     with np.errstate(over="ignore", invalid="ignore"):
-        squares = np.einsum(stored, axes, stored, axes, [])
+        squares = float(np.einsum(stored, axes, stored, axes, []))
     # One pass says that all is well; what is not is named by those that look for it.
     if not squares <= LARGEST_VALUE:
         assert_all_finite(embedding, input_name="the embedding")
