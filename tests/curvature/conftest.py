@@ -13,7 +13,10 @@ LOSSES = {
     "binary": LogisticLoss(),
     "one-vs-rest": LogisticLoss(positive_weight=POSITIVE_WEIGHT),
     "softmax": SoftmaxLoss(),
+    # So many that the products of a row's columns are formed once for all pairs.
+    "softmax of 17": SoftmaxLoss(),
 }
+N_OUTPUTS = {"squared": 2, "binary": 1, "softmax of 17": 17}
 
 
 def _row_losses(name, raw, targets):
@@ -23,7 +26,7 @@ def _row_losses(name, raw, targets):
 
     if name == "squared":
         return 0.5 * functional.mse_loss(raw, targets, reduction="none").sum(1)
-    if name == "softmax":
+    if name.startswith("softmax"):
         return functional.cross_entropy(raw, targets, reduction="none")
     weight = as_tensor(POSITIVE_WEIGHT) if name == "one-vs-rest" else None
     return functional.binary_cross_entropy_with_logits(
@@ -49,9 +52,9 @@ def make_targets():
 
     def make(name, n_rows, soft=False, seed=0):
         rng = np.random.default_rng(seed)
+        K = N_OUTPUTS.get(name, 3)
         if name == "squared":
-            return rng.normal(size=(n_rows, 2)) * 3
-        K = 1 if name == "binary" else 3
+            return rng.normal(size=(n_rows, K)) * 3
         if soft:
             values = rng.uniform(size=(n_rows, K))
             return values / values.sum(1, keepdims=True) if K > 1 else values

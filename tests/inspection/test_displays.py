@@ -71,7 +71,8 @@ def test_area_and_marker_are_the_influence(pyplot):
     assert_array_equal(display.proponents_.get_offsets(), points[[0, 3]])
     assert_array_equal(display.opponents_.get_offsets(), points[[1]])
     sizes = np.r_[display.proponents_.get_sizes(), display.opponents_.get_sizes()]
-    # Area is linear in the magnitude, from what is still seen on.
+    # Area is linear in the magnitude, from what is still seen to 15 points across.
+    assert_allclose(sizes, 6 + (220 - 6) * np.array([4.0, 1.0, 2.0]) / 4)
     assert_allclose((sizes - sizes[0]) / (sizes[1] - sizes[0]), [0, 1, 2 / 3])
     assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("a", "b")
     assert_array_equal(display.queries_.get_offsets(), [[0.5, 0.5]])

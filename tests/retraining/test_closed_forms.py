@@ -11,7 +11,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.metrics import get_scorer
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from sklinfluence.retraining import (
     BanzhafRanker,
@@ -226,6 +226,9 @@ def test_a_frozen_model_without_leaves_is_refused():
     frozen = FrozenEstimator(Ridge().fit(X, Y))
     with pytest.raises(ValueError, match=r"FrozenEstimator\(Ridge\) is never fitted"):
         LeaveOneOutRanker(frozen).fit(X, Y, **REAL)
+    medians = DecisionTreeRegressor(criterion="absolute_error", max_depth=1).fit(X, Y)
+    with pytest.raises(ValueError, match=r"Regressor\) is never fitted"):
+        LeaveOneOutRanker(FrozenEstimator(medians)).fit(X, Y, **REAL)
     forest = DecisionTreeClassifier(max_depth=3, random_state=0).fit(X, LABELS)
     with pytest.raises(ValueError, match="are not means of the rows of X"):
         LeaveOneOutRanker(FrozenEstimator(forest)).fit(X, LABELS[::-1], **NAMED)

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import log_loss
 from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
 
 from sklinfluence.gradient import InfluenceRanker
 from sklinfluence.retraining import DownsamplingRanker, LeaveOneOutRanker
@@ -38,6 +40,24 @@ def test_leave_one_out_is_the_loss_of_refits():
     near = newton.fit(X[TRAIN], Y[TRAIN]).influence(X[QUERIES], Y[QUERIES])
     # Where both define one thing: refined steps end at the refits.
     assert_allclose(near, truth, rtol=0, atol=1e-5 * np.abs(truth).max())
+
+
+def test_a_probability_of_zero_has_the_loss_that_log_loss_gives_it():
+    """A nearest neighbour is sure of itself, and wrong: its loss is -log(eps)."""
+    near, rows = KNeighborsClassifier(1), np.arange(30)
+    labels = np.random.default_rng(0).integers(3, size=len(X))
+    asked = labels[QUERIES]
+    ranker = LeaveOneOutRanker(near, cv=2, random_state=0).fit(X[TRAIN], labels[TRAIN])
+
+    def losses(rows):
+        proba = near.fit(X[rows], labels[rows]).predict_proba(X[QUERIES])
+        each = zip(asked, proba, strict=True)
+        return [log_loss([label], [p], labels=[0, 1, 2]) for label, p in each]
+
+    without = np.array([losses(np.delete(rows, row)) for row in rows])
+    truth = (without - losses(rows)).T
+    assert np.abs(truth).max() > 30  # some row alone has a query right, or wrong
+    assert_allclose(ranker.influence(X[QUERIES], asked), truth, **EXACT)
 
 
 @pytest.mark.parametrize("asked", [True, False])

@@ -140,7 +140,7 @@ def test_weights_count_rows(data):
 
 def test_pipelines_before_and_after(data):
     forest = RandomForestClassifier(max_depth=4, **FEW)
-    inner = make_pipeline(StandardScaler(), forest)
+    inner = make_pipeline(StandardScaler(), "passthrough", forest)
     plain = LeafEmbedding(forest).fit(data.X, data.three).transform(data.queries)
     piped = LeafEmbedding(inner).fit(data.X, data.three).transform(data.queries)
     assert_array_equal(plain.toarray(), piped.toarray())

@@ -21,6 +21,8 @@ _MAX_DENSE = 2000
 _TOL = {"torch.float32": 1e-4, "torch.float64": 1e-8}
 # The smallest eigenvalue is looked at for its sign and its size: two digits serve.
 _LANCZOS_TOL = 1e-2
+# By how much of an eigenvalue's usual size all are moved while they are looked for.
+_SHIFT = 1e-3
 # A solve each; a few training rows tell how good the solver is.
 _N_PROBES = 8
 # What EK-FAC leaves out of a network, layers' interactions, these put right: without
@@ -59,10 +61,16 @@ def extreme(operator, which):
     if size <= 2:
         values = np.linalg.eigvalsh(operator.dense())
         return float(values[0] if which == "SA" else values[-1])
-    linear = LinearOperator(
-        operator.shape, matvec=lambda v: operator.matvec(v.reshape(-1, 1))[:, 0]
-    )
     start = np.random.default_rng(0).standard_normal(size)
+    moved = operator.matvec(start[:, None])
+    # Its tolerance is relative to what it looks for: of 0 nothing would be near enough.
+    shift = _SHIFT * np.linalg.norm(moved) / np.linalg.norm(start)
+
+    def shifted(v):
+        v = v.reshape(-1, 1)
+        return (operator.matvec(v) + shift * v)[:, 0]
+
+    linear = LinearOperator(operator.shape, matvec=shifted)
     try:
         values = eigsh(
             linear,
@@ -75,7 +83,7 @@ def extreme(operator, which):
         )
     except ArpackNoConvergence:
         return np.nan
-    return float(values[0])
+    return float(values[0] - shift)
 
 
 _MESSAGE = (
