@@ -6,6 +6,7 @@ from numpy.testing import assert_allclose
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 from sklearn.linear_model import (
     Lasso,
+    LinearRegression,
     LogisticRegression,
     Ridge,
     SGDClassifier,
@@ -273,3 +274,13 @@ def test_a_head_away_from_its_optimum_has_no_error_bound_of_zero():
     model = SGDRegressor(max_iter=1, tol=None, random_state=0)
     ranker = InfluenceRanker(model, refit_head=False).fit(X, y)
     assert np.all(np.isinf(ranker.loo_error_bound_))
+
+
+def test_nothing_is_certain_of_least_squares_without_a_row_of_leverage_one():
+    X = np.column_stack([np.r_[np.zeros(30), 1.0], np.arange(31) % 5])
+    y = np.arange(31) % 3 - 0.5
+    with pytest.warns(UserWarning, match="Row\\(s\\) 30 have leverage 1"):
+        ranker = InfluenceRanker(LinearRegression()).fit(X, y)
+    lower, upper = ranker.certify([30, 0], X[[0, 30]], y[[0, 30]])
+    assert np.isneginf(lower[:, 0]).all() and np.isposinf(upper[:, 0]).all()
+    assert np.array_equal(lower[:, 1], upper[:, 1]) and np.isfinite(lower[:, 1]).all()

@@ -172,6 +172,21 @@ def test_rows_that_are_all_alike_come_by_importance(kind, sparse):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("gamma", [0.01, 0.1, 1.0])
+def test_sparse_rows_are_chosen_as_dense_ones_are(kind, gamma):
+    rng = np.random.default_rng(1)
+    X, importance = rng.poisson(0.3, size=(60, 5)).astype(float), rng.random(60)
+    ranker = InfluenceRanker(Ridge()).fit(X, rng.random(60))
+    dense, sparse = (
+        select_diverse(
+            ranker, 12, X=rows, importance=importance, kind=kind, gamma=gamma
+        )
+        for rows in (X, csr_matrix(X))
+    )
+    assert_array_equal(dense, sparse)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_constant_embedding_of_the_ranker_itself(kind):
     y = np.random.default_rng(0).normal(size=8)
     ranker = InfluenceRanker(Ridge()).fit(np.ones((8, 2)), y)

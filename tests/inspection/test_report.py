@@ -241,9 +241,13 @@ def test_images_are_thumbnails_stored_once():
     X, y = digits.data[:120] / 16, digits.target[:120]
     y, _ = flip_labels(y, 0.1, random_state=0)
     found = linear(contamination=0.1).fit(X, y)
-    text = LabelReport.from_filter(found, X, y, images=digits.images[:120]).page.html()
+    images = digits.images[:120]
+    text = LabelReport.from_filter(found, X, y, images=images).page.html()
     page = parse(text)
     stored = thumbnails(text)
+    for one_channel in (images[:, None], images[..., None]):
+        alike = LabelReport.from_filter(found, X, y, images=one_channel).page.html()
+        assert thumbnails(alike) == stored
     shown = [
         int(re.search(r"t(\d+)", e["class"])[1]) for e in page.all("span", class_="t")
     ]
