@@ -55,7 +55,7 @@ test-slow: $(TEST_STAMP)
 test-browser: $(TEST_STAMP)
 	$(TEST_ENV) $(BIN)/python -m pytest -m browser -rs tests/browser $(PYTEST_ARGS)
 
-# Sums round differently under other instructions; half an hour on two cores.
+# Sums round differently under other instructions; about an hour on two cores.
 test-kernels: $(TEST_STAMP)
 	$(BIN)/python tests/kernels.py --workers $(WORKERS) $(PYTEST_ARGS)
 
