@@ -80,6 +80,11 @@ def test_own_target_never_speaks_for_its_row(rng):
         changed[i] = [0, 0, 1]
         after = means.out_of_bag(changed)[i]
         np.testing.assert_allclose(after, before[i], rtol=ROUNDING)
+    drawn = bag.sum(axis=1)
+    for i in np.flatnonzero((bag > 0).all(axis=1)):
+        others = np.arange(150) != i
+        of_others = np.average(targets[others], axis=0, weights=drawn[others])
+        np.testing.assert_allclose(before[i], of_others, rtol=ROUNDING)
 
 
 def test_classes_that_no_tree_knows_have_a_logarithm():
