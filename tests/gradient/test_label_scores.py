@@ -121,6 +121,19 @@ def test_new_rows_are_studentised_as_statsmodels_predicts():
     assert_allclose(ours, theirs, rtol=1e-8)
 
 
+def test_new_rows_of_several_targets_have_the_score_of_their_worst():
+    X, y = load_diabetes(return_X_y=True)
+    Y = np.column_stack([y, np.random.default_rng(0).permutation(y)])
+
+    def scores(targets):
+        ranker = InfluenceRanker(Ridge(alpha=0.1)).fit(X[:200], targets[:200])
+        return ranker.label_scores("studentized", X[200:], targets[200:])
+
+    apart = scores(Y[:, 0]), scores(Y[:, 1])
+    # Targets share a factor and nothing else: rounding.
+    assert_allclose(scores(Y), np.maximum(*apart), rtol=1e-10)
+
+
 def test_unknown_names_list_the_known_ones(iris):
     X, y, model = iris
     ranker = InfluenceRanker(model).fit(X, y)
