@@ -287,6 +287,8 @@ def _exact_change(fitted, group):
     if len(group) == 0:
         return np.zeros_like(fitted.theta)
     objective = _without(fitted, group)
+    if objective.sees_less_than(fitted.objective):
+        return np.full_like(fitted.theta, np.nan)
     start = fitted.theta + np.nan_to_num(_newton_change(fitted, group))
     try:
         # A step that overshot is a worse start than none.

@@ -185,6 +185,16 @@ class Objective:
         blocks = basis.reshape(n_outputs, n_columns, -1)
         return n_columns - np.sum(np.any(blocks != 0, axis=1), axis=1)
 
+    def sees_less_than(self, other):
+        """Whether rows that left it alone saw a direction: any value there is optimal.
+
+        Parameters
+        ----------
+        other : Objective
+            The same, those rows in it.
+        """
+        return bool(np.any(self.n_seen() < other.n_seen()))
+
     def null_space(self):
         """Orthonormal basis of the directions that no row and no penalty sees.
 

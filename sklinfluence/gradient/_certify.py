@@ -46,8 +46,8 @@ def certified_rise(reading, rows, queries):
 def _exact_change(fitted, row):
     """Least squares without a row, less theta, whatever the fit's solver and end."""
     objective, unknown = _without(fitted, row), np.full(fitted.theta.shape, np.nan)
-    if np.any(objective.n_seen() < fitted.objective.n_seen()):
-        return unknown  # a direction that this row alone sees: any value is an optimum
+    if objective.sees_less_than(fitted.objective):
+        return unknown
     try:
         return minimize(objective, fitted.theta, Cholesky()).theta - fitted.theta
     except SingularHessianError:

@@ -284,3 +284,7 @@ def test_nothing_is_certain_of_least_squares_without_a_row_of_leverage_one():
     lower, upper = ranker.certify([30, 0], X[[0, 30]], y[[0, 30]])
     assert np.isneginf(lower[:, 0]).all() and np.isposinf(upper[:, 0]).all()
     assert np.array_equal(lower[:, 1], upper[:, 1]) and np.isfinite(lower[:, 1]).all()
+    for order in ("newton", "exact"):
+        groups = [[30], [30, 4], [4]]
+        found = ranker.group_influence(groups, X[[0, 30]], y[[0, 30]], order=order)
+        assert np.isnan(found[:, :2]).all() and np.isfinite(found[:, 2]).all()
