@@ -13,9 +13,8 @@ class OfEigenvalues:
     """A symmetric operator in a random basis."""
 
     def __init__(self, values):
-        basis = np.linalg.qr(np.random.default_rng(1).normal(size=2 * (len(values),)))[
-            0
-        ]
+        square = np.random.default_rng(1).normal(size=(len(values), len(values)))
+        basis, _ = np.linalg.qr(square)
         self.matrix = (basis * values) @ basis.T
         self.shape = self.matrix.shape
 
